@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// epoch: an ordered batch of one task's events, the unit of learning.
+#ifndef MR_CORE_EVENT_EPOCH_H
+#define MR_CORE_EVENT_EPOCH_H
+
+#include "core/base/error.h"
+#include "core/event/event.h"
+
+typedef struct mr_arrival { // an event and where it came from
+    mr_event event;
+    int64_t record_ms; // timestamp of the record; for a file, the event time
+    int64_t offset;
+    int32_t partition;
+    uint32_t topic; // index of the topic in order of names: the order of equal event times
+    // Filled by the engine: MR_CAUSE_NONE where the event was taken; otherwise why it was refused.
+    mr_cause cause;
+    char reason[120];
+} mr_arrival;
+
+typedef struct mr_epoch {
+    uint32_t task;
+    mr_arrival *arrivals; // sorted by mr_epoch_sort
+    uint32_t count;
+    int64_t tick_ms; // advances the clock of an idle task to this event time; 0: no tick
+} mr_epoch;
+
+// Orders arrivals by (event time, topic, partition, offset): the order in which they are learned.
+// `scratch` holds count pointers' worth of mr_arrival; both are the caller's. O(n log n), stable.
+void mr_epoch_sort(mr_arrival *arrivals, mr_arrival *scratch, uint32_t count);
+
+#endif
