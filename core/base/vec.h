@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// vec: the numeric kernels that everything learned, published or drawn goes through.
+//
+// Every sum runs in a written order: 16 lanes, lane l adds the products of indices l, l + 16, ...;
+// the lanes are then halved 16, 8, 4, 2, 1. Multiply and add are rounded apart (no fused multiply-add).
+// So each instruction set gives the same bytes; the fastest one is chosen at run time from a table.
+// exp and log are ours, because the C library's differ between CPUs.
+//
+// Vectors are float arrays of n elements, n a multiple of 16, padded with zeros by their owner
+// (mr_vec_padded), aligned to 4 bytes at least. Arrays may not overlap.
+#ifndef MR_CORE_BASE_VEC_H
+#define MR_CORE_BASE_VEC_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct mr_vec {
+    const char *name; // "avx512", "avx2", "base": shown in metrics and in epoch records
+    float (*dot)(const float *a, const float *b, uint32_t n);
+    // y += alpha * x
+    void (*axpy)(float *y, float alpha, const float *x, uint32_t n);
+    // x *= alpha
+    void (*scale)(float *x, float alpha, uint32_t n);
+    // y = alpha * x
+    void (*set)(float *y, float alpha, const float *x, uint32_t n);
+    // scores[i] = dot(a, rows + index[i] * stride): gathered rows, each by the order above
+    void (*dot_rows)(const float *a, const float *rows, const uint32_t *index, uint32_t count,
+                     uint32_t stride, float *scores);
+} mr_vec;
+
+// The fastest kernels that this CPU runs. Pure: reads only the CPU's identity.
+const mr_vec *mr_vec_best(void);
+// All kernels that this CPU runs, fastest first, for tests: returns how many.
+uint32_t mr_vec_all(const mr_vec *kernels[4]);
+
+// n rounded up to a multiple of 16.
+static inline uint32_t mr_vec_padded(uint32_t n)
+{
+    return (n + 15u) & ~15u;
+}
+
+// Correct to about 1 ulp of double on the whole range; exp saturates to 0 and to DBL_MAX,
+// log of 0 or less is -DBL_MAX. The same bytes on every machine.
+double mr_exp(double x);
+double mr_log(double x);
+double mr_exp2(double x);
+static inline double mr_sigmoid(double x)
+{
+    return 1.0 / (1.0 + mr_exp(-x));
+}
+// ln(1 + e^x) without overflow.
+double mr_softplus(double x);
+// e^x in float, relative error below 4e-7, saturating; for the inner loops of training.
+float mr_expf(float x);
+
+// Row-major c (m x n, ldc) = a (m x k, lda) * b (n x k, ldb) transposed. The only call of BLAS in the
+// house: its last bits depend on the CPU and on the shape, so it finds candidates and nothing else.
+void mr_sgemm_nt(uint32_t m, uint32_t n, uint32_t k, const float *a, uint32_t lda, const float *b,
+                 uint32_t ldb, float *c, uint32_t ldc);
+
+#endif

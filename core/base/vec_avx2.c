@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/base/vec_kernels.h"
+
+extern const mr_vec mr_vec_avx2;
+MR_VEC_TABLE(mr_vec_avx2, "avx2");

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// The kernels of vec, written once; vec_base.c, vec_avx2.c and vec_avx512.c include this file and are
+// compiled for their instruction set. Lane-wise vector types make the order of summation explicit.
+#include "core/base/vec.h"
+
+typedef float lanes16 __attribute__((vector_size(64), aligned(4), may_alias));
+
+static inline float sum16(lanes16 v)
+{
+    float half[8], quarter[4];
+    for (int i = 0; i < 8; i++)
+        half[i] = v[i] + v[i + 8];
+    for (int i = 0; i < 4; i++)
+        quarter[i] = half[i] + half[i + 4];
+    return (quarter[0] + quarter[2]) + (quarter[1] + quarter[3]);
+}
+
+static inline lanes16 load16(const float *x)
+{
+    return *(const lanes16 *)(const void *)x;
+}
+
+static inline void store16(float *x, lanes16 v)
+{
+    *(lanes16 *)(void *)x = v;
+}
+
+static float dot(const float *a, const float *b, uint32_t n)
+{
+    lanes16 sum = {0};
+    for (uint32_t i = 0; i < n; i += 16)
+        sum += load16(a + i) * load16(b + i);
+    return sum16(sum);
+}
+
+static void axpy(float *y, float alpha, const float *x, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i += 16)
+        store16(y + i, load16(y + i) + alpha * load16(x + i));
+}
+
+static void scale(float *x, float alpha, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i += 16)
+        store16(x + i, alpha * load16(x + i));
+}
+
+static void set(float *y, float alpha, const float *x, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i += 16)
+        store16(y + i, alpha * load16(x + i));
+}
+
+static void dot_rows(const float *a, const float *rows, const uint32_t *index, uint32_t count,
+                     uint32_t stride, float *scores)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (i + 4 < count)
+            __builtin_prefetch(rows + (size_t)index[i + 4] * stride);
+        scores[i] = dot(a, rows + (size_t)index[i] * stride, stride);
+    }
+}
+
+#define MR_VEC_TABLE(variable, label)                                                              \
+    const mr_vec variable = {label, dot, axpy, scale, set, dot_rows}
