@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+// model: the seam between a method and the engine.
+//
+// A method is one file and one row of a table (models.def, policies.def, rules.def). It declares the
+// families of rows that it alone writes, learns from signals (never from raw events), and gives one or
+// more columns: a number for each candidate. It never sees a clock, a thread, a file, another method's
+// rows or the number of workers; what it may read of others goes through the view.
+//
+// Phases of a round (ARCHITECTURE.md): `observe` for each wave, user parts live, everything else as of
+// the round's start, changes to it as deltas; then `apply` once a row; then `changed` for what is
+// derived. At the close of a commit: `candidates` and `score`, then rules and a policy.
+#ifndef MR_CORE_MODEL_MODEL_H
+#define MR_CORE_MODEL_MODEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/base/arena.h"
+#include "core/base/rng.h"
+#include "core/base/vec.h"
+#include "core/event/event.h"
+
+struct mr_deltas;
+struct mr_items;
+struct mr_named;
+struct mr_filter;
+struct mr_slate;
+
+// ---- parameters: each is one row; parser, help, check and documentation come from it
+
+typedef struct mr_param {
+    const char *name, *unit, *help;
+    uint32_t offset;               // of a double in the method's config struct
+    double initial, min, max;
+} mr_param;
+
+// ---- families of rows
+
+typedef enum mr_key_kind {
+    MR_KEY_USER,  // a part of the user's row; its task alone reads and writes it, live, no deltas
+    MR_KEY_ITEM,  // one row an item
+    MR_KEY_NAMED, // one row a 64-bit key of the method's choice; a single row uses key 0
+} mr_key_kind;
+
+typedef enum mr_delta_kind {
+    MR_DELTA_NONE,
+    MR_DELTA_SUM,   // payload of fixed size, combined by `combine` in order of (task, signal)
+    MR_DELTA_CELLS, // (cell key, int64) pairs; combined by key, applied in key order
+} mr_delta_kind;
+
+typedef struct mr_cell {
+    uint64_t key;
+    int64_t value;
+} mr_cell;
+
+typedef struct mr_family {
+    const char *name; // unique inside the method, part of the row's key: never renamed
+    mr_key_kind key;
+    mr_delta_kind delta;
+    uint8_t version; // of the row's layout; a stored part of another version stops the start
+    uint32_t (*row_bytes)(const void *config);   // in memory, fixed, a multiple of 8
+    uint32_t (*delta_bytes)(const void *config); // of a SUM's payload, a multiple of 4
+    uint32_t (*rows_max)(const void *config);    // NAMED only
+    // The value of a row that is absent; NULL: zeros.
+    void (*init)(const void *config, uint64_t key, uint64_t seed, void *row);
+    // How many leading bytes differ from init's: what is stored; NULL: all. The rest is init's.
+    uint32_t (*used)(const void *config, const void *row);
+    // Adds a delta to another (COUNT: integers; SUM: floats, in order).
+    void (*combine)(const void *config, void *into, const void *from);
+} mr_family;
+
+// ---- what happened, as a method sees it
+
+typedef enum mr_signal_kind {
+    MR_SIGNAL_ACT,   // a user acted on an item: click, cart, purchase, rating
+    MR_SIGNAL_SHOWN, // an item was shown to a user (from an impression)
+} mr_signal_kind;
+
+typedef struct mr_signal {
+    mr_signal_kind kind;
+    mr_event_kind act;  // of an ACT: which
+    uint32_t user;      // slot, memory only
+    uint32_t item;      // slot, memory only
+    uint64_t item_key;
+    int64_t time_ms;
+    float weight;       // click 1, cart 2, purchase 3 by default; rate limits and caps included
+    float value;        // rating, NAN where absent
+    float propensity;   // with which the item was shown, NAN where unknown
+    int32_t position;   // -1 where unknown
+    uint32_t index;     // place in the epoch
+    bool repeat;        // the item stands among the user's recent events already
+} mr_signal;
+
+// The newest events of a user, shared by every method: 16 bytes each, newest first.
+enum { MR_RECENT_MAX = 24 };
+typedef struct mr_recent {
+    uint64_t item_key;
+    uint32_t time_s; // UTC seconds
+    uint8_t act;     // mr_event_kind
+    uint8_t position;
+    uint16_t flags;
+} mr_recent;
+
+// A user's row in memory: the engine's part, then the methods' parts at fixed offsets.
+typedef struct mr_user {
+    uint64_t key;         // mr_user_key of the id
+    uint64_t touched_seq; // commit in which the user acted last
+    uint64_t listed_seq;  // commit of the last list
+    int64_t list_ms;      // event time of the last list
+    uint64_t list_hash;   // of its items in order: an equal list is not published again
+    uint32_t events;      // how many were learned
+    uint32_t recent_count;
+    mr_recent recent[MR_RECENT_MAX];
+} mr_user;
+
+// ---- an instance: a method with its configuration, as the engine runs it
+
+typedef struct mr_instance {
+    const struct mr_state *state;
+    void *config;          // the method's config struct, filled from params
+    uint32_t family_first; // index of its first family among all of the engine's
+    uint32_t column_first; // index of its first column
+    uint32_t column_count;
+    uint32_t user_offset;  // of its USER part in the user's row; 0: has none
+    void *cache;           // derived memory of cache_bytes; dropped and rebuilt at any time
+} mr_instance;
+
+typedef struct mr_view { // what a method may read
+    const mr_vec *vec;
+    const struct mr_items *items;
+    const struct mr_named *named; // by family index
+    uint8_t *users;               // user records, by slot
+    uint32_t user_stride;
+    const mr_instance *instances; // for ports: see `needs`
+    uint32_t instance_count;
+    uint64_t seed;
+    uint32_t task;
+    uint64_t epoch;   // of the task
+    int64_t clock_ms; // event time
+    bool impressions; // whether outcomes of lists are seen at all (see diag_linucb)
+    const uint32_t *ring; // slots of recent positives, for negatives
+    uint32_t ring_count;
+} mr_view;
+
+static inline mr_user *mr_view_user(const mr_view *view, uint32_t slot)
+{
+    return (mr_user *)(void *)(view->users + (size_t)slot * view->user_stride);
+}
+
+static inline void *mr_user_part(const mr_instance *self, mr_user *user)
+{
+    return (uint8_t *)user + self->user_offset;
+}
+
+// ---- candidates and columns
+
+typedef enum mr_scale {
+    MR_SCALE_REAL,  // any real number
+    MR_SCALE_COUNT, // >= 0, heavy-tailed: the blend also takes its logarithm
+} mr_scale;
+
+typedef struct mr_column {
+    const char *name; // in metrics: never renamed
+    mr_scale scale;
+} mr_column;
+
+// A column's own best items for one user, best first.
+enum { MR_FOUND_MAX = 128 };
+typedef struct mr_found {
+    uint32_t slots[MR_FOUND_MAX];
+    float scores[MR_FOUND_MAX];
+    uint32_t count, max;
+} mr_found;
+
+typedef struct mr_rank { // where a target stands in a column, by scores
+    double above;        // items that score higher
+    double tied;         // items that score the same, the target included
+} mr_rank;
+
+typedef struct mr_measure { // one number of a method for the metrics topic
+    const char *name;
+    double value;
+} mr_measure;
+
+typedef struct mr_state { // whatever keeps rows has this as its first member
+    const char *name, *source;
+    const mr_param *params; // ends with a NULL name
+    uint32_t config_bytes;
+    const mr_family *families;
+    uint32_t family_count;
+    const char *const *needs; // names of methods that it reads through ports; NULL-terminated or NULL
+
+    // Size of the derived memory, and its reconstruction from rows alone.
+    size_t (*cache_bytes)(const void *config, uint32_t items_max);
+    void (*rebuild)(const mr_instance *self, const mr_view *view);
+    // A row of `family` (index inside the method) at `slot` was applied: brings the cache up to date.
+    void (*changed)(const mr_instance *self, const mr_view *view, uint32_t family, uint32_t slot);
+    // An item's slot is about to be freed.
+    void (*expired)(const mr_instance *self, const mr_view *view, uint32_t slot);
+
+    // One wave: no user twice. Writes user parts of the signals' users, and deltas.
+    void (*observe)(const mr_instance *self, const mr_view *view, const mr_signal *signals,
+                    uint32_t signal_count, struct mr_deltas *deltas, mr_arena *arena);
+    // At the owner: one row, once a round.
+    void (*apply)(const mr_instance *self, const mr_view *view, uint32_t family, uint64_t key,
+                  const void *delta, void *row);
+    void (*apply_cells)(const mr_instance *self, const mr_view *view, uint32_t family, uint64_t key,
+                        const mr_cell *cells, uint32_t cell_count, void *row);
+    // Numbers for the metrics topic; returns how many were written, at most max.
+    uint32_t (*measure)(const mr_instance *self, const mr_view *view, mr_measure *out, uint32_t max);
+} mr_state;
+
+typedef struct mr_model {
+    mr_state state;
+    const mr_column *columns;
+    uint32_t (*column_count)(const void *config);
+    // The user's best items of column `column` (index inside the method) that the filter admits.
+    void (*candidates)(const mr_instance *self, const mr_view *view, uint32_t user, uint32_t column,
+                       const struct mr_filter *filter, mr_arena *arena, mr_found *found);
+    // columns[c * stride + i] = column c of item slots[i]: does not depend on the other slots.
+    void (*score)(const mr_instance *self, const mr_view *view, uint32_t user, const uint32_t *slots,
+                  uint32_t slot_count, float *columns, uint32_t stride, mr_arena *arena);
+    // Rank of the target among all items that the filter admits, exact up to `enough` items above.
+    mr_rank (*rank)(const mr_instance *self, const mr_view *view, uint32_t user, uint32_t column,
+                    uint32_t target, const struct mr_filter *filter, uint32_t enough,
+                    mr_arena *arena);
+    // A list was decided for the user: the method may note the context in its user part, and give
+    // deltas (centroids learn here). NULL: nothing.
+    void (*decided)(const mr_instance *self, const mr_view *view, uint32_t user,
+                    struct mr_deltas *deltas);
+} mr_model;
+
+typedef struct mr_policy { // orders, and knows the probability of what it did
+    mr_state state;
+    void (*open)(const mr_instance *self, struct mr_slate *slate);
+    // The candidate for the next place and, in *q, P(candidate | items above); UINT32_MAX: none left.
+    uint32_t (*draw)(const mr_instance *self, struct mr_slate *slate, mr_rng *rng, double *q);
+} mr_policy;
+
+typedef struct mr_rule { // filters and priors, as functions of the items above: q stays exact
+    mr_state state;
+    void (*open)(const mr_instance *self, struct mr_slate *slate);
+    // Clears the bits of candidates that may not stand at the next place.
+    void (*admit)(const mr_instance *self, struct mr_slate *slate, uint64_t *bits);
+    void (*picked)(const mr_instance *self, struct mr_slate *slate, uint32_t candidate);
+} mr_rule;
+
+// The tables, in order of their .def files.
+extern const mr_model *const mr_models[];
+extern const uint32_t mr_model_count;
+extern const mr_policy *const mr_policies[];
+extern const uint32_t mr_policy_count;
+extern const mr_rule *const mr_rules[];
+extern const uint32_t mr_rule_count;
+
+#endif
