@@ -1,2 +1,3 @@
 # SPDX-License-Identifier: Apache-2.0
 mr_test(unit test_row mr_state)
+mr_test(unit test_store mr_state)
