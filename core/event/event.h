@@ -73,6 +73,8 @@ typedef struct mr_event {
     uint32_t category_count;
     float *vector; // catalogue; caller's array of MR_VECTOR_MAX
     uint32_t vector_count;
+    uint32_t scratch_used;
+    uint8_t *scratch; // texts that a decoder made from numbers; caller's, of the size that it asks for
 } mr_event;
 
 static inline bool mr_event_has(const mr_event *event, mr_field field)
