@@ -22,9 +22,9 @@ const char *mr_place_network_name(uint64_t fs_type)
         uint64_t type;
         const char *name;
     } table[] = {
-        {0x6969, "NFS"},        {0x517b, "SMB"},       {0xff534d42, "CIFS"}, {0xfe534d42, "SMB2"},
-        {0x00c36400, "Ceph"},   {0x5346414f, "AFS"},   {0x6b414653, "AFS"},  {0x564c, "NCP"},
-        {0x47504653, "GPFS"},   {0x0bd00bd0, "Lustre"},
+        {0x6969, "NFS"},      {0x517b, "SMB"},        {0xff534d42, "CIFS"}, {0xfe534d42, "SMB2"},
+        {0x00c36400, "Ceph"}, {0x5346414f, "AFS"},    {0x6b414653, "AFS"},  {0x564c, "NCP"},
+        {0x47504653, "GPFS"}, {0x0bd00bd0, "Lustre"},
     };
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
         if (table[i].type == fs_type)
@@ -70,15 +70,16 @@ mr_status mr_place_make(const char *path, mr_error *err)
         return mr_fail(err, MR_FATAL, "state folder %.120s: %s", path, strerror(errno));
     const char *network = mr_place_network_name((uint32_t)fs.f_type);
     if (network != NULL)
-        return mr_fail(err, MR_FATAL,
-                       "state folder %.120s: lies on %s, where a memory-mapped database is not safe; "
-                       "use a local disk (the state is restored from the changelog)",
-                       path, network);
+        return mr_fail(
+            err, MR_FATAL,
+            "state folder %.120s: lies on %s, where a memory-mapped database is not safe; "
+            "use a local disk (the state is restored from the changelog)",
+            path, network);
     return MR_OK;
 }
 
-// The lock belongs to the open file, as flock's does, but it can be looked at without being taken, so
-// that a process that only looks never turns a starting worker away.
+// The lock belongs to the open file, as flock's does, but it can be looked at without being taken,
+// so that a process that only looks never turns a starting worker away.
 static void owner_path(const char *path, char out[PATH_MAX])
 {
     snprintf(out, PATH_MAX, "%s/owner", path);
@@ -101,7 +102,7 @@ mr_status mr_place_claim(const char *path, int *owner_fd, mr_error *err)
     const int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)
         return mr_fail(err, errno == ENOSPC ? MR_RETRY : MR_FATAL, "%.160s: %s", name,
-                       strerror(errno));
+                       errno == ENOSPC ? "the disk is full" : strerror(errno));
     if (fcntl(fd, F_OFD_SETLK, &whole) != 0) {
         const int cause = errno;
         mr_place_note note;
@@ -109,10 +110,11 @@ mr_status mr_place_claim(const char *path, int *owner_fd, mr_error *err)
         close(fd);
         if (cause != EAGAIN && cause != EACCES)
             return mr_fail(err, MR_FATAL, "%.160s: cannot lock it: %s", name, strerror(cause));
-        return mr_fail(err, MR_FATAL,
-                       "state folder %.100s: is in use by process %ld on host %s; stop that process "
-                       "or name another folder",
-                       path, note.pid, note.host);
+        return mr_fail(
+            err, MR_FATAL,
+            "state folder %.100s: is in use by process %ld on host %s; stop that process "
+            "or name another folder",
+            path, note.pid, note.host);
     }
     *owner_fd = fd;
     return MR_OK;
@@ -147,8 +149,8 @@ void mr_place_read_note(const char *path, mr_place_note *note)
         return; // claimed for the first time, and nothing written yet
     note->present = true;
     note->sync = MR_SYNC_NONE;
-    if (sscanf(text, "millrace state %u\nboot %39s\nsync %7s\nclean %7s\npid %ld\nhost %63s", &format,
-               boot, sync, clean, &note->pid, note->host) != 6 ||
+    if (sscanf(text, "millrace state %u\nboot %39s\nsync %7s\nclean %7s\npid %ld\nhost %63s",
+               &format, boot, sync, clean, &note->pid, note->host) != 6 ||
         format != 1)
         return;
     for (size_t i = 0; i < sizeof sync_names / sizeof sync_names[0]; i++)
@@ -159,7 +161,8 @@ void mr_place_read_note(const char *path, mr_place_note *note)
     note->same_boot = strcmp(boot, here) == 0 && strcmp(boot, "-") != 0;
 }
 
-mr_status mr_place_write_note(const char *path, int owner_fd, mr_sync sync, bool clean, mr_error *err)
+mr_status mr_place_write_note(const char *path, int owner_fd, mr_sync sync, bool clean,
+                              mr_error *err)
 {
     char text[512], host[64], boot[40];
     boot_id(boot);
@@ -168,15 +171,15 @@ mr_status mr_place_write_note(const char *path, int owner_fd, mr_sync sync, bool
     host[sizeof host - 1] = '\0';
     // One write of less than a sector: a crash leaves the old note or the new one.
     const int size = snprintf(text, sizeof text,
-                              "millrace state 1\nboot %s\nsync %s\nclean %s\npid %ld\nhost %s\n", boot,
-                              sync_names[sync], clean ? "yes" : "no", (long)getpid(), host);
+                              "millrace state 1\nboot %s\nsync %s\nclean %s\npid %ld\nhost %s\n",
+                              boot, sync_names[sync], clean ? "yes" : "no", (long)getpid(), host);
     MR_ASSERT(size > 0 && (size_t)size < sizeof text);
     errno = 0;
     if (pwrite(owner_fd, text, (size_t)size, 0) != size || ftruncate(owner_fd, size) != 0 ||
         fdatasync(owner_fd) != 0)
         return mr_fail(err, errno == ENOSPC || errno == 0 ? MR_RETRY : MR_FATAL,
                        "state folder %.120s: cannot write the file owner: %s", path,
-                       errno == 0 ? "the disk is full" : strerror(errno));
+                       errno == 0 || errno == ENOSPC ? "the disk is full" : strerror(errno));
     return MR_OK;
 }
 

@@ -31,8 +31,8 @@ static uint64_t load64(const uint8_t *in)
     return (uint64_t)load32(in) | (uint64_t)load32(in + 4) << 32;
 }
 
-// XXH3-64 of the payload, seeded with that of the key, which is seeded with the first eight bytes of
-// the header: three inputs, no copy.
+// XXH3-64 of the payload, seeded with that of the key, which is seeded with the first eight bytes
+// of the header: three inputs, no copy.
 static uint64_t checksum(mr_bytes key, const uint8_t *header, const uint8_t *payload, uint32_t size)
 {
     return mr_hash64(payload, size, mr_hash64(key.data, key.size, load64(header)));

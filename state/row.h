@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // row: the envelope of every stored value.
 //
-// The same bytes go to the changelog topic and to LMDB, whose pages have no checksums. Sixteen bytes
-// of header stand before the payload, all little-endian (FORMAT.md):
+// The same bytes go to the changelog topic and to LMDB, whose pages have no checksums. Sixteen
+// bytes of header stand before the payload, all little-endian (FORMAT.md):
 //
 //     0        1      2       3         4              8          16
 //     | format | kind | flags | version | payload_bytes | checksum | payload ...
 //
-// The checksum covers key, header and payload: a row that was stored under another key, or whose kind
-// was changed, is as wrong as one with a flipped bit in the payload.
+// The checksum covers key, header and payload: a row that was stored under another key, or whose
+// kind was changed, is as wrong as one with a flipped bit in the payload.
 #ifndef MR_STATE_ROW_H
 #define MR_STATE_ROW_H
 
@@ -36,8 +36,9 @@ typedef struct mr_row {
 // Writes header and payload of `row` to `out` and returns their length in bytes.
 //
 //   key   1 .. MR_ROW_KEY_MAX bytes, the key that the row will be stored under
-//   row   payload of at most MR_ROW_PAYLOAD_MAX bytes; it may already stand at out + MR_ROW_HEADER_BYTES
-//   out   room for MR_ROW_HEADER_BYTES + row->payload.size bytes, owned by the caller
+//   row   payload of at most MR_ROW_PAYLOAD_MAX bytes; it may already stand at out +
+//   MR_ROW_HEADER_BYTES out   room for MR_ROW_HEADER_BYTES + row->payload.size bytes, owned by the
+//   caller
 //
 // Cannot fail: a length outside these limits is the caller's bug.
 uint32_t mr_row_seal(mr_bytes key, const mr_row *row, uint8_t *out);

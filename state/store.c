@@ -2,12 +2,15 @@
 // The environment: how it is opened and closed, how the map grows, which databases it has.
 //
 // What LMDB leaves to its user, and where it is done here
-// 1. A data file that is shorter than its header says is a SIGBUS on first touch: check_torn. A commit
+// 1. A data file that is shorter than its header says is a SIGBUS on first touch: check_torn. A
+// commit
 //    may end with pages that it never wrote, so run_once keeps the file as long as the header says.
-// 2. The lock file is mapped and written: on a full disk its first touch is a SIGBUS. reserve_lock_file
+// 2. The lock file is mapped and written: on a full disk its first touch is a SIGBUS.
+// reserve_lock_file
 //    takes its blocks before LMDB does.
 // 3. The map may only be changed while this process has no transaction: enter and leave.
-// 4. Without syncing, an OS crash may tear the file: the note of place.h, read before the file is.
+// 4. A new file's header may be written in half: open_env removes what it failed to make.
+// 5. Without syncing, an OS crash may tear the file: the note of place.h, read before the file is.
 #include "state/store.h"
 
 #include <errno.h>
@@ -33,9 +36,9 @@ mr_status mr_store_fail(const mr_store *store, mr_error *err, int code, const ch
     switch (code) {
     case ENOSPC:
     case EDQUOT:
-        return mr_fail(err, MR_RETRY, "state folder %.100s: %s: %s (%" PRIu64 " MiB free); make room",
-                       path, doing, code == ENOSPC ? "the disk is full" : "the quota is used up",
-                       free_mib);
+        return mr_fail(err, MR_RETRY,
+                       "state folder %.100s: %s: %s (%" PRIu64 " MiB free); make room", path, doing,
+                       code == ENOSPC ? "the disk is full" : "the quota is used up", free_mib);
     case EIO: // also LMDB's answer to a short write
         return mr_fail(err, MR_RETRY,
                        "state folder %.100s: %s: the disk refused (I/O error or full, %" PRIu64
@@ -43,7 +46,8 @@ mr_status mr_store_fail(const mr_store *store, mr_error *err, int code, const ch
                        path, doing, free_mib);
     case MDB_READERS_FULL:
         return mr_fail(err, MR_RETRY,
-                       "state folder %.100s: %s: all %" PRIu32 " reader slots are taken; end some of "
+                       "state folder %.100s: %s: all %" PRIu32
+                       " reader slots are taken; end some of "
                        "the processes that read it",
                        path, doing, store->options.readers_max);
     case MDB_VERSION_MISMATCH:
@@ -66,14 +70,16 @@ mr_status mr_store_fail(const mr_store *store, mr_error *err, int code, const ch
     case EACCES:
     case EPERM:
     case EROFS:
-        return mr_fail(err, MR_FATAL,
-                       "state folder %.100s: %s: %s; it must belong to the user that millrace runs as",
-                       path, doing, strerror(code));
+        return mr_fail(
+            err, MR_FATAL,
+            "state folder %.100s: %s: %s; it must belong to the user that millrace runs as", path,
+            doing, strerror(code));
     case ENOMEM:
-        return mr_fail(err, MR_FATAL,
-                       "state folder %.100s: %s: no address space for the map; raise 'ulimit -v' or "
-                       "lower state.map_bytes_max",
-                       path, doing);
+        return mr_fail(
+            err, MR_FATAL,
+            "state folder %.100s: %s: no address space for the map; raise 'ulimit -v' or "
+            "lower state.map_bytes_max",
+            path, doing);
     default:
         return mr_fail(err, MR_FATAL, "state folder %.100s: %s: %s", path, doing,
                        mdb_strerror(code));
@@ -82,8 +88,8 @@ mr_status mr_store_fail(const mr_store *store, mr_error *err, int code, const ch
 
 void mr_store_enter(mr_store *store)
 {
-    MR_ASSERT(!store->exclusive);
     pthread_rwlock_wrlock(&store->lock);
+    MR_ASSERT(!store->exclusive);
     store->exclusive = true;
     for (mr_store_reader *reader = store->readers; reader != NULL; reader = reader->next) {
         if (reader->live)
@@ -135,8 +141,9 @@ static mr_status grow(mr_store *store, mr_error *err)
     return MR_OK;
 }
 
-// Caveat 1: LMDB does not write a page that was taken and given back within the transaction, so the file
-// may end before the last page that its header counts. Then it could not be told from a torn one.
+// Caveat 1: LMDB does not write a page that was taken and given back within the transaction, so the
+// file may end before the last page that its header counts. Then it could not be told from a torn
+// one.
 static void extend_file(mr_store *store)
 {
     MDB_envinfo info;
@@ -291,7 +298,8 @@ static int write_layout(mr_store *store, MDB_txn *txn, uint64_t layout)
 {
     uint8_t payload[8];
     store64(payload, layout);
-    return mr_meta_put(store, txn, mr_bytes_text("layout"), MR_META_LAYOUT, mr_bytes_of(payload, 8));
+    return mr_meta_put(store, txn, mr_bytes_text("layout"), MR_META_LAYOUT,
+                       mr_bytes_of(payload, 8));
 }
 
 int mr_meta_next_layout(mr_store *store, MDB_txn *txn, uint64_t *layout)
@@ -433,14 +441,34 @@ static mr_status check_torn(mr_store *store, mr_error *err)
     if (store->options.read_only && mr_place_is_claimed(store->path))
         return MR_OK; // its writer is between a commit and extend_file
     return mr_fail(err, MR_FATAL,
-                   "%.100s/data.mdb: torn: its header speaks of %" PRIu64 " bytes, there are %" PRIu64
+                   "%.100s/data.mdb: torn: its header speaks of %" PRIu64
+                   " bytes, there are %" PRIu64
                    "; remove the folder, the state is restored from the changelog",
                    store->path, bytes, (uint64_t)file.st_size);
+}
+
+static void forget_files(mr_store *store)
+{
+    static const char *const names[] = {"data.mdb", "lock.mdb"};
+    char name[PATH_MAX + 16];
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        snprintf(name, sizeof name, "%s/%s", store->path, names[i]);
+        (void)unlink(name);
+    }
+}
+
+static bool has_data(const mr_store *store)
+{
+    struct stat about;
+    char name[PATH_MAX + 16];
+    snprintf(name, sizeof name, "%s/data.mdb", store->path);
+    return stat(name, &about) == 0 && about.st_size > 0;
 }
 
 static mr_status open_env(mr_store *store, mr_error *err)
 {
     const mr_store_options *options = &store->options;
+    const bool fresh = !options->read_only && !has_data(store);
     unsigned flags = MDB_NOTLS;
     if (options->read_only)
         flags |= MDB_RDONLY;
@@ -457,6 +485,8 @@ static mr_status open_env(mr_store *store, mr_error *err)
         (!options->read_only &&
          (code = mdb_env_set_mapsize(store->env, options->map_bytes_initial)) != 0) ||
         (code = mdb_env_open(store->env, store->path, flags, 0600)) != 0) {
+        if (fresh)
+            forget_files(store); // a full disk may have taken half a header
         if (code == ENOENT && options->read_only)
             return mr_fail(err, MR_FATAL, "state folder %.120s: there is no state in it",
                            store->path);
@@ -574,16 +604,6 @@ static mr_status open_tables(mr_store *store, mr_error *err)
     return status;
 }
 
-static void forget_files(mr_store *store)
-{
-    static const char *const names[] = {"data.mdb", "lock.mdb"};
-    char name[PATH_MAX + 16];
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        snprintf(name, sizeof name, "%s/%s", store->path, names[i]);
-        (void)unlink(name);
-    }
-}
-
 static mr_status open_place(mr_store *store, bool *dropped, mr_error *err)
 {
     const bool read_only = store->options.read_only;
@@ -685,7 +705,8 @@ mr_status mr_store_close(mr_store *store, mr_error *err)
     if (!store->options.read_only) {
         status = mr_store_sync(store, err);
         if (status == MR_OK)
-            status = mr_place_write_note(store->path, store->owner_fd, store->options.sync, true, err);
+            status =
+                mr_place_write_note(store->path, store->owner_fd, store->options.sync, true, err);
     }
     release(store);
     return status;

@@ -1,22 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 // store: the rows of a worker's tasks on disk, in one LMDB environment.
 //
-// The store is a copy that lags: the changelog topics are the truth, and a folder that is lost, torn or
-// of another history is dropped and made again from them. It knows keys and sealed rows (row.h), not
-// what a row means. One named database holds the rows of a task; another, `meta`, holds for each task
-// its marker and how far its changelogs were read, written in the same transaction as the rows.
-// FORMAT.md has the bytes.
+// The store is a copy that lags: the changelog topics are the truth, and a folder that is lost,
+// torn or of another history is dropped and made again from them. It knows keys and sealed rows
+// (row.h), not what a row means. One named database holds the rows of a task; another, `meta`,
+// holds for each task its marker and how far its changelogs were read, written in the same
+// transaction as the rows. FORMAT.md has the bytes.
 //
-// Threads: one thread writes (mr_store_write, _task_drop, _sync, _identify, _close and load.h). Reads go
-// through a reader, one for each thread; they run beside each other and beside the writer. Where the
-// writer must have the map for itself (growth, a database made or dropped) it waits for calls of readers
-// to end, so none of them may call the store again from a callback.
+// Threads: one thread writes (mr_store_write, _task_drop, _sync, _identify, _close and load.h).
+// Reads go through a reader, one for each thread; they run beside each other and beside the writer.
+// Where the writer must have the map for itself (growth, a database made or dropped) it waits for
+// calls of readers to end, so none of them may call the store again from a callback.
 //
 // Caveats
 // - A process opens a folder once (LMDB's rule), and an open store does not survive fork().
-// - A reader that is never refreshed keeps every page freed since: the file grows. Refresh it at each
+// - A reader that is never refreshed keeps every page freed since: the file grows. Refresh it at
+// each
 //   commit; mr_store_stat tells the age of the oldest snapshot of any process.
-// - After MR_RETRY nothing has changed. After MR_FATAL close the store; the folder can be opened again.
+// - After MR_RETRY nothing has changed. After MR_FATAL close the store; the folder can be opened
+// again.
 #ifndef MR_STATE_STORE_H
 #define MR_STATE_STORE_H
 
@@ -39,10 +41,11 @@ typedef struct mr_store mr_store;
 typedef struct mr_store_reader mr_store_reader;
 
 typedef struct mr_store_options {
-    uint64_t map_bytes_initial; // address space at the start; 0: 64 MiB. Grows by half when it is full
-    uint64_t map_bytes_max;     // it grows no further; 0: up to what the disk holds
-    uint32_t tasks_max;         // databases open at once; 0: 1,024
-    uint32_t readers_max;       // snapshots open at once in all processes; 0: 126
+    uint64_t
+        map_bytes_initial;  // address space at the start; 0: 64 MiB. Grows by half when it is full
+    uint64_t map_bytes_max; // it grows no further; 0: up to what the disk holds
+    uint32_t tasks_max;     // databases open at once; 0: 1,024
+    uint32_t readers_max;   // snapshots open at once in all processes; 0: 126
     mr_sync sync;
     bool read_only; // for inspect: takes no lock, works beside a worker that writes
 } mr_store_options;
@@ -87,17 +90,19 @@ typedef struct mr_store_stats {
     uint32_t readers, readers_max, tasks, grown;
 } mr_store_stats;
 
-// Opens the state folder `path`, making it if it is absent. *dropped (may be NULL) tells that a copy
-// was there and was thrown away, because it had been written without syncing when the machine went down.
+// Opens the state folder `path`, making it if it is absent. *dropped (may be NULL) tells that a
+// copy was there and was thrown away, because it had been written without syncing when the machine
+// went down.
 //
-// Errors: MR_FATAL: in use by another process, on a network filesystem, not ours, of another format,
-// torn or damaged, not permitted; MR_RETRY: disk full. Read-only: MR_FATAL too where there is no state.
+// Errors: MR_FATAL: in use by another process, on a network filesystem, not ours, of another
+// format, torn or damaged, not permitted; MR_RETRY: disk full. Read-only: MR_FATAL too where there
+// is no state.
 MR_CHECKED mr_status mr_store_open(const char *path, const mr_store_options *options,
                                    mr_store **store, bool *dropped, mr_error *err);
 
-// Syncs, notes that the folder was left clean and closes it. Readers must be closed before. The memory
-// is given back whatever the status; NULL is allowed. Errors: MR_RETRY or MR_FATAL: could not sync;
-// the next opening then takes the folder for one that a crash left.
+// Syncs, notes that the folder was left clean and closes it. Readers must be closed before. The
+// memory is given back whatever the status; NULL is allowed. Errors: MR_RETRY or MR_FATAL: could
+// not sync; the next opening then takes the folder for one that a crash left.
 mr_status mr_store_close(mr_store *store, mr_error *err);
 
 // The folder's path, for messages.
@@ -106,10 +111,11 @@ const char *mr_store_path(const mr_store *store);
 // How the last owner left the folder, as read when it was opened.
 const mr_place_note *mr_store_left(const mr_store *store);
 
-// Applies a whole batch in one transaction, or nothing of it. A task that the store does not know is
-// made. When the map is full the batch is undone, the map grown, and the batch applied again.
+// Applies a whole batch in one transaction, or nothing of it. A task that the store does not know
+// is made. When the map is full the batch is undone, the map grown, and the batch applied again.
 // Errors: MR_RETRY: disk full, map at its limit, I/O error; MR_FATAL: damaged.
-// Keys that are out of order, too long, or a value that is not sealed for its key: the caller's bug.
+// Keys that are out of order, too long, or a value that is not sealed for its key: the caller's
+// bug.
 MR_CHECKED mr_status mr_store_write(mr_store *store, const mr_store_batch *batch, mr_error *err);
 
 // Forgets a task, its rows, marker and offsets; unknown tasks are none. Errors: as mr_store_write.
@@ -133,26 +139,27 @@ MR_CHECKED mr_status mr_store_stat(mr_store *store, mr_store_stats *stats, mr_er
 MR_CHECKED mr_status mr_store_reader_open(mr_store *store, mr_store_reader **reader, mr_error *err);
 void mr_store_reader_close(mr_store_reader *reader);
 
-// Moves the view to the last commit. Costs about a microsecond. The next read opens the snapshot; until
-// then the reader holds no pages.
+// Moves the view to the last commit. Costs about a microsecond. The next read opens the snapshot;
+// until then the reader holds no pages.
 void mr_store_reader_refresh(mr_store_reader *reader);
 
-// Copies a sealed row into `buffer`; *value_bytes = 0 where there is none. Its checksum was checked.
-// Rows asked for in key order cost less: a reader remembers its place.
-// Errors: MR_FATAL: a damaged row (named), or one larger than the buffer; MR_RETRY: no reader slot.
+// Copies a sealed row into `buffer`; *value_bytes = 0 where there is none. Its checksum was
+// checked. Rows asked for in key order cost less: a reader remembers its place. Errors: MR_FATAL: a
+// damaged row (named), or one larger than the buffer; MR_RETRY: no reader slot.
 MR_CHECKED mr_status mr_store_get(mr_store_reader *reader, uint32_t task, mr_bytes key,
                                   uint8_t *buffer, uint32_t buffer_bytes, uint32_t *value_bytes,
                                   mr_error *err);
 
-// Called for each row; key and value are borrowed for the call. A status other than MR_OK ends the walk,
-// with err filled by the callback.
+// Called for each row; key and value are borrowed for the call. A status other than MR_OK ends the
+// walk, with err filled by the callback.
 typedef mr_status mr_store_visit(void *context, mr_bytes key, mr_bytes value, mr_error *err);
 
 // Visits the rows whose key begins with `prefix` (empty: all), in key order, from one snapshot.
-// `checked`: open each row first and stop at the first damaged one; else the visitor does that itself.
-// Errors: MR_FATAL: damaged; the visitor's.
+// `checked`: open each row first and stop at the first damaged one; else the visitor does that
+// itself. Errors: MR_FATAL: damaged; the visitor's.
 MR_CHECKED mr_status mr_store_each(mr_store_reader *reader, uint32_t task, mr_bytes prefix,
-                                   bool checked, mr_store_visit *visit, void *context, mr_error *err);
+                                   bool checked, mr_store_visit *visit, void *context,
+                                   mr_error *err);
 
 // The tasks in ascending order: fills up to tasks_max of them, *task_count says how many there are.
 MR_CHECKED mr_status mr_store_tasks(mr_store_reader *reader, uint32_t *tasks, uint32_t tasks_max,

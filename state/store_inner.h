@@ -9,8 +9,9 @@
 
 #include "state/store.h"
 
-// A task's database. Its name holds a generation, a number that is never used again in this folder: a
-// fresh copy of a task is built under its own name and comes into force by the task's record in meta.
+// A task's database. Its name holds a generation, a number that is never used again in this folder:
+// a fresh copy of a task is built under its own name and comes into force by the task's record in
+// meta.
 typedef struct mr_store_table {
     uint32_t task;
     MDB_dbi rows;
@@ -58,8 +59,8 @@ typedef struct mr_meta_task { // the payload of a task's record: fixed part, the
     mr_bytes marker; // points into the record that it was read from
 } mr_meta_task;
 
-// A step of a write transaction; returns 0 or an LMDB or errno code. It may be called again after its
-// transaction was aborted, so it changes nothing outside it.
+// A step of a write transaction; returns 0 or an LMDB or errno code. It may be called again after
+// its transaction was aborted, so it changes nothing outside it.
 typedef int mr_store_step(mr_store *store, MDB_txn *txn, void *context);
 
 // Runs step in a transaction of its own and commits, growing the map as often as it is full.

@@ -106,7 +106,8 @@ static void end(mr_store_reader *reader)
     pthread_rwlock_unlock(&reader->store->lock);
 }
 
-// The reader's own cursor on a database; kept, because a key near the last one is then found in its page.
+// The reader's own cursor on a database; kept, because a key near the last one is then found in its
+// page.
 static int use_cursor(mr_store_reader *reader, MDB_dbi rows)
 {
     if (reader->cursor != NULL && reader->cursor_rows == rows) {
@@ -164,8 +165,7 @@ mr_status mr_store_get(mr_store_reader *reader, uint32_t task, mr_bytes key, uin
 {
     MR_ASSERT(key.size > 0 && key.size <= MR_ROW_KEY_MAX);
     MR_TRY(begin(reader, err));
-    const mr_status status =
-        copy_row(reader, task, key, buffer, buffer_bytes, value_bytes, err);
+    const mr_status status = copy_row(reader, task, key, buffer, buffer_bytes, value_bytes, err);
     end(reader);
     return status;
 }
@@ -244,12 +244,14 @@ mr_status mr_store_task_read(mr_store_reader *reader, uint32_t task, mr_store_ta
         }
     }
     end(reader);
-    return code == 0 ? MR_OK
-                     : mr_store_fail(reader->store, err, code == MDB_NOTFOUND ? MDB_CORRUPTED : code,
-                                     "reading the record of a task");
+    return code == 0
+               ? MR_OK
+               : mr_store_fail(reader->store, err, code == MDB_NOTFOUND ? MDB_CORRUPTED : code,
+                               "reading the record of a task");
 }
 
-mr_status mr_store_identity_read(mr_store_reader *reader, mr_store_identity *identity, mr_error *err)
+mr_status mr_store_identity_read(mr_store_reader *reader, mr_store_identity *identity,
+                                 mr_error *err)
 {
     mr_bytes payload;
     *identity = (mr_store_identity){0};

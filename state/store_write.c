@@ -21,7 +21,8 @@ static void assert_batch(const mr_store_batch *batch)
     }
 }
 
-// A cursor stays on its page, so that the next key, which is near, is found without a walk from the root.
+// A cursor stays on its page, so that the next key, which is near, is found without a walk from the
+// root.
 static int write_rows(MDB_txn *txn, MDB_dbi rows, const mr_store_part *part)
 {
     MDB_cursor *cursor;
@@ -95,8 +96,8 @@ static int make_task(mr_store *store, MDB_txn *txn, void *context)
     return code != 0 ? code : mr_meta_task_put(store, txn, *task, &record);
 }
 
-// A database is made in a transaction of its own: its handle then lives in the table before a row is
-// written, and a batch that is applied twice has none to make twice.
+// A database is made in a transaction of its own: its handle then lives in the table before a row
+// is written, and a batch that is applied twice has none to make twice.
 static mr_status make_tasks(mr_store *store, const mr_store_batch *batch, mr_error *err)
 {
     mr_status status = MR_OK;

@@ -21,7 +21,8 @@
 static inline void scratch_make(char path[128])
 {
     const char *base = getenv("TMPDIR");
-    snprintf(path, 100, "%s/millrace-test-XXXXXX", base != NULL && strlen(base) < 60 ? base : "/tmp");
+    snprintf(path, 100, "%s/millrace-test-XXXXXX",
+             base != NULL && strlen(base) < 60 ? base : "/tmp");
     assert_non_null(mkdtemp(path));
     strcat(path, "/state");
 }

@@ -38,8 +38,8 @@ static void the_header_is_the_documented_bytes(void **state)
 {
     (void)state;
     // Of FORMAT.md: these bytes stand in changelogs, so they never change under this format number.
-    static const uint8_t expected[] = {0xa1, 3, 1, 7, 2, 0, 0, 0, 0x12, 0x6a, 0x72, 0xd2,
-                                       0xbd, 0x3e, 0x8d, 0xf7, 'h', 'i'};
+    static const uint8_t expected[] = {0xa1, 3,    1,    7,    2,    0,    0,    0,   0x12,
+                                       0x6a, 0x72, 0xd2, 0xbd, 0x3e, 0x8d, 0xf7, 'h', 'i'};
     uint8_t bytes[64];
     assert_int_equal(seal("hi", bytes), sizeof expected);
     assert_memory_equal(bytes, expected, sizeof expected);

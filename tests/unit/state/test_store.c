@@ -102,7 +102,8 @@ static void the_longest_key_and_the_largest_row_fit(void **state)
     (void)state;
     mr_store *store = open_store(path, (mr_store_options){0});
     mr_store_reader *reader = open_reader(store);
-    uint8_t key[MR_ROW_KEY_MAX], *value = malloc(MR_ROW_BYTES_MAX), *back = malloc(MR_ROW_BYTES_MAX);
+    uint8_t key[MR_ROW_KEY_MAX], *value = malloc(MR_ROW_BYTES_MAX),
+                                 *back = malloc(MR_ROW_BYTES_MAX);
     uint32_t size;
     mr_error err = {0};
     memset(key, 0xff, sizeof key);
@@ -150,8 +151,8 @@ static void markers_and_offsets_change_with_the_rows_and_last(void **state)
     assert_true(found);
     assert_int_equal(task.offsets[0], 0);
     assert_int_equal(task.offsets[1], 41);
-    assert_true(mr_bytes_equal(mr_bytes_of(task.marker, task.marker_bytes),
-                               mr_bytes_text("marker 1")));
+    assert_true(
+        mr_bytes_equal(mr_bytes_of(task.marker, task.marker_bytes), mr_bytes_text("marker 1")));
     identity = (mr_store_identity){0};
     assert_ok(mr_store_identity_read(reader, &identity, &err), err);
     assert_true(identity.history[0] == 1 && identity.history[1] == UINT64_MAX);
