@@ -143,7 +143,7 @@ mr_status mr_config_unknown_key(const mr_config *config, const char *place, cons
     }
     if (best[0] != '\0')
         return mr_fail(err, MR_FATAL, "%s: %s: unknown key; the nearest is %s", place, path, best);
-    return mr_fail(err, MR_FATAL, "%s: %s: unknown key; millrace config --help lists all", place,
+    return mr_fail(err, MR_FATAL, "%s: %s: unknown key; millrace config --keys lists all", place,
                    path);
 }
 

@@ -249,7 +249,7 @@ static void an_unknown_key_is_refused_with_its_place_and_the_nearest(void **stat
             "c.yaml:1:20: models.covisit.half_lief_s: unknown key; the nearest is "
             "models.covisit.half_life_s");
     refused("zzzzzzzzzzzzzz: 1\n",
-            "c.yaml:1:1: zzzzzzzzzzzzzz: unknown key; millrace config --help lists all");
+            "c.yaml:1:1: zzzzzzzzzzzzzz: unknown key; millrace config --keys lists all");
     refused("topics: {c: {kind: click, mapping: {usr: a}}}\n",
             "c.yaml:1:42: topics.c.mapping.usr: no such field of an event; the nearest is user");
     refused_set("lists.kk=1", "--set: lists.kk: unknown key; the nearest is lists.k");

@@ -1,2 +1,3 @@
 # SPDX-License-Identifier: Apache-2.0
 mr_test(unit test_config mr_worker)
+mr_test(unit test_log mr_worker)

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "worker/command.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "worker/log.h"
+
+static const mr_command table[] = {
+    {"config", "prints the effective configuration, or every key", mr_command_config},
+    {0},
+};
+
+const mr_command *mr_commands(void)
+{
+    return table;
+}
+
+const mr_command *mr_command_find(const char *name)
+{
+    for (const mr_command *command = table; command->name != NULL; command++) {
+        if (strcmp(command->name, name) == 0)
+            return command;
+    }
+    return NULL;
+}
+
+int mr_command_fail(const char *command, const char *text, int exit_status)
+{
+    fprintf(stderr, "millrace %s: %s\n", command, text);
+    return exit_status;
+}
+
+static const mr_option shared[] = {
+    {"config", "FILE", "the configuration; millrace config --keys lists every key"},
+    {"set", "KEY=VALUE", "overrides a key of the configuration; may be given often"},
+    {"log-format", "FORMAT", "text or json: the same as --set log.format=FORMAT"},
+    {"log-level", "LEVEL", "error, warning, info or debug: the same as --set log.level=LEVEL"},
+    {0},
+};
+enum { SHARED_CONFIG, SHARED_SET, SHARED_LOG_FORMAT, SHARED_LOG_LEVEL, SHARED_COUNT };
+enum { VALUE_SHARED = 256, VALUE_OWN = 512, VALUE_HELP = 1024 };
+
+static void print_rows(const mr_option *rows)
+{
+    for (const mr_option *row = rows; row != NULL && row->name != NULL; row++) {
+        char left[64];
+        snprintf(left, sizeof left, "--%s%s%s", row->name, row->argument != NULL ? " " : "",
+                 row->argument != NULL ? row->argument : "");
+        printf("  %-24s %s\n", left, row->help);
+    }
+}
+
+static void print_help(const mr_options *options)
+{
+    printf("usage: millrace %s [options]%s%s\n\n%s\n\n", options->command,
+           options->operands != NULL ? " " : "", options->operands != NULL ? options->operands : "",
+           options->summary);
+    print_rows(options->rows);
+    if (options->configured)
+        print_rows(shared);
+    printf("  %-24s %s\n", "--help", "prints this");
+}
+
+// One row of getopt's own table for each option; returns how many.
+static int make_long_options(const mr_options *options, struct option *rows)
+{
+    int count = 0;
+    for (const mr_option *row = options->rows; row != NULL && row->name != NULL; row++) {
+        rows[count] = (struct option){row->name, row->argument != NULL, NULL, VALUE_OWN + count};
+        count++;
+    }
+    for (int i = 0; options->configured && i < SHARED_COUNT; i++)
+        rows[count++] = (struct option){shared[i].name, 1, NULL, VALUE_SHARED + i};
+    rows[count++] = (struct option){"help", 0, NULL, VALUE_HELP};
+    rows[count] = (struct option){0};
+    return count;
+}
+
+static bool add_set(mr_options *options, const char *set)
+{
+    if (options->set_count == MR_SETS_MAX)
+        return false;
+    options->sets[options->set_count++] = set;
+    return true;
+}
+
+static bool take_shared(mr_options *options, int which, const char *value)
+{
+    if (which == SHARED_CONFIG) {
+        options->config_path = value;
+        return true;
+    }
+    if (which == SHARED_SET)
+        return add_set(options, value);
+    char *const text = options->set_texts[which == SHARED_LOG_LEVEL];
+    snprintf(text, sizeof options->set_texts[0], "log.%s=%s",
+             which == SHARED_LOG_FORMAT ? "format" : "level", value);
+    return add_set(options, text);
+}
+
+static bool usage(const mr_options *options, int *exit_status)
+{
+    fprintf(stderr, "millrace %s --help says how it is used\n", options->command);
+    *exit_status = MR_EXIT_USAGE;
+    return false;
+}
+
+bool mr_options_parse(mr_options *options, int argc, char **argv, int *exit_status)
+{
+    struct option rows[MR_OPTIONS_MAX + SHARED_COUNT + 2];
+    char name[64];
+    make_long_options(options, rows);
+    // getopt names the program after argv[0] in its messages.
+    snprintf(name, sizeof name, "millrace %s", options->command);
+    argv[0] = name;
+    optind = 0;
+    for (int which; (which = getopt_long(argc, argv, "", rows, NULL)) != -1;) {
+        if (which == VALUE_HELP) {
+            print_help(options);
+            *exit_status = MR_EXIT_GOOD;
+            return false;
+        }
+        if (which == '?')
+            return usage(options, exit_status);
+        if (which >= VALUE_OWN) {
+            options->values[which - VALUE_OWN] = optarg != NULL ? optarg : "";
+        } else if (!take_shared(options, which - VALUE_SHARED, optarg)) {
+            mr_command_fail(options->command, "too many --set", 0);
+            return usage(options, exit_status);
+        }
+    }
+    options->operand_first = optind;
+    const int operands = argc - optind;
+    if (operands < options->operands_min || operands > options->operands_max) {
+        fprintf(stderr, "millrace %s: found %d operands, want %s\n", options->command, operands,
+                options->operands != NULL ? options->operands : "none");
+        return usage(options, exit_status);
+    }
+    return true;
+}
+
+const char *mr_options_get(const mr_options *options, const char *name)
+{
+    for (uint32_t i = 0; options->rows[i].name != NULL; i++) {
+        if (strcmp(options->rows[i].name, name) == 0)
+            return options->values[i];
+    }
+    MR_ASSERT(!"an option that the command does not have");
+    return NULL;
+}
+
+bool mr_options_load(const mr_options *options, mr_config **config)
+{
+    mr_error err = {0};
+    const mr_config_source source = {
+        .path = options->config_path,
+        .sets = options->sets,
+        .set_count = options->set_count,
+        .environment = environ,
+    };
+    if (mr_config_load(config, &source, &err) != MR_OK) {
+        mr_command_fail(options->command, err.text, 0);
+        return false;
+    }
+    const mr_log_options log = {
+        .out = stderr,
+        .format = (*config)->log_format,
+        .level = (*config)->log_level,
+        .service = (*config)->app,
+        .debug = &(*config)->log_debug,
+    };
+    mr_log_open(&log);
+    return true;
+}

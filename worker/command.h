@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// command: the sub-commands, and the options that they share.
+//
+// A command is a function in a file of its own and a row in command.c. It returns the exit status:
+// 0, 1 (failed) or 2 (used wrongly, or a bad configuration). argv[0] is its name.
+#ifndef MR_WORKER_COMMAND_H
+#define MR_WORKER_COMMAND_H
+
+#include <stdbool.h>
+
+#include "worker/config.h"
+
+enum { MR_EXIT_GOOD = 0, MR_EXIT_FAILED = 1, MR_EXIT_USAGE = 2 };
+
+int mr_command_bench(int argc, char **argv);
+int mr_command_check(int argc, char **argv);
+int mr_command_config(int argc, char **argv);
+int mr_command_demo(int argc, char **argv);
+int mr_command_inspect(int argc, char **argv);
+int mr_command_produce(int argc, char **argv);
+int mr_command_replay(int argc, char **argv);
+int mr_command_run(int argc, char **argv);
+int mr_command_schema(int argc, char **argv);
+
+typedef struct mr_command {
+    const char *name, *summary;
+    int (*run)(int argc, char **argv);
+} mr_command;
+
+// The table, in the order of the help; ends with a name of NULL.
+const mr_command *mr_commands(void);
+const mr_command *mr_command_find(const char *name);
+
+typedef struct mr_option {
+    const char *name;     // "connect"
+    const char *argument; // "FILE"; NULL: a flag
+    const char *help;
+} mr_option;
+
+enum { MR_OPTIONS_MAX = 24, MR_SETS_MAX = 64 };
+
+typedef struct mr_options {
+    // What the command takes, filled by it.
+    const char *command, *operands, *summary;
+    const mr_option *rows; // ends with a name of NULL
+    bool configured;       // takes --config, --set, --log-format and --log-level too
+    int operands_min, operands_max;
+    // What was given.
+    const char *values[MR_OPTIONS_MAX]; // by row: the last value, "" for a flag; NULL: not given
+    const char *config_path;
+    const char *sets[MR_SETS_MAX];
+    char set_texts[2][64];
+    uint32_t set_count;
+    int operand_first; // index into argv
+} mr_options;
+
+// Parses the command line. Returns true where the command goes on; otherwise *exit_status says how
+// it ends: help was printed (0), or one line about what is wrong (2).
+bool mr_options_parse(mr_options *options, int argc, char **argv, int *exit_status);
+
+// The value of the option of that name; NULL: not given.
+const char *mr_options_get(const mr_options *options, const char *name);
+
+// Loads the configuration of a command's options and opens the log by it. Returns false after a
+// message to stderr: the exit status is then MR_EXIT_USAGE.
+bool mr_options_load(const mr_options *options, mr_config **config);
+
+// Prints "millrace COMMAND: TEXT" to stderr and returns `exit_status`.
+int mr_command_fail(const char *command, const char *text, int exit_status);
+
+#endif

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// admin: what the brokers know: topics, partitions, ends of logs; and the making of our topics.
+#ifndef MR_WORKER_KAFKA_ADMIN_H
+#define MR_WORKER_KAFKA_ADMIN_H
+
+#include "worker/kafka/client.h"
+
+typedef struct mr_kafka_admin mr_kafka_admin;
+
+// Errors: MR_FATAL. Brokers that are down are found by the first call.
+MR_CHECKED mr_status mr_kafka_admin_open(const mr_config *config, mr_kafka_admin **admin,
+                                         mr_error *err);
+void mr_kafka_admin_close(mr_kafka_admin *admin);
+
+// How many partitions a topic has; 0: there is no such topic. Errors: MR_RETRY: no answer within 10
+// s; MR_FATAL: not permitted.
+MR_CHECKED mr_status mr_kafka_admin_partitions(mr_kafka_admin *admin, const char *topic,
+                                               uint32_t *count, mr_error *err);
+// The partition counts of all inputs, and the index of the lead. Errors: MR_RETRY; MR_FATAL where
+// an input is missing, or one of users' events has another count than the lead.
+MR_CHECKED mr_status mr_kafka_admin_inputs(mr_kafka_admin *admin,
+                                           uint32_t counts[static MR_CONFIG_INPUTS_MAX],
+                                           uint32_t *lead, mr_error *err);
+// Errors: MR_RETRY.
+MR_CHECKED mr_status mr_kafka_admin_cluster(mr_kafka_admin *admin,
+                                            char id[static MR_STORE_CLUSTER_MAX + 1],
+                                            mr_error *err);
+// First and next offset of a partition, uncommitted records counted. Errors: MR_RETRY; MR_FATAL.
+MR_CHECKED mr_status mr_kafka_admin_ends(mr_kafka_admin *admin, const char *topic,
+                                         uint32_t partition, mr_log_ends *ends, mr_error *err);
+
+// What a topic of ours has to be.
+const char *mr_kafka_topic_cleanup(mr_topic topic); // "compact" or "delete"
+
+// Makes a topic of ours with the policy that its use needs. Errors: MR_RETRY; MR_FATAL.
+MR_CHECKED mr_status mr_kafka_admin_create(mr_kafka_admin *admin, mr_topic topic,
+                                           uint32_t partition_count, mr_error *err);
+// The value of a topic's property; empty where the brokers do not say. Errors: MR_RETRY; MR_FATAL.
+MR_CHECKED mr_status mr_kafka_admin_property(mr_kafka_admin *admin, const char *topic,
+                                             const char *property, char *value, size_t size,
+                                             mr_error *err);
+
+#endif

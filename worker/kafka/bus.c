@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "worker/kafka/bus.h"
+
+static mr_status begin(void *context, mr_error *err)
+{
+    mr_kafka_bus *bus = context;
+    return mr_kafka_producer_begin(bus->producer, err);
+}
+
+static mr_status produce(void *context, const mr_record *record, mr_error *err)
+{
+    mr_kafka_bus *bus = context;
+    return mr_kafka_producer_send(bus->producer, record, err);
+}
+
+static mr_status flush(void *context, mr_error *err)
+{
+    mr_kafka_bus *bus = context;
+    return mr_kafka_producer_flush(bus->producer, err);
+}
+
+static int64_t produced(void *context, mr_topic topic, uint32_t partition)
+{
+    const mr_kafka_bus *bus = context;
+    return mr_kafka_producer_produced(bus->producer, topic, partition);
+}
+
+static mr_status send_offsets(void *context, const mr_offset *offsets, uint32_t offset_count,
+                              mr_error *err)
+{
+    mr_kafka_bus *bus = context;
+    const rd_kafka_consumer_group_metadata_t *member = mr_kafka_consumer_member(bus->consumer);
+    if (member == NULL)
+        return mr_fail(err, MR_FENCED, "the group has not assigned anything to this worker");
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)offset_count);
+    for (uint32_t i = 0; i < offset_count; i++)
+        rd_kafka_topic_partition_list_add(list, bus->config->inputs[offsets[i].input].topic,
+                                          (int32_t)offsets[i].partition)
+            ->offset = offsets[i].next;
+    const mr_status status = mr_kafka_producer_offsets(bus->producer, list, member, err);
+    rd_kafka_topic_partition_list_destroy(list);
+    return status;
+}
+
+static mr_status commit(void *context, mr_error *err)
+{
+    mr_kafka_bus *bus = context;
+    return mr_kafka_producer_commit(bus->producer, err);
+}
+
+static mr_status abort_transaction(void *context, mr_error *err)
+{
+    mr_kafka_bus *bus = context;
+    return mr_kafka_producer_abort(bus->producer, err);
+}
+
+static mr_status changelog_ends(void *context, mr_topic topic, uint32_t partition,
+                                mr_log_ends *ends, mr_error *err)
+{
+    mr_kafka_bus *bus = context;
+    return mr_kafka_admin_ends(bus->admin, mr_kafka_topic_name(bus->config, topic), partition, ends,
+                               err);
+}
+
+static mr_status input_ends(void *context, uint32_t input, uint32_t partition, mr_log_ends *ends,
+                            mr_error *err)
+{
+    mr_kafka_bus *bus = context;
+    return mr_kafka_admin_ends(bus->admin, bus->config->inputs[input].topic, partition, ends, err);
+}
+
+static mr_status changelog_read(void *context, mr_topic topic, uint32_t partition, int64_t first,
+                                int64_t end, mr_bus_visit *visit, void *visit_context,
+                                int64_t *next, mr_error *err)
+{
+    mr_kafka_bus *bus = context;
+    return mr_kafka_reader_read(bus->reader, mr_kafka_topic_name(bus->config, topic), partition,
+                                first, end, visit, visit_context, next, err);
+}
+
+static mr_status committed(void *context, mr_offset *offsets, uint32_t offset_count, mr_error *err)
+{
+    mr_kafka_bus *bus = context;
+    return mr_kafka_consumer_committed(bus->consumer, offsets, offset_count, err);
+}
+
+mr_bus mr_kafka_bus_port(mr_kafka_bus *bus)
+{
+    return (mr_bus){
+        .context = bus,
+        .begin = begin,
+        .produce = produce,
+        .flush = flush,
+        .produced = produced,
+        .send_offsets = send_offsets,
+        .commit = commit,
+        .abort = abort_transaction,
+        .changelog_ends = changelog_ends,
+        .input_ends = input_ends,
+        .changelog_read = changelog_read,
+        .committed = committed,
+    };
+}

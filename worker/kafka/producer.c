@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "worker/kafka/producer.h"
+
+#include <stdlib.h>
+
+enum { CALL_MS = 10000, INIT_MS = 30000 };
+
+struct mr_kafka_producer {
+    rd_kafka_t *handle;
+    rd_kafka_topic_t *topics[MR_TOPIC_COUNT];
+    uint32_t partition_count;
+    int64_t *produced; // [topic][partition]: offset after the last acknowledged record
+    uint64_t failed;   // delivery reports with an error since begin
+    rd_kafka_resp_err_t first_failure;
+};
+
+// Without a delivery report callback commit_transaction polls in steps of 10 ms; with one it is
+// woken.
+static void on_delivery(rd_kafka_t *handle, const rd_kafka_message_t *message, void *context)
+{
+    (void)handle;
+    mr_kafka_producer *producer = context;
+    if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        if (producer->failed++ == 0)
+            producer->first_failure = message->err;
+        return;
+    }
+    const uintptr_t topic = (uintptr_t)message->_private;
+    int64_t *next =
+        &producer->produced[topic * producer->partition_count + (uint32_t)message->partition];
+    if (message->offset >= *next)
+        *next = message->offset + 1;
+}
+
+static void forget(mr_kafka_producer *producer)
+{
+    producer->failed = 0;
+    for (size_t i = 0; i < (size_t)MR_TOPIC_COUNT * producer->partition_count; i++)
+        producer->produced[i] = -1;
+}
+
+static mr_status open_topics(const mr_config *config, mr_kafka_producer *producer, mr_error *err)
+{
+    for (int topic = 0; topic < MR_TOPIC_COUNT; topic++) {
+        const char *const name = mr_kafka_topic_name(config, (mr_topic)topic);
+        producer->topics[topic] = rd_kafka_topic_new(producer->handle, name, NULL);
+        if (producer->topics[topic] == NULL)
+            return mr_fail(err, MR_FATAL, "topic %s: %s", name,
+                           rd_kafka_err2str(rd_kafka_last_error()));
+    }
+    return MR_OK;
+}
+
+mr_status mr_kafka_producer_open(const mr_config *config, uint32_t partition_count,
+                                 mr_kafka_producer **out, mr_error *err)
+{
+    rd_kafka_conf_t *conf;
+    mr_kafka_producer *producer = calloc(1, sizeof *producer);
+    int64_t *produced = calloc((size_t)MR_TOPIC_COUNT * partition_count, sizeof *produced);
+    if (producer == NULL || produced == NULL) {
+        free(producer);
+        free(produced);
+        return mr_fail(err, MR_FATAL, "out of memory");
+    }
+    producer->partition_count = partition_count;
+    producer->produced = produced;
+    forget(producer);
+    mr_status status = mr_kafka_conf(config, MR_KAFKA_PRODUCER, &conf, err);
+    if (status == MR_OK) {
+        rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
+        rd_kafka_conf_set_opaque(conf, producer);
+        status = mr_kafka_open(conf, MR_KAFKA_PRODUCER, &producer->handle, err);
+    }
+    if (status == MR_OK)
+        status = open_topics(config, producer, err);
+    if (status == MR_OK) {
+        rd_kafka_error_t *error = rd_kafka_init_transactions(producer->handle, INIT_MS);
+        if (error != NULL)
+            status = mr_kafka_failed(error, "init_transactions", err);
+    }
+    if (status != MR_OK) {
+        mr_kafka_producer_close(producer);
+        return status;
+    }
+    *out = producer;
+    return MR_OK;
+}
+
+void mr_kafka_producer_close(mr_kafka_producer *producer)
+{
+    if (producer == NULL)
+        return;
+    for (int topic = 0; topic < MR_TOPIC_COUNT; topic++) {
+        if (producer->topics[topic] != NULL)
+            rd_kafka_topic_destroy(producer->topics[topic]);
+    }
+    if (producer->handle != NULL) {
+        // What is still queued belongs to no transaction that will be committed.
+        rd_kafka_purge(producer->handle, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+        rd_kafka_flush(producer->handle, 100);
+        rd_kafka_destroy(producer->handle);
+    }
+    free(producer->produced);
+    free(producer);
+}
+
+mr_status mr_kafka_producer_begin(mr_kafka_producer *producer, mr_error *err)
+{
+    forget(producer);
+    rd_kafka_error_t *error = rd_kafka_begin_transaction(producer->handle);
+    return error == NULL ? MR_OK : mr_kafka_failed(error, "begin_transaction", err);
+}
+
+static rd_kafka_headers_t *make_headers(const mr_record *record)
+{
+    if (record->header_count == 0)
+        return NULL;
+    rd_kafka_headers_t *headers = rd_kafka_headers_new(record->header_count);
+    for (uint32_t i = 0; i < record->header_count; i++) {
+        const mr_header *header = &record->headers[i];
+        rd_kafka_header_add(headers, header->name, -1, header->value.data,
+                            (ssize_t)header->value.size);
+    }
+    return headers;
+}
+
+static mr_status send_failed(const mr_record *record, rd_kafka_resp_err_t code, mr_error *err)
+{
+    // A full queue empties itself; a transaction that was aborted meanwhile says so by _STATE or by
+    // a fatal error, and the next call of the transaction has the cause.
+    const mr_status status = code == RD_KAFKA_RESP_ERR__QUEUE_FULL ? MR_RETRY
+                             : code == RD_KAFKA_RESP_ERR__STATE    ? MR_ABORT
+                             : code == RD_KAFKA_RESP_ERR__FATAL    ? MR_FENCED
+                                                                   : MR_FATAL;
+    return mr_fail(err, status, "produce to partition %u: %s (%u bytes)", record->partition,
+                   rd_kafka_err2str(code), record->value.size);
+}
+
+mr_status mr_kafka_producer_send(mr_kafka_producer *producer, const mr_record *record,
+                                 mr_error *err)
+{
+    rd_kafka_headers_t *headers = make_headers(record);
+    // librdkafka takes pointers that are not const, but without MSG_F_FREE it only reads the value.
+    union {
+        const uint8_t *read_only;
+        void *value;
+    } bytes = {record->value.data};
+    const rd_kafka_resp_err_t code =
+        rd_kafka_producev(producer->handle, RD_KAFKA_V_RKT(producer->topics[record->topic]),
+                          RD_KAFKA_V_PARTITION((int32_t)record->partition),
+                          RD_KAFKA_V_KEY(record->key.data, record->key.size),
+                          RD_KAFKA_V_VALUE(bytes.value, record->value.size),
+                          RD_KAFKA_V_TIMESTAMP(record->time_ms), RD_KAFKA_V_HEADERS(headers),
+                          RD_KAFKA_V_OPAQUE((void *)(uintptr_t)record->topic), RD_KAFKA_V_END);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        return MR_OK;
+    if (headers != NULL)
+        rd_kafka_headers_destroy(headers);
+    return send_failed(record, code, err);
+}
+
+mr_status mr_kafka_producer_flush(mr_kafka_producer *producer, mr_error *err)
+{
+    const rd_kafka_resp_err_t code = rd_kafka_flush(producer->handle, CALL_MS);
+    if (producer->failed > 0)
+        return mr_fail(err, MR_ABORT, "%llu records were not taken, the first: %s",
+                       (unsigned long long)producer->failed,
+                       rd_kafka_err2str(producer->first_failure));
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return mr_fail(err, MR_RETRY, "flush: %s", rd_kafka_err2str(code));
+    return MR_OK;
+}
+
+int64_t mr_kafka_producer_produced(const mr_kafka_producer *producer, mr_topic topic,
+                                   uint32_t partition)
+{
+    MR_ASSERT(partition < producer->partition_count);
+    return producer->produced[(size_t)topic * producer->partition_count + partition];
+}
+
+mr_status mr_kafka_producer_offsets(mr_kafka_producer *producer,
+                                    const rd_kafka_topic_partition_list_t *offsets,
+                                    const rd_kafka_consumer_group_metadata_t *member, mr_error *err)
+{
+    rd_kafka_error_t *error =
+        rd_kafka_send_offsets_to_transaction(producer->handle, offsets, member, CALL_MS);
+    return error == NULL ? MR_OK : mr_kafka_failed(error, "send_offsets_to_transaction", err);
+}
+
+mr_status mr_kafka_producer_commit(mr_kafka_producer *producer, mr_error *err)
+{
+    rd_kafka_error_t *error = rd_kafka_commit_transaction(producer->handle, CALL_MS);
+    return error == NULL ? MR_OK : mr_kafka_failed(error, "commit_transaction", err);
+}
+
+mr_status mr_kafka_producer_abort(mr_kafka_producer *producer, mr_error *err)
+{
+    rd_kafka_error_t *error = rd_kafka_abort_transaction(producer->handle, CALL_MS);
+    return error == NULL ? MR_OK : mr_kafka_failed(error, "abort_transaction", err);
+}

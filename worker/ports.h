@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+// ports: all that the worker's logic knows of the world: a bus, a store, a clock and a source of
+// chance.
+//
+// sink, task and generations are written against these structs of functions, so that the same code
+// runs over librdkafka and LMDB, over the mock of the demo, and over simulated ones that lose,
+// repeat, delay and tear. A port carries no policy: it says what happened by an mr_status, and the
+// caller decides.
+//
+// Topics and partitions: a record is always produced to an explicit partition, that of its task; a
+// topic of ours is one of mr_topic, an input is named by its index in the configuration.
+#ifndef MR_WORKER_PORTS_H
+#define MR_WORKER_PORTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/base/bytes.h"
+#include "core/base/error.h"
+#include "state/store.h"
+
+typedef enum mr_topic { // what the worker writes
+    MR_TOPIC_LISTS,
+    MR_TOPIC_METRICS,
+    MR_TOPIC_ITEMS,
+    MR_TOPIC_USER_ROWS, // changelogs: the order is that of mr_store_part.offsets from here
+    MR_TOPIC_ITEM_ROWS,
+    MR_TOPIC_EPOCHS,
+    MR_TOPIC_DEAD_LETTERS,
+    MR_TOPIC_COUNT,
+} mr_topic;
+
+static inline mr_topic mr_topic_of_changelog(uint32_t changelog)
+{
+    return (mr_topic)(MR_TOPIC_USER_ROWS + changelog);
+}
+
+typedef struct mr_header {
+    const char *name;
+    mr_bytes value; // data NULL: a null value
+} mr_header;
+
+typedef struct mr_record { // to be produced; all bytes are the caller's until the flush has
+                           // answered
+    mr_topic topic;
+    uint32_t partition;
+    mr_bytes key;    // data NULL: none
+    mr_bytes value;  // data NULL: a tombstone
+    int64_t time_ms; // 0: now
+    const mr_header *headers;
+    uint32_t header_count;
+} mr_record;
+
+typedef struct mr_offset { // next record to read of a partition of an input
+    uint32_t input;
+    uint32_t partition;
+    int64_t next; // -1: not known
+} mr_offset;
+
+typedef struct mr_log_ends { // of a partition: [first, end), whatever its transactions
+    int64_t first, end;
+} mr_log_ends;
+
+// Called for each record of a changelog, in order; key and value are borrowed for the call.
+typedef mr_status mr_bus_visit(void *context, int64_t offset, mr_bytes key, mr_bytes value,
+                               mr_error *err);
+
+// The bus. One thread at a time calls the transaction functions, another may call the rest
+// meanwhile.
+//
+// begin .. abort: MR_OK; MR_RETRY: nothing has changed or the outcome is not known yet: the same
+// call again; MR_ABORT: abort, then the same records again; MR_FENCED: the outcome is unknown or
+// the tasks belong to somebody else; MR_FATAL: no retry will help.
+typedef struct mr_bus {
+    void *context;
+
+    mr_status (*begin)(void *context, mr_error *err);
+    // Queues a record. MR_RETRY: the queue is full, flush and call again.
+    mr_status (*produce)(void *context, const mr_record *record, mr_error *err);
+    // MR_OK: every record produced since `begin` is acknowledged.
+    mr_status (*flush)(void *context, mr_error *err);
+    // Offset after the last record acknowledged of a partition in this transaction; -1: none.
+    int64_t (*produced)(void *context, mr_topic topic, uint32_t partition);
+    // With the group metadata captured when the tasks were assigned, never any other.
+    mr_status (*send_offsets)(void *context, const mr_offset *offsets, uint32_t offset_count,
+                              mr_error *err);
+    mr_status (*commit)(void *context, mr_error *err);
+    mr_status (*abort)(void *context, mr_error *err);
+
+    // Ends of a changelog or an input, asked of the brokers with a handle that sees uncommitted
+    // records too: one that does not is held back by other people's open transactions. MR_RETRY or
+    // MR_FATAL.
+    mr_status (*changelog_ends)(void *context, mr_topic topic, uint32_t partition,
+                                mr_log_ends *ends, mr_error *err);
+    mr_status (*input_ends)(void *context, uint32_t input, uint32_t partition, mr_log_ends *ends,
+                            mr_error *err);
+    // Visits the committed records of a changelog in [first, end); returns once everything below
+    // `end` is decided and was visited. *next is where a later read would go on.
+    mr_status (*changelog_read)(void *context, mr_topic topic, uint32_t partition, int64_t first,
+                                int64_t end, mr_bus_visit *visit, void *visit_context,
+                                int64_t *next, mr_error *err);
+    // Fills `next` of each offset with what the group has committed; -1: nothing.
+    mr_status (*committed)(void *context, mr_offset *offsets, uint32_t offset_count, mr_error *err);
+} mr_bus;
+
+// The store: state/store.h, and what of it the logic needs. Statuses as there.
+typedef struct mr_store_port {
+    void *context;
+    mr_status (*write)(void *context, const mr_store_batch *batch, mr_error *err);
+    mr_status (*drop)(void *context, uint32_t task, mr_error *err);
+    mr_status (*identify)(void *context, const mr_store_identity *identity, mr_error *err);
+    mr_status (*identity)(void *context, mr_store_identity *identity, mr_error *err);
+    mr_status (*task)(void *context, uint32_t task, mr_store_task *out, bool *found, mr_error *err);
+    mr_status (*each)(void *context, uint32_t task, mr_store_visit *visit, void *visit_context,
+                      mr_error *err);
+    mr_status (*get)(void *context, uint32_t task, mr_bytes key, uint8_t *buffer,
+                     uint32_t buffer_bytes, uint32_t *value_bytes, mr_error *err);
+    // What `get` and `each` see from now on: everything written before.
+    void (*refresh)(void *context);
+    // Whether the copy may be trusted after the way it was left (exactly-once: clean, same boot, or
+    // a mode that syncs).
+    bool (*is_sound)(void *context);
+} mr_store_port;
+
+typedef struct mr_clock {
+    void *context;
+    int64_t (*now_ms)(void *context);  // never goes back
+    int64_t (*wall_ms)(void *context); // UTC
+    void (*sleep_ms)(void *context, int64_t ms);
+} mr_clock;
+
+typedef struct mr_chance { // for what may differ from run to run: the id of a history
+    void *context;
+    void (*fill)(void *context, void *bytes, size_t size);
+} mr_chance;
+
+// The machine's own clock and chance.
+mr_clock mr_clock_system(void);
+mr_chance mr_chance_system(void);
+
+#endif
