@@ -22,7 +22,7 @@
 
 enum {
     RECORD_HEAD = 8,
-    RECORD_MAX = RECORD_HEAD + MR_ROW_KEY_MAX + MR_ROW_BYTES_MAX,
+    RECORD_MAX = RECORD_HEAD + MR_STORE_KEY_MAX + MR_ROW_BYTES_MAX,
     WINDOW_BYTES = 2 * 65536 + 4096,     // of a run in a merge: more than one record
     APPEND_BYTES_MAX = 16 * 1024 * 1024, // of one transaction
 };
@@ -372,10 +372,10 @@ static mr_status make_room(mr_load *load, mr_error *err)
 
 mr_status mr_load_put(mr_load *load, mr_bytes key, mr_bytes value, mr_error *err)
 {
-    if (key.size == 0 || key.size > MR_ROW_KEY_MAX)
+    if (key.size == 0 || key.size > MR_STORE_KEY_MAX)
         return mr_fail(err, MR_FATAL,
                        "restoring task %" PRIu32 ": a key has 1 to %d bytes, not %" PRIu32,
-                       load->task, MR_ROW_KEY_MAX, key.size);
+                       load->task, MR_STORE_KEY_MAX, key.size);
     if (value.data != NULL) {
         mr_row row;
         if (mr_row_open(key, value, &row, err) != MR_OK)

@@ -40,7 +40,7 @@ static uint64_t checksum(mr_bytes key, const uint8_t *header, const uint8_t *pay
 
 uint32_t mr_row_seal(mr_bytes key, const mr_row *row, uint8_t *out)
 {
-    MR_ASSERT(key.size > 0 && key.size <= MR_ROW_KEY_MAX);
+    MR_ASSERT(key.size > 0 && key.size <= MR_STORE_KEY_MAX);
     MR_ASSERT(row->payload.size <= MR_ROW_PAYLOAD_MAX);
     uint8_t *payload = out + MR_ROW_HEADER_BYTES;
     if (row->payload.size > 0 && row->payload.data != payload)

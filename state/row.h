@@ -23,7 +23,7 @@ enum {
     MR_ROW_HEADER_BYTES = 16,
     MR_ROW_BYTES_MAX = 64 * 1024, // header included
     MR_ROW_PAYLOAD_MAX = MR_ROW_BYTES_MAX - MR_ROW_HEADER_BYTES,
-    MR_ROW_KEY_MAX = 511, // LMDB's limit; longer names are hashed by whoever makes the key
+    MR_STORE_KEY_MAX = 511, // LMDB's limit; longer names are hashed by whoever makes the key
 };
 
 typedef struct mr_row {
@@ -35,7 +35,7 @@ typedef struct mr_row {
 
 // Writes header and payload of `row` to `out` and returns their length in bytes.
 //
-//   key   1 .. MR_ROW_KEY_MAX bytes, the key that the row will be stored under
+//   key   1 .. MR_STORE_KEY_MAX bytes, the key that the row will be stored under
 //   row   payload of at most MR_ROW_PAYLOAD_MAX bytes; it may already stand at out +
 //   MR_ROW_HEADER_BYTES out   room for MR_ROW_HEADER_BYTES + row->payload.size bytes, owned by the
 //   caller

@@ -57,7 +57,7 @@ typedef struct mr_store_identity { // of whom this is a copy; all zero in a new 
 
 // One row to store under a key. An absent value (data NULL) erases the row; there need be none.
 typedef struct mr_store_row {
-    mr_bytes key;   // 1 .. MR_ROW_KEY_MAX bytes
+    mr_bytes key;   // 1 .. MR_STORE_KEY_MAX bytes
     mr_bytes value; // sealed for that key
 } mr_store_row;
 

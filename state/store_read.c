@@ -163,7 +163,7 @@ static mr_status copy_row(mr_store_reader *reader, uint32_t task, mr_bytes key, 
 mr_status mr_store_get(mr_store_reader *reader, uint32_t task, mr_bytes key, uint8_t *buffer,
                        uint32_t buffer_bytes, uint32_t *value_bytes, mr_error *err)
 {
-    MR_ASSERT(key.size > 0 && key.size <= MR_ROW_KEY_MAX);
+    MR_ASSERT(key.size > 0 && key.size <= MR_STORE_KEY_MAX);
     MR_TRY(begin(reader, err));
     const mr_status status = copy_row(reader, task, key, buffer, buffer_bytes, value_bytes, err);
     end(reader);
@@ -200,7 +200,7 @@ static mr_status walk(mr_store_reader *reader, const mr_store_table *table, mr_b
 mr_status mr_store_each(mr_store_reader *reader, uint32_t task, mr_bytes prefix, bool checked,
                         mr_store_visit *visit, void *context, mr_error *err)
 {
-    MR_ASSERT(prefix.size <= MR_ROW_KEY_MAX);
+    MR_ASSERT(prefix.size <= MR_STORE_KEY_MAX);
     MR_TRY(begin(reader, err));
     const mr_store_table *table = mr_store_find(reader->store, task);
     mr_status status = MR_OK;

@@ -14,7 +14,7 @@ static void assert_batch(const mr_store_batch *batch)
         MR_ASSERT(part->marker.size <= MR_STORE_MARKER_MAX);
         for (uint32_t j = 0; j < part->row_count; j++) {
             const mr_store_row *row = &part->rows[j];
-            MR_ASSERT(row->key.size > 0 && row->key.size <= MR_ROW_KEY_MAX);
+            MR_ASSERT(row->key.size > 0 && row->key.size <= MR_STORE_KEY_MAX);
             MR_ASSERT(j == 0 || mr_bytes_compare(part->rows[j - 1].key, row->key) < 0);
             MR_ASSERT(row->value.data == NULL || mr_row_is_sealed(row->key, row->value));
         }

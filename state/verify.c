@@ -19,7 +19,7 @@ typedef struct place { // shared with the child: where it is, and what it found
     bool opened, finished;
     uint32_t task;
     uint32_t key_bytes; // of the last row that was read whole; 0: none yet
-    uint8_t key[MR_ROW_KEY_MAX];
+    uint8_t key[MR_STORE_KEY_MAX];
     mr_status status; // of a failure other than a fault
     mr_error err;
 } place;

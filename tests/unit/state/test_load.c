@@ -243,7 +243,7 @@ static void a_row_with_a_wrong_checksum_is_refused(void **state)
     (void)state;
     mr_store *store = open_store(path, (mr_store_options){.sync = MR_SYNC_NONE});
     model *m = calloc(1, sizeof *m);
-    char long_key[MR_ROW_KEY_MAX + 1];
+    char long_key[MR_STORE_KEY_MAX + 1];
     mr_load *load;
     mr_error err = {0};
     assert_ok(mr_load_open(store, 4, MR_LOAD_MEMORY_MIN, &load, &err), err);

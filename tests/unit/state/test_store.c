@@ -102,7 +102,7 @@ static void the_longest_key_and_the_largest_row_fit(void **state)
     (void)state;
     mr_store *store = open_store(path, (mr_store_options){0});
     mr_store_reader *reader = open_reader(store);
-    uint8_t key[MR_ROW_KEY_MAX], *value = malloc(MR_ROW_BYTES_MAX),
+    uint8_t key[MR_STORE_KEY_MAX], *value = malloc(MR_ROW_BYTES_MAX),
                                  *back = malloc(MR_ROW_BYTES_MAX);
     uint32_t size;
     mr_error err = {0};
