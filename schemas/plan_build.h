@@ -40,6 +40,7 @@ enum {
     MR_TARGETS_MAX = 64, // bits in mr_want.targets
     MR_WANTS_MAX = 512,
     MR_BUILD_PATH_MAX = 96, // of the path in an error
+    MR_BUILD_PATHS_MAX = 4 * MR_PLAN_OPS_MAX,
     MR_SAVE_SLOTS = 8,
 };
 

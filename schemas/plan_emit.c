@@ -35,6 +35,10 @@ static uint32_t here(mr_build *b)
 static uint32_t add_path(mr_build *b)
 {
     mr_plan *plan = b->plan;
+    if (b->status == MR_OK && plan->path_count == MR_BUILD_PATHS_MAX)
+        b->status = mr_reject(b->err, MR_CAUSE_unsuitable_schema,
+                              "the plan for this schema passes over more than %d values",
+                              MR_BUILD_PATHS_MAX);
     const uint32_t offset = mr_build_pool(b, b->path, strlen(b->path));
     if (!mr_build_reserve(b, &plan->paths, plan->path_count, 1, &b->path_room, sizeof *plan->paths))
         return 0;

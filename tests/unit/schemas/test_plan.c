@@ -104,24 +104,32 @@ static void a_path_leads_through_records_and_unions(void **state)
 static void what_is_not_mapped_is_passed_over(void **state)
 {
     (void)state;
-    static const char schema[] = RECORD(FIELD("a", "{\"type\":\"array\",\"items\":[\"null\","
-                                                   "\"long\",{\"type\":\"map\",\"values\":"
-                                                   "\"double\"}]}") "," FIELD("b", "{\"type\":"
-                                                                                   "\"map\","
-                                                                                   "\"values\":{"
-                                                                                   "\"type\":"
-                                                                                   "\"array\","
-                                                                                   "\"items\":"
-                                                                                   "\"string\"}}") "," FIELD(
-        "c",
-        "{\"type\":\"enum\",\"name\":\"E\",\"symbols\":[\"X\"]}") "," FIELD("d",
-                                                                            "[\"boolean\","
-                                                                            "\"float\"]") "," USER_ITEM
-                                                                                          "," FIELD(
-                                                                                              "e",
-                                                                                              "\"by"
-                                                                                              "tes"
-                                                                                              "\""));
+    static const char schema[] = RECORD(FIELD(
+        "a",
+        "{\"type\":\"array\",\"items\":[\"null\","
+        "\"long\",{\"type\":\"map\",\"values\":"
+        "\"double\"}]}") "," FIELD("b",
+                                   "{\"type\":"
+                                   "\"map\","
+                                   "\"values\":{"
+                                   "\"type\":"
+                                   "\"array\","
+                                   "\"items\":"
+                                   "\"string\"}}") "," FIELD("c",
+                                                             "{\"type\":\"enum\","
+                                                             "\"name\":\"E\",\"symbols\":"
+                                                             "[\"X\"]}") "," FIELD("d",
+                                                                                   "[\"bo"
+                                                                                   "olean"
+                                                                                   "\","
+                                                                                   "\"flo"
+                                                                                   "at\""
+                                                                                   "]") "," USER_ITEM
+                                                                                        "," FIELD(
+                                                                                            "e",
+                                                                                            "\"by"
+                                                                                            "tes"
+                                                                                            "\""));
     kit *k = kit_new();
     mr_put_long(&k->out, 2); // a: two items
     mr_put_long(&k->out, 1);
@@ -312,10 +320,10 @@ static void put_line(kit *k, const char *item, double quantity, const char *cent
 }
 
 static const char purchase_schema[] = RECORD(STRING("user") "," FIELD(
-    "lines", "{\"type\":\"array\",\"items\":{\"type\":\"record\",\"name\":\"L\",\"fields\":"
-             "[" STRING("item") "," FIELD("quantity", "\"double\"") "," FIELD(
-                 "price",
-                 "[\"null\",{\"type\":\"bytes\",\"logicalType\":"
+    "lines",
+    "{\"type\":\"array\",\"items\":{\"type\":\"record\",\"name\":\"L\",\"fields\":"
+    "[" STRING("item") "," FIELD("quantity", "\"double\"") "," FIELD(
+        "price", "[\"null\",{\"type\":\"bytes\",\"logicalType\":"
                  "\"decimal\",\"precision\":9,\"scale\":2}]") "]}}") "," FIELD("after",
                                                                                "\"long\""));
 
