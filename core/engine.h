@@ -70,6 +70,7 @@ typedef struct mr_engine_config {
     uint32_t probe_every;        // the blend learns from one act in so many
     bool measure_all;            // replay: rank every act's target in every column, both protocols
     bool lists;                  // false: no lists are made (benches of learning)
+    float act_weights[MR_EVENT_KIND_COUNT]; // of a click, cart, purchase, rating as a signal
     const mr_setting *settings;
     uint32_t setting_count;
     const char *const *off;      // names of models that are switched off
@@ -117,7 +118,8 @@ mr_task_view mr_engine_task(const mr_engine *engine, uint32_t task);
 // ---- learning
 
 // Learns one round: at most one epoch of each task, sorted by mr_epoch_sort, at most epoch_events_max
-// events each. Sets cause and reason of each arrival that was refused; those are the caller's to
+// events each, whose line items add up to at most 64 * epoch_events_max (an event without any counts
+// as one). Sets cause and reason of each arrival that was refused; those are the caller's to
 // dead-letter. Errors: MR_RETRY: memory is full of rows that are not stored yet: close, store, call
 // again (nothing was learned); MR_FATAL from fetch.
 MR_CHECKED mr_status mr_engine_round(mr_engine *engine, mr_epoch *epochs, uint32_t epoch_count,
@@ -134,7 +136,7 @@ typedef struct mr_close_sink {
     void *context;
     // A row of task (or shard) `task` has a new value; size 0: it is gone. *hash is the state hash of
     // its old value on entry (0, 0 if there was none) and must be set to that of the new one. Rows come
-    // place by place, task by task, in key order.
+    // task by task, in key order inside a family; those of expired items come first.
     void (*row)(void *context, uint32_t task, mr_row_place place, mr_bytes key, mr_bytes value,
                 mr_hash128 *hash);
     // A list to publish; everything in it is borrowed for the call.
@@ -151,10 +153,6 @@ MR_CHECKED mr_status mr_engine_close(mr_engine *engine, const uint64_t *seqs,
 // finds them again: users that have not changed since may leave memory.
 void mr_engine_stored(mr_engine *engine, uint64_t closes);
 uint64_t mr_engine_closes(const mr_engine *engine);
-
-// Drops slots, caches, indexes and queues and derives them from rows again, items in an order that
-// `seed` permutes. For tests: not a byte of what follows may change. Call right after a close.
-MR_CHECKED mr_status mr_engine_rederive(mr_engine *engine, uint64_t seed, mr_error *err);
 
 // ---- measuring
 

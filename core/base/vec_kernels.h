@@ -3,6 +3,10 @@
 // compiled for their instruction set. Lane-wise vector types make the order of summation explicit.
 #include "core/base/vec.h"
 
+#ifdef __SSE2__
+#include <immintrin.h>
+#endif
+
 typedef float lanes16 __attribute__((vector_size(64), aligned(4), may_alias));
 
 static inline float sum16(lanes16 v)
@@ -61,5 +65,42 @@ static void dot_rows(const float *a, const float *rows, const uint32_t *index, u
     }
 }
 
+// Bit i is set where x[i] >= floor, 0 <= i < 16.
+static inline uint32_t mask16(const float *x, float floor)
+{
+#if defined(__AVX512F__)
+    return _mm512_cmp_ps_mask(_mm512_loadu_ps(x), _mm512_set1_ps(floor), _CMP_GE_OQ);
+#elif defined(__AVX2__)
+    const __m256 f = _mm256_set1_ps(floor);
+    const int low = _mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(x), f, _CMP_GE_OQ));
+    const int high = _mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(x + 8), f, _CMP_GE_OQ));
+    return (uint32_t)low | (uint32_t)high << 8;
+#elif defined(__SSE2__)
+    const __m128 f = _mm_set1_ps(floor);
+    uint32_t mask = 0;
+    for (int i = 0; i < 16; i += 4)
+        mask |= (uint32_t)_mm_movemask_ps(_mm_cmpge_ps(_mm_loadu_ps(x + i), f)) << i;
+    return mask;
+#else
+    uint32_t mask = 0;
+    for (uint32_t i = 0; i < 16; i++)
+        mask |= (uint32_t)(x[i] >= floor) << i;
+    return mask;
+#endif
+}
+
+static uint32_t above(const float *x, uint32_t n, float floor, uint32_t *index)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < n; i += 16) {
+        uint32_t mask = mask16(x + i, floor);
+        if (i + 16 > n)
+            mask &= (1u << (n - i)) - 1;
+        for (; mask != 0; mask &= mask - 1)
+            index[count++] = i + (uint32_t)__builtin_ctz(mask);
+    }
+    return count;
+}
+
 #define MR_VEC_TABLE(variable, label)                                                              \
-    const mr_vec variable = {label, dot, axpy, scale, set, dot_rows}
+    const mr_vec variable = {label, dot, axpy, scale, set, dot_rows, above}

@@ -39,7 +39,7 @@ typedef struct mr_list {
     const char *arm;        // "blend", or the column that the gate chose
     uint32_t segment;       // 0: no recent event, 1: one, 2: 2-4, 3: 5 and more
     uint32_t candidate_count;
-    uint64_t candidate_hash; // of the candidates' keys in key order
+    uint64_t candidate_hash; // sum of the XXH3-64 of the candidates' keys: no order in it
     float kth_score;
     mr_list_context context[MR_CONTEXT_MAX];
     uint32_t context_count;

@@ -51,6 +51,7 @@ typedef enum mr_delta_kind {
 typedef struct mr_cell {
     uint64_t key;
     int64_t value;
+    int64_t era; // of a decaying value (core/model/decay.h); 0 where it does not decay
 } mr_cell;
 
 typedef struct mr_family {
@@ -89,6 +90,7 @@ typedef struct mr_signal {
     int32_t position;   // -1 where unknown
     uint32_t index;     // place in the epoch
     bool repeat;        // the item stands among the user's recent events already
+    bool answers;       // the event names the list that it answers
 } mr_signal;
 
 // The newest events of a user, shared by every method: 16 bytes each, newest first.
@@ -138,9 +140,25 @@ typedef struct mr_view { // what a method may read
     uint64_t epoch;   // of the task
     int64_t clock_ms; // event time
     bool impressions; // whether outcomes of lists are seen at all (see diag_linucb)
-    const uint32_t *ring; // slots of recent positives, for negatives
-    uint32_t ring_count;
+    uint64_t acts;    // acts learned on all items, as of the round's start
+    struct {          // keys of the task's newest acts on items, in a ring: see mr_view_recent_key
+        const struct mr_past *past;
+        uint64_t end;
+        uint32_t count, max;
+    } recent;
 } mr_view;
+
+// An act that was learned: also an entry of the de-duplication window (core/task.h).
+typedef struct mr_past {
+    uint64_t event_hash; // 0: it had no id
+    uint64_t item_key;   // 0: it was no act on an item
+} mr_past;
+
+// The item of the n-th newest entry, n < recent.count; 0: that one was no act on an item.
+static inline uint64_t mr_view_recent_key(const mr_view *view, uint32_t n)
+{
+    return view->recent.past[(view->recent.end - 1 - n) % view->recent.max].item_key;
+}
 
 static inline mr_user *mr_view_user(const mr_view *view, uint32_t slot)
 {
@@ -172,11 +190,6 @@ typedef struct mr_found {
     uint32_t count, max;
 } mr_found;
 
-typedef struct mr_rank { // where a target stands in a column, by scores
-    double above;        // items that score higher
-    double tied;         // items that score the same, the target included
-} mr_rank;
-
 typedef struct mr_measure { // one number of a method for the metrics topic
     const char *name;
     double value;
@@ -190,13 +203,12 @@ typedef struct mr_state { // whatever keeps rows has this as its first member
     uint32_t family_count;
     const char *const *needs; // names of methods that it reads through ports; NULL-terminated or NULL
 
-    // Size of the derived memory, and its reconstruction from rows alone.
+    // Size of the derived memory, and its reconstruction from rows alone: at a start, and after items
+    // have expired.
     size_t (*cache_bytes)(const void *config, uint32_t items_max);
     void (*rebuild)(const mr_instance *self, const mr_view *view);
     // A row of `family` (index inside the method) at `slot` was applied: brings the cache up to date.
     void (*changed)(const mr_instance *self, const mr_view *view, uint32_t family, uint32_t slot);
-    // An item's slot is about to be freed.
-    void (*expired)(const mr_instance *self, const mr_view *view, uint32_t slot);
 
     // One wave: no user twice. Writes user parts of the signals' users, and deltas.
     void (*observe)(const mr_instance *self, const mr_view *view, const mr_signal *signals,
@@ -214,20 +226,21 @@ typedef struct mr_model {
     mr_state state;
     const mr_column *columns;
     uint32_t (*column_count)(const void *config);
-    // The user's best items of column `column` (index inside the method) that the filter admits.
-    void (*candidates)(const mr_instance *self, const mr_view *view, uint32_t user, uint32_t column,
-                       const struct mr_filter *filter, mr_arena *arena, mr_found *found);
+    // The best items of column `column` (index inside the method) for each of user_count users, among
+    // those that the user's filter admits; found[i].max is set by the caller. Scores are those of
+    // `score`, order is score descending, then key ascending.
+    void (*candidates)(const mr_instance *self, const mr_view *view, const uint32_t *users,
+                       uint32_t user_count, uint32_t column, const struct mr_filter *filters,
+                       mr_arena *arena, mr_found *found);
     // columns[c * stride + i] = column c of item slots[i]: does not depend on the other slots.
     void (*score)(const mr_instance *self, const mr_view *view, uint32_t user, const uint32_t *slots,
                   uint32_t slot_count, float *columns, uint32_t stride, mr_arena *arena);
-    // Rank of the target among all items that the filter admits, exact up to `enough` items above.
-    mr_rank (*rank)(const mr_instance *self, const mr_view *view, uint32_t user, uint32_t column,
-                    uint32_t target, const struct mr_filter *filter, uint32_t enough,
-                    mr_arena *arena);
-    // A list was decided for the user: the method may note the context in its user part, and give
-    // deltas (centroids learn here). NULL: nothing.
-    void (*decided)(const mr_instance *self, const mr_view *view, uint32_t user,
-                    struct mr_deltas *deltas);
+    // Mean and standard deviation of the expected reward, for a policy that explores; NULL: none.
+    void (*spread)(const mr_instance *self, const mr_view *view, uint32_t user,
+                   const uint32_t *slots, uint32_t slot_count, float *mean, float *deviation);
+    // The clusters and weights that the user stands in, for the list's record; returns their count.
+    uint32_t (*context)(const mr_instance *self, const mr_view *view, uint32_t user,
+                        uint32_t *clusters, float *weights, uint32_t max);
 } mr_model;
 
 typedef struct mr_policy { // orders, and knows the probability of what it did
@@ -244,6 +257,9 @@ typedef struct mr_rule { // filters and priors, as functions of the items above:
     void (*admit)(const mr_instance *self, struct mr_slate *slate, uint64_t *bits);
     void (*picked)(const mr_instance *self, struct mr_slate *slate, uint32_t candidate);
 } mr_rule;
+
+// A method that `needs` names: it is there, or the start was refused.
+const mr_instance *mr_view_instance(const mr_view *view, const char *name);
 
 // The tables, in order of their .def files.
 extern const mr_model *const mr_models[];

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// deltas: what one task's epoch wants to change in rows that it does not own, combined by row.
+//
+// SUM payloads are combined as they are made, in order of the task's signals; sets of several tasks
+// are then combined in order of task. CELLS are kept as they came and combined by cell key when their
+// row is applied. Cleared by touching only what was used, so that an epoch of one event is cheap.
+#ifndef MR_CORE_DELTAS_H
+#define MR_CORE_DELTAS_H
+
+#include "core/rows.h"
+
+typedef struct mr_delta_set { // SUM: one payload a row
+    uint32_t *table;          // hash of slot -> index + 1
+    uint32_t mask;
+    uint32_t *slots;
+    uint8_t *payloads;
+    uint32_t stride, count, max;
+} mr_delta_set;
+
+typedef struct mr_cell_entry {
+    mr_cell cell;
+    uint32_t next; // entry of the same row, later in order; UINT32_MAX: last
+    uint32_t reserved;
+} mr_cell_entry;
+
+typedef struct mr_cell_row {
+    uint32_t first, last, count;
+} mr_cell_row;
+
+typedef struct mr_deltas {
+    const struct mr_family_entry *families;
+    uint32_t family_count;
+    mr_delta_set *sets;         // by family index; for CELLS the payload is an mr_cell_row
+    mr_cell_entry *cells;       // of all CELLS families
+    uint32_t cell_count, cell_max;
+} mr_deltas;
+
+typedef struct mr_family_entry { // one family of the engine: where its rows are
+    const mr_family *family;
+    const mr_instance *instance;
+    uint16_t code;
+    uint32_t index_in_method;
+    uint32_t delta_bytes;
+    mr_named *named; // NAMED only
+} mr_family_entry;
+
+size_t mr_deltas_bytes(const mr_family_entry *families, uint32_t family_count, uint32_t rows_max,
+                       uint32_t cells_max);
+void mr_deltas_init(mr_deltas *deltas, const mr_family_entry *families, uint32_t family_count,
+                    uint32_t rows_max, uint32_t cells_max, mr_arena *arena);
+void mr_deltas_clear(mr_deltas *deltas);
+
+// The payload of a SUM delta to the row at `slot`, zeroed when it is new. Valid until the next clear.
+void *mr_deltas_at(mr_deltas *deltas, uint32_t family, uint32_t slot);
+// Adds a CELLS delta.
+void mr_deltas_cell(mr_deltas *deltas, uint32_t family, uint32_t slot, mr_cell cell);
+
+// Finds the payload of slot, or NULL.
+void *mr_delta_set_find(const mr_delta_set *set, uint32_t slot);
+// Finds or adds; *added says which.
+void *mr_delta_set_at(mr_delta_set *set, uint32_t slot, bool *added);
+static inline void *mr_delta_set_payload(const mr_delta_set *set, uint32_t index)
+{
+    return set->payloads + (size_t)index * set->stride;
+}
+
+#endif

@@ -1,0 +1,806 @@
+// SPDX-License-Identifier: Apache-2.0
+// engine: how it is put together: methods, families, memory, tasks and their rows.
+#include "core/engine_state.h"
+
+enum { PAYLOAD_HEADER = 8 };
+
+// ---- the engine's own families: items and the blend
+
+typedef struct item_delta {
+    int64_t last_ms;
+    uint32_t events, reserved;
+} item_delta;
+
+typedef struct item_config {
+    double id_bytes_max;
+} item_config;
+
+static uint32_t item_bytes(const void *config)
+{
+    const item_config *c = config;
+    return ((uint32_t)sizeof(mr_item) + (uint32_t)c->id_bytes_max + 7u) & ~7u;
+}
+
+static uint32_t item_used(const void *config, const void *row)
+{
+    (void)config;
+    return (uint32_t)offsetof(mr_item, id) + ((const mr_item *)row)->id_size;
+}
+
+static uint32_t item_delta_bytes(const void *config)
+{
+    (void)config;
+    return sizeof(item_delta);
+}
+
+static void item_init(const void *config, uint64_t key, uint64_t seed, void *row)
+{
+    (void)config, (void)seed;
+    mr_item *item = row;
+    item->key = key;
+    item->available = 1;
+}
+
+static void item_combine(const void *config, void *into, const void *from)
+{
+    (void)config;
+    item_delta *sum = into;
+    const item_delta *more = from;
+    sum->events += more->events;
+    sum->last_ms = more->last_ms > sum->last_ms ? more->last_ms : sum->last_ms;
+}
+
+static void item_observe(const mr_instance *self, const mr_view *view, const mr_signal *signals,
+                         uint32_t signal_count, mr_deltas *deltas, mr_arena *arena)
+{
+    (void)view, (void)arena;
+    for (uint32_t s = 0; s < signal_count; s++) {
+        if (signals[s].kind != MR_SIGNAL_ACT)
+            continue;
+        const item_delta one = {signals[s].time_ms, 1, 0};
+        item_combine(NULL, mr_deltas_at(deltas, self->family_first, signals[s].item), &one);
+    }
+}
+
+static void item_apply(const mr_instance *self, const mr_view *view, uint32_t family, uint64_t key,
+                       const void *delta, void *row)
+{
+    (void)self, (void)view, (void)family, (void)key;
+    mr_item *item = row;
+    const item_delta *sum = delta;
+    item->events += sum->events;
+    item->last_ms = sum->last_ms > item->last_ms ? sum->last_ms : item->last_ms;
+}
+
+static const mr_family item_families[] = {
+    {.name = "item", .key = MR_KEY_ITEM, .delta = MR_DELTA_SUM, .version = 1, .row_bytes = item_bytes,
+     .delta_bytes = item_delta_bytes, .init = item_init, .used = item_used,
+     .combine = item_combine},
+};
+
+static const mr_state item_state = {.name = "items", .config_bytes = sizeof(item_config),
+                                    .families = item_families, .family_count = 1,
+                                    .observe = item_observe, .apply = item_apply};
+
+typedef struct blend_config {
+    double columns;
+} blend_config;
+
+static uint32_t blend_column_bytes(const void *config)
+{
+    (void)config;
+    return (sizeof(mr_blend_column) + 7u) & ~7u;
+}
+
+static uint32_t blend_gate_bytes(const void *config)
+{
+    (void)config;
+    return (sizeof(mr_blend_gate) + 7u) & ~7u;
+}
+
+static uint32_t blend_columns_max(const void *config)
+{
+    (void)config;
+    return MR_ENGINE_COLUMNS_MAX;
+}
+
+static uint32_t one_row(const void *config)
+{
+    (void)config;
+    return 1;
+}
+
+static void blend_column_init(const void *config, uint64_t key, uint64_t seed, void *row)
+{
+    (void)key, (void)seed;
+    mr_blend_column_init(row, (uint32_t)((const blend_config *)config)->columns);
+}
+
+static const mr_family blend_families[] = {
+    {.name = "column", .key = MR_KEY_NAMED, .version = 1, .row_bytes = blend_column_bytes,
+     .rows_max = blend_columns_max, .init = blend_column_init},
+    {.name = "gate", .key = MR_KEY_NAMED, .version = 1, .row_bytes = blend_gate_bytes,
+     .rows_max = one_row},
+};
+
+static const mr_state blend_state = {.name = "blend", .config_bytes = sizeof(blend_config),
+                                     .families = blend_families, .family_count = 2};
+
+// ---- defaults
+
+mr_engine_config mr_engine_defaults(void)
+{
+    return (mr_engine_config){
+        .vec = mr_vec_best(),
+        .seed = 1,
+        .tasks = 1,
+        .items_max = 100000,
+        .item_id_bytes_max = 64,
+        .users_max = 100000,
+        .user_id_bytes_max = 64,
+        .epoch_events_max = 256,
+        .dedup_events_max = 1 << 20,
+        .dedup_window_ms = 86400000,
+        .clock_skew_max_ms = 300000,
+        .late_window_ms = 3600000,
+        .list_k = 50,
+        .list_interval_ms = 1000,
+        .lists_per_close_max = 4096,
+        .seen = MR_SEEN_FILTER,
+        .explore_bp = 200,
+        .probe_every = 8,
+        .lists = true,
+        .act_weights = {[MR_EVENT_CLICK] = 1, [MR_EVENT_CART] = 2, [MR_EVENT_PURCHASE] = 3,
+                        [MR_EVENT_RATING] = 1},
+    };
+}
+
+// ---- which methods, with which parameters
+
+static bool is_off(const mr_engine_config *config, const char *name)
+{
+    for (uint32_t i = 0; i < config->off_count; i++)
+        if (strcmp(config->off[i], name) == 0)
+            return true;
+    return false;
+}
+
+static mr_status set_params(const mr_state *state, const mr_engine_config *config, void *values,
+                            mr_error *err)
+{
+    for (const mr_param *p = state->params; p != NULL && p->name != NULL; p++)
+        memcpy((uint8_t *)values + p->offset, &p->initial, sizeof(double));
+    for (uint32_t i = 0; i < config->setting_count; i++) {
+        const mr_setting *setting = &config->settings[i];
+        if (strcmp(setting->method, state->name) != 0)
+            continue;
+        const mr_param *p = state->params;
+        while (p != NULL && p->name != NULL && strcmp(p->name, setting->name) != 0)
+            p++;
+        if (p == NULL || p->name == NULL)
+            return mr_fail(err, MR_FATAL, "'%s' has no parameter '%s'", state->name, setting->name);
+        if (!(setting->value >= p->min && setting->value <= p->max))
+            return mr_fail(err, MR_FATAL, "%s.%s is %g: want %g to %g", state->name, p->name,
+                           setting->value, p->min, p->max);
+        memcpy((uint8_t *)values + p->offset, &setting->value, sizeof(double));
+    }
+    return MR_OK;
+}
+
+static mr_status check_needs(const mr_engine *engine, const mr_state *state, mr_error *err)
+{
+    for (uint32_t i = 0; state->needs != NULL && state->needs[i] != NULL; i++) {
+        uint32_t other = 0;
+        while (other < engine->instance_count &&
+               strcmp(engine->instances[other].state->name, state->needs[i]) != 0)
+            other++;
+        if (other == engine->instance_count)
+            return mr_fail(err, MR_FATAL, "'%s' needs '%s', which is switched off or stands below it",
+                           state->name, state->needs[i]);
+    }
+    return MR_OK;
+}
+
+static mr_status add_instance(mr_engine *engine, const mr_state *state, mr_error *err)
+{
+    MR_ASSERT(engine->instance_count < MR_INSTANCES_MAX);
+    MR_TRY(check_needs(engine, state, err));
+    mr_instance *instance = &engine->instances[engine->instance_count++];
+    *instance = (mr_instance){.state = state, .family_first = engine->family_count};
+    instance->config = mr_arena_push(&engine->memory, state->config_bytes);
+    MR_TRY(set_params(state, &engine->config, instance->config, err));
+    for (uint32_t f = 0; f < state->family_count; f++) {
+        char name[128];
+        MR_ASSERT(engine->family_count < MR_FAMILIES_MAX);
+        const int length = __builtin_snprintf(name, sizeof name, "%s.%s", state->name,
+                                              state->families[f].name);
+        mr_family_entry *entry = &engine->families[engine->family_count++];
+        *entry = (mr_family_entry){.family = &state->families[f], .instance = instance,
+                                   .index_in_method = f};
+        entry->code = (uint16_t)(mr_hash64(name, (size_t)length, 0) | 1u); // 0 is the engine's part
+        if (entry->family->delta_bytes != NULL)
+            entry->delta_bytes = entry->family->delta_bytes(instance->config);
+        for (uint32_t other = 0; other + 1 < engine->family_count; other++)
+            MR_ASSERT(engine->families[other].code != entry->code);
+    }
+    return MR_OK;
+}
+
+static void add_columns(mr_engine *engine, mr_instance *instance)
+{
+    const mr_model *model = (const mr_model *)(const void *)instance->state;
+    instance->column_first = engine->columns.count;
+    instance->column_count = model->column_count(instance->config);
+    for (uint32_t c = 0; c < instance->column_count; c++) {
+        MR_ASSERT(engine->columns.count < MR_ENGINE_COLUMNS_MAX);
+        const uint32_t at = engine->columns.count++;
+        engine->columns.of[at].instance = instance;
+        engine->columns.of[at].model = model;
+        engine->columns.of[at].index = c;
+        engine->columns.of[at].column = &model->columns[c];
+        engine->columns.of[at].key = mr_hash64(model->columns[c].name,
+                                               strlen(model->columns[c].name), 0);
+    }
+}
+
+static mr_status check_settings(const mr_engine *engine, mr_error *err)
+{
+    const mr_engine_config *config = &engine->config;
+    for (uint32_t i = 0; i < config->setting_count; i++) {
+        bool known = is_off(config, config->settings[i].method);
+        for (uint32_t j = 2; j < engine->instance_count; j++)
+            known |= strcmp(engine->instances[j].state->name, config->settings[i].method) == 0;
+        if (!known)
+            return mr_fail(err, MR_FATAL, "there is no model, policy or rule '%s'",
+                           config->settings[i].method);
+    }
+    return MR_OK;
+}
+
+static mr_status add_methods(mr_engine *engine, mr_error *err)
+{
+    MR_TRY(add_instance(engine, &item_state, err));
+    ((item_config *)engine->instances[0].config)->id_bytes_max = engine->config.item_id_bytes_max;
+    MR_TRY(add_instance(engine, &blend_state, err));
+    engine->model_first = engine->instance_count;
+    for (uint32_t m = 0; m < mr_model_count; m++) {
+        if (is_off(&engine->config, mr_models[m]->state.name))
+            continue;
+        MR_TRY(add_instance(engine, &mr_models[m]->state, err));
+        add_columns(engine, &engine->instances[engine->instance_count - 1]);
+    }
+    engine->model_count = engine->instance_count - engine->model_first;
+    if (engine->columns.count == 0)
+        return mr_fail(err, MR_FATAL, "every model is switched off: at least one is needed");
+    ((blend_config *)engine->instances[1].config)->columns = engine->columns.count;
+    engine->policy = engine->instance_count;
+    MR_TRY(add_instance(engine, &mr_policies[0]->state, err));
+    engine->rule_first = engine->instance_count;
+    for (uint32_t r = 0; r < mr_rule_count; r++)
+        MR_TRY(add_instance(engine, &mr_rules[r]->state, err));
+    engine->rule_count = engine->instance_count - engine->rule_first;
+    return check_settings(engine, err);
+}
+
+static void place_user_parts(mr_engine *engine)
+{
+    uint32_t offset = sizeof(mr_user);
+    for (uint32_t f = 0; f < engine->family_count; f++) {
+        const mr_family_entry *entry = &engine->families[f];
+        if (entry->family->key != MR_KEY_USER)
+            continue;
+        mr_instance *instance = &engine->instances[entry->instance - engine->instances];
+        const uint32_t bytes = entry->family->row_bytes(instance->config);
+        engine->user_parts[engine->user_part_count++] = (mr_user_part_entry){
+            .family = entry->family, .instance = instance, .code = entry->code, .offset = offset,
+            .bytes = bytes};
+        instance->user_offset = offset;
+        offset += bytes;
+    }
+}
+
+// ---- memory
+
+static uint32_t item_slots(const mr_engine_config *config)
+{
+    return config->items_max + config->items_max / 8 +
+           config->tasks * config->epoch_events_max * MR_SIGNALS_PER_EVENT;
+}
+
+static uint32_t signals_max(const mr_engine_config *config)
+{
+    return config->epoch_events_max * MR_SIGNALS_PER_EVENT;
+}
+
+static uint32_t delta_rows_max(const mr_engine_config *config)
+{
+    return signals_max(config) + (config->epoch_events_max / 64 + 1) * 256 + 64;
+}
+
+static uint32_t delta_cells_max(const mr_engine_config *config)
+{
+    return signals_max(config) * 64;
+}
+
+static uint32_t open_events_max(const mr_engine_config *config)
+{
+    return 65536 + config->epoch_events_max * 4;
+}
+
+static size_t list_arena_bytes(const mr_engine_config *config)
+{
+    return sizeof(mr_found) * MR_ENGINE_COLUMNS_MAX * MR_LIST_BATCH + sizeof(mr_union) +
+           sizeof(mr_slate) + (MR_FEATURES_MAX + 8) * MR_UNION_MAX * sizeof(float) +
+           4ull * config->items_max + (8u << 20) +
+           MR_LIST_BATCH * 1024ull * 64;
+}
+
+static size_t work_bytes(const mr_engine *engine)
+{
+    const mr_engine_config *c = &engine->config;
+    const size_t signals = signals_max(c);
+    return mr_arena_round(list_arena_bytes(c)) +
+           mr_deltas_bytes(engine->families, engine->family_count, delta_rows_max(c),
+                           delta_cells_max(c)) +
+           2 * mr_arena_round(signals * sizeof(mr_signal)) + mr_arena_round(signals * 4) +
+           mr_arena_round(c->epoch_events_max * sizeof(mr_catalogue_set)) +
+           mr_arena_round(signals * 2 * sizeof(mr_probe_result)) +
+           mr_arena_round(c->users_max * sizeof(mr_sorted)) +
+           mr_arena_round(MR_LIST_BATCH * sizeof(mr_list)) +
+           mr_arena_round((size_t)MR_LIST_BATCH * c->list_k * sizeof(mr_list_entry)) + 4096;
+}
+
+static uint32_t sorted_max(const mr_engine_config *config)
+{
+    const uint32_t items = item_slots(config);
+    return items > config->users_max ? items : config->users_max;
+}
+
+static uint32_t history_max(const mr_engine_config *config)
+{
+    return config->measure_all ? 1u << 24 : 64;
+}
+
+static size_t rows_bytes(const mr_engine *engine)
+{
+    const mr_engine_config *config = &engine->config;
+    const uint32_t slots = item_slots(config);
+    size_t bytes = mr_slots_bytes(slots) + mr_arena_round(slots / 8 + 8) +
+                   3 * mr_arena_round(slots * 4ull);
+    for (uint32_t f = 0; f < engine->family_count; f++) {
+        const mr_family_entry *entry = &engine->families[f];
+        const void *c = entry->instance->config;
+        if (entry->family->key == MR_KEY_ITEM)
+            bytes += mr_part_bytes(entry->family, c, slots);
+        else if (entry->family->key == MR_KEY_NAMED)
+            bytes += mr_slots_bytes(entry->family->rows_max(c)) +
+                     mr_part_bytes(entry->family, c, entry->family->rows_max(c));
+    }
+    for (uint32_t i = 0; i < engine->instance_count; i++)
+        if (engine->instances[i].state->cache_bytes != NULL)
+            bytes += mr_arena_round(
+                engine->instances[i].state->cache_bytes(engine->instances[i].config, slots));
+    return bytes;
+}
+
+static size_t total_bytes(const mr_engine *engine)
+{
+    const mr_engine_config *c = &engine->config;
+    const uint32_t stride =
+        mr_users_stride(engine->user_parts, engine->user_part_count, c->user_id_bytes_max);
+    return rows_bytes(engine) + mr_users_bytes(stride, c->users_max) +
+           mr_arena_round((size_t)c->users_max * MR_SERVED * 8) +
+           c->tasks * (work_bytes(engine) + mr_task_bytes(c->dedup_events_max, open_events_max(c)) +
+                       mr_arena_round(sizeof(mr_task)) + mr_arena_round(sizeof(mr_work))) +
+           MR_SHARDS * mr_arena_round(MR_CELLS_AT_ONCE * sizeof(mr_cell)) +
+           mr_arena_round(sorted_max(c) * sizeof(mr_sorted)) + (1u << 17) +
+           mr_history_bytes(history_max(c)) +
+           mr_arena_round((size_t)c->tasks * signals_max(c) * 4) +
+           2 * mr_arena_round(sizeof(mr_engine)) + 4096 * MR_INSTANCES_MAX;
+}
+
+static mr_status check_config(const mr_engine_config *c, mr_error *err)
+{
+    if (c->tasks == 0 || c->items_max == 0 || c->users_max == 0 || c->epoch_events_max < 1 ||
+        c->list_k == 0 || c->list_k > MR_LIST_MAX || c->probe_every == 0 ||
+        c->user_id_bytes_max < 8 || c->user_id_bytes_max > 200 || c->item_id_bytes_max < 8 ||
+        c->item_id_bytes_max > 255 || c->dedup_events_max == 0)
+        return mr_fail(err, MR_FATAL, "engine configuration: tasks %u, items.max %u, users %u, "
+                       "epoch.events_max %u, lists.k %u, probe every %u, ids %u and %u bytes, "
+                       "dedup.events_max %u: one is outside its range", c->tasks, c->items_max,
+                       c->users_max, c->epoch_events_max, c->list_k, c->probe_every,
+                       c->user_id_bytes_max, c->item_id_bytes_max, c->dedup_events_max);
+    return MR_OK;
+}
+
+// A throw-away engine that knows its methods: enough to say how much memory a real one takes.
+static mr_status plan_engine(const mr_engine_config *config, mr_engine *plan, uint8_t *scratch,
+                             size_t scratch_bytes, mr_error *err)
+{
+    memset(plan, 0, sizeof *plan);
+    MR_TRY(check_config(config, err));
+    plan->config = *config;
+    mr_arena_init(&plan->memory, scratch, scratch_bytes);
+    MR_TRY(add_methods(plan, err));
+    place_user_parts(plan);
+    return MR_OK;
+}
+
+mr_status mr_engine_bytes(const mr_engine_config *config, size_t *bytes, mr_error *err)
+{
+    mr_engine plan;
+    uint8_t scratch[8192] __attribute__((aligned(64)));
+    MR_TRY(plan_engine(config, &plan, scratch, sizeof scratch, err));
+    *bytes = total_bytes(&plan);
+    return MR_OK;
+}
+
+mr_status mr_engine_users_for(const mr_engine_config *config, size_t user_bytes, uint32_t *users,
+                              mr_error *err)
+{
+    mr_engine plan;
+    uint8_t scratch[8192] __attribute__((aligned(64)));
+    MR_TRY(plan_engine(config, &plan, scratch, sizeof scratch, err));
+    const uint32_t stride = mr_users_stride(plan.user_parts, plan.user_part_count,
+                                            config->user_id_bytes_max);
+    const size_t one = mr_users_bytes(stride, 1u << 20) >> 20;
+    const size_t count = user_bytes / one;
+    *users = count > UINT32_MAX / 4 ? UINT32_MAX / 4 : (uint32_t)count;
+    if (*users < 2 * config->epoch_events_max * config->tasks)
+        return mr_fail(err, MR_FATAL, "users.memory of %zu bytes holds %u users of %zu bytes: want at "
+                       "least %u", user_bytes, *users, one,
+                       2 * config->epoch_events_max * config->tasks);
+    return MR_OK;
+}
+
+static void init_rows(mr_engine *engine)
+{
+    mr_arena *memory = &engine->memory;
+    const uint32_t slots = item_slots(&engine->config);
+    mr_slots_init(&engine->items.slots, slots, memory);
+    engine->items.parts = engine->parts;
+    engine->items.base = 0;
+    engine->items.shown = mr_arena_push(memory, slots / 8 + 8);
+    engine->items.order = mr_arena_push(memory, slots * 4ull);
+    engine->exposed = mr_arena_push(memory, slots * 4ull);
+    engine->items.fresh = mr_arena_push(memory, slots * 4ull);
+    for (uint32_t f = 0; f < engine->family_count; f++) {
+        mr_family_entry *entry = &engine->families[f];
+        const void *c = entry->instance->config;
+        if (entry->family->key == MR_KEY_ITEM)
+            mr_part_init(&engine->parts[f], entry->family, c, entry->code, slots, memory);
+        if (entry->family->key != MR_KEY_NAMED)
+            continue;
+        entry->named = &engine->named[f];
+        const uint32_t max = entry->family->rows_max(c);
+        mr_slots_init(&entry->named->slots, max, memory);
+        mr_part_init(&entry->named->part, entry->family, c, entry->code, max, memory);
+    }
+}
+
+static void *add_named(mr_engine *engine, uint32_t family, uint64_t key)
+{
+    mr_named *named = &engine->named[family];
+    const uint32_t slot = mr_slots_add(&named->slots, key);
+    MR_ASSERT(slot != MR_MAP_NONE);
+    mr_part_reset_row(&named->part, slot, key, engine->config.seed);
+    return mr_part_row(&named->part, slot);
+}
+
+// Named rows stand in memory from the start, with init's value until they are written.
+static void add_named_rows(mr_engine *engine)
+{
+    const uint32_t columns = engine->instances[1].family_first, gate = columns + 1;
+    for (uint32_t c = 0; c < engine->columns.count; c++)
+        engine->blend.columns[c] = add_named(engine, columns, engine->columns.of[c].key);
+    engine->blend.gate = add_named(engine, gate, 0);
+    engine->blend.column_count = engine->columns.count;
+    for (uint32_t f = gate + 1; f < engine->family_count; f++)
+        if (engine->families[f].family->key == MR_KEY_NAMED)
+            for (uint32_t k = 0; k < engine->named[f].slots.max; k++)
+                add_named(engine, f, k);
+    engine->shadow = (mr_blend){.gate = &engine->shadow_gate,
+                                .column_count = engine->columns.count};
+    for (uint32_t c = 0; c < engine->columns.count; c++) {
+        engine->shadow.columns[c] = &engine->shadow_columns[c];
+        mr_blend_column_init(&engine->shadow_columns[c], engine->columns.count);
+    }
+}
+
+static void init_work(mr_engine *engine, mr_work *work)
+{
+    mr_arena *memory = &engine->memory;
+    const mr_engine_config *c = &engine->config;
+    const size_t signals = signals_max(c);
+    mr_arena_init(&work->arena, mr_arena_push(memory, list_arena_bytes(c)), list_arena_bytes(c));
+    mr_deltas_init(&work->deltas, engine->families, engine->family_count, delta_rows_max(c),
+                   delta_cells_max(c), memory);
+    work->signals = mr_arena_push(memory, signals * sizeof(mr_signal));
+    work->wave = mr_arena_push(memory, signals * sizeof(mr_signal));
+    work->wave_of = mr_arena_push(memory, signals * 4);
+    work->catalogue = mr_arena_push(memory, c->epoch_events_max * sizeof(mr_catalogue_set));
+    work->probe_max = (uint32_t)(signals * 2);
+    work->probes = mr_arena_push(memory, work->probe_max * sizeof(mr_probe_result));
+    work->due = mr_arena_push(memory, c->users_max * sizeof(mr_sorted));
+    work->lists = mr_arena_push(memory, MR_LIST_BATCH * sizeof(mr_list));
+    work->entries = mr_arena_push(memory, (size_t)MR_LIST_BATCH * c->list_k * sizeof(mr_list_entry));
+}
+
+mr_status mr_engine_init(mr_engine **out, const mr_engine_config *config, void *memory, size_t bytes,
+                         mr_error *err)
+{
+    mr_arena arena;
+    MR_TRY(check_config(config, err));
+    mr_arena_init(&arena, memory, bytes);
+    mr_engine *engine = mr_arena_push(&arena, sizeof *engine);
+    engine->config = *config;
+    engine->memory = arena;
+    MR_TRY(add_methods(engine, err));
+    place_user_parts(engine);
+    init_rows(engine);
+    add_named_rows(engine);
+    mr_users_init(&engine->users, engine->user_parts, engine->user_part_count,
+                  config->user_id_bytes_max, config->users_max, config->seed, &engine->memory);
+    engine->tasks = mr_arena_push(&engine->memory, config->tasks * sizeof(mr_task));
+    engine->work = mr_arena_push(&engine->memory, config->tasks * sizeof(mr_work));
+    for (uint32_t t = 0; t < config->tasks; t++) {
+        mr_task_init(&engine->tasks[t], config->dedup_events_max, config->dedup_window_ms,
+                     open_events_max(config), &engine->memory);
+        init_work(engine, &engine->work[t]);
+    }
+    for (int s = 0; s < MR_SHARDS; s++)
+        mr_arena_init(&engine->shards[s],
+                      mr_arena_push(&engine->memory, MR_CELLS_AT_ONCE * sizeof(mr_cell)),
+                      MR_CELLS_AT_ONCE * sizeof(mr_cell));
+    engine->sorted = mr_arena_push(&engine->memory, sorted_max(config) * sizeof(mr_sorted));
+    engine->row = mr_arena_push(&engine->memory, 1u << 16);
+    engine->pinned = mr_arena_push(&engine->memory, (size_t)config->tasks * signals_max(config) * 4);
+    engine->served = mr_arena_push(&engine->memory, (size_t)config->users_max * MR_SERVED * 8);
+    mr_history_init(&engine->history, history_max(config), &engine->memory);
+    for (uint32_t i = 0; i < engine->instance_count; i++)
+        if (engine->instances[i].state->cache_bytes != NULL)
+            engine->instances[i].cache = mr_arena_push(
+                &engine->memory, engine->instances[i].state->cache_bytes(
+                                     engine->instances[i].config, item_slots(config)));
+    *out = engine;
+    mr_engine_rebuild(engine);
+    return MR_OK;
+}
+
+// ---- views and small services
+
+int64_t mr_engine_clock(const mr_engine *engine)
+{
+    int64_t clock = 0;
+    for (uint32_t t = 0; t < engine->config.tasks; t++)
+        if (engine->tasks[t].taken && engine->tasks[t].clock_ms > clock)
+            clock = engine->tasks[t].clock_ms;
+    return clock;
+}
+
+mr_view mr_engine_view(const mr_engine *engine, uint32_t task)
+{
+    const mr_task *t = &engine->tasks[task];
+    mr_view view = {
+        .vec = engine->config.vec,
+        .items = &engine->items,
+        .named = engine->named,
+        .users = engine->users.records,
+        .user_stride = engine->users.stride,
+        .instances = engine->instances,
+        .instance_count = engine->instance_count,
+        .seed = engine->config.seed,
+        .task = task,
+        .epoch = t->epoch,
+        .clock_ms = mr_engine_clock(engine),
+        .acts = engine->acts,
+        .recent = {t->past, t->past_end, mr_task_past_count(t), t->past_max},
+    };
+    for (uint32_t other = 0; other < engine->config.tasks; other++)
+        view.impressions |= engine->tasks[other].taken && engine->tasks[other].shown > 0;
+    return view;
+}
+
+void mr_engine_run(const mr_engine *engine, void (*job)(void *arg, uint32_t index), void *arg,
+                   uint32_t count)
+{
+    if (engine->config.lanes.run != NULL && count > 1) {
+        engine->config.lanes.run(engine->config.lanes.context, job, arg, count);
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        job(arg, i);
+}
+
+uint32_t mr_engine_add_item(mr_engine *engine, uint64_t key, mr_bytes id, int64_t time_ms)
+{
+    const uint32_t slot = mr_slots_add(&engine->items.slots, key);
+    if (slot == MR_MAP_NONE)
+        return slot;
+    for (uint32_t f = 0; f < engine->family_count; f++)
+        if (engine->families[f].family->key == MR_KEY_ITEM)
+            mr_part_reset_row(&engine->parts[f], slot, key, engine->config.seed);
+    mr_item *item = mr_items_at(&engine->items, slot);
+    item->born_ms = item->last_ms = time_ms;
+    item->id_size = (uint8_t)id.size;
+    if (id.size > 0)
+        memcpy(item->id, id.data, id.size);
+    engine->items.shown[slot / 64] |= 1ull << (slot % 64);
+    engine->exposed[slot] = 0;
+    engine->items.fresh[engine->items.fresh_count++] = slot;
+    return slot;
+}
+
+void mr_engine_order_items(mr_engine *engine)
+{
+    mr_items *items = &engine->items;
+    uint32_t count = 0;
+    engine->acts = 0;
+    for (uint32_t slot = 0; slot < items->slots.used; slot++)
+        if (mr_items_live(items, slot)) {
+            engine->sorted[count++] = (mr_sorted){items->slots.keys[slot], slot, 0};
+            engine->acts += mr_items_at(items, slot)->events;
+        }
+    mr_sort(engine->sorted, count);
+    for (uint32_t i = 0; i < count; i++)
+        items->order[i] = engine->sorted[i].value;
+    items->order_count = count;
+    items->fresh_count = 0;
+}
+
+void mr_engine_rebuild(mr_engine *engine)
+{
+    const mr_view view = mr_engine_view(engine, 0);
+    for (uint32_t i = 0; i < engine->instance_count; i++)
+        if (engine->instances[i].state->rebuild != NULL)
+            engine->instances[i].state->rebuild(&engine->instances[i], &view);
+}
+
+// ---- tasks and loading
+
+void mr_engine_take(mr_engine *engine, uint32_t task, uint64_t next_seq)
+{
+    MR_ASSERT(task < engine->config.tasks && !engine->tasks[task].taken);
+    mr_task_reset(&engine->tasks[task]);
+    engine->tasks[task].taken = true;
+    engine->tasks[task].next_seq = next_seq;
+}
+
+static mr_status load_payload(mr_part *part, uint32_t slot, mr_bytes value, mr_hash128 hash,
+                              mr_error *err)
+{
+    uint32_t stride = 0;
+    if (value.size >= PAYLOAD_HEADER)
+        memcpy(&stride, value.data + 4, 4);
+    if (value.size < PAYLOAD_HEADER || value.data[0] != part->family->version ||
+        stride != part->stride || value.size - PAYLOAD_HEADER > stride)
+        return mr_fail(err, MR_FATAL, "row of family '%s': version %u with rows of %u bytes, want "
+                       "version %u with %u: run millrace migrate, or set the parameters back",
+                       part->family->name, value.size > 0 ? value.data[0] : 0u, stride,
+                       part->family->version, part->stride);
+    memcpy(mr_part_row(part, slot), value.data + PAYLOAD_HEADER, value.size - PAYLOAD_HEADER);
+    part->hashes[slot] = hash;
+    return MR_OK;
+}
+
+static mr_status load_row(mr_engine *engine, mr_bytes key, mr_bytes value, mr_hash128 hash,
+                          mr_error *err)
+{
+    if (key.size != 11)
+        return mr_fail(err, MR_FATAL, "row key '%c' of %u bytes: want 11", key.data[0], key.size);
+    const uint16_t code = (uint16_t)(key.data[1] << 8 | key.data[2]);
+    const uint64_t name = mr_get_u64_be(key.data + 3);
+    uint32_t f = 0;
+    while (f < engine->family_count && engine->families[f].code != code)
+        f++;
+    if (f == engine->family_count)
+        return MR_OK; // of a method that is off: it keeps its rows for the day it comes back
+    const bool named = key.data[0] == MR_ROW_NAMED;
+    if (named != (engine->families[f].family->key == MR_KEY_NAMED))
+        return mr_fail(err, MR_FATAL, "a row of family '%s' has the kind '%c'",
+                       engine->families[f].family->name, key.data[0]);
+    if (named) {
+        const uint32_t slot = mr_slots_find(&engine->named[f].slots, name);
+        return slot == MR_MAP_NONE
+                   ? MR_OK
+                   : load_payload(&engine->named[f].part, slot, value, hash, err);
+    }
+    uint32_t slot = mr_items_find(&engine->items, name);
+    if (slot == MR_MAP_NONE)
+        slot = mr_engine_add_item(engine, name, (mr_bytes){NULL, 0}, 0);
+    if (slot == MR_MAP_NONE)
+        return mr_fail(err, MR_FATAL, "the state holds more items than items.max allows: raise it "
+                       "above %u", engine->config.items_max);
+    return load_payload(&engine->parts[f], slot, value, hash, err);
+}
+
+static mr_status load_user(mr_engine *engine, uint32_t task, mr_bytes id, mr_bytes value,
+                           mr_hash128 hash, mr_error *err)
+{
+    // Only who waits for a list must be in memory; the others come when they act.
+    const uint64_t key = mr_user_key(id);
+    if (id.size > engine->users.id_bytes_max)
+        return mr_fail(err, MR_FATAL, "a stored user id has %u bytes: users.id_bytes_max is %u",
+                       id.size, engine->users.id_bytes_max);
+    const uint32_t slot = mr_users_add(&engine->users, task, key, id);
+    if (slot == MR_MAP_NONE)
+        return mr_fail(err, MR_FATAL, "users.memory is too small for the users whose lists are due: "
+                       "%u fit", engine->config.users_max);
+    MR_TRY(mr_users_decode(&engine->users, slot, value, err));
+    engine->users.meta[slot].hash = hash;
+    const mr_user *user = mr_users_at(&engine->users, slot);
+    if (user->touched_seq > user->listed_seq)
+        mr_users_enqueue(&engine->users, slot);
+    else
+        mr_users_drop(&engine->users, slot);
+    return MR_OK;
+}
+
+mr_status mr_engine_load(mr_engine *engine, uint32_t task, mr_bytes key, mr_bytes value,
+                         mr_hash128 hash, mr_error *err)
+{
+    mr_task *t = &engine->tasks[task];
+    MR_ASSERT(t->taken && key.size > 0);
+    t->row_count++;
+    mr_hash128_add(&t->state_hash, hash);
+    switch (key.data[0]) {
+    case MR_ROW_USER:
+        return load_user(engine, task, mr_bytes_of(key.data + 1, key.size - 1), value, hash, err);
+    case MR_ROW_ITEM:
+    case MR_ROW_NAMED:
+        return load_row(engine, key, value, hash, err);
+    case MR_ROW_TASK:
+        t->row_hash = hash;
+        return mr_task_decode(t, value, err);
+    case MR_ROW_RECENT:
+        if (key.size == 9)
+            return mr_task_load_chunk(t, mr_get_u64_be(key.data + 1), value, hash, err);
+        break;
+    default:
+        break;
+    }
+    return mr_fail(err, MR_FATAL, "a row of task %u has a key of kind %u and %u bytes that this "
+                   "release does not know", task, key.data[0], key.size);
+}
+
+static void derive_items(mr_engine *engine)
+{
+    mr_items *items = &engine->items;
+    memset(items->shown, 0, (items->slots.used + 63) / 64 * 8);
+    for (uint32_t slot = 0; slot < items->slots.used; slot++)
+        if (mr_items_live(items, slot) && mr_items_at(items, slot)->available)
+            items->shown[slot / 64] |= 1ull << (slot % 64);
+    mr_engine_order_items(engine);
+    mr_engine_rebuild(engine);
+}
+
+mr_status mr_engine_ready(mr_engine *engine, mr_error *err)
+{
+    for (uint32_t t = 0; t < engine->config.tasks; t++)
+        if (engine->tasks[t].taken)
+            MR_TRY(mr_task_loaded(&engine->tasks[t], err));
+    for (uint32_t slot = 0; slot < engine->items.slots.used; slot++)
+        if (mr_items_live(&engine->items, slot) &&
+            mr_items_at(&engine->items, slot)->id_size == 0)
+            return mr_fail(err, MR_FATAL, "an item has rows but no id: run millrace inspect verify");
+    derive_items(engine);
+    engine->expiry_clock_ms = mr_engine_clock(engine);
+    return MR_OK;
+}
+
+mr_task_view mr_engine_task(const mr_engine *engine, uint32_t task)
+{
+    const mr_task *t = &engine->tasks[task];
+    return (mr_task_view){t->epoch, t->clock_ms, t->row_count, t->state_hash, t->counters};
+}
+
+void mr_engine_stored(mr_engine *engine, uint64_t closes)
+{
+    MR_ASSERT(closes <= engine->closes);
+    engine->users.stored = closes;
+}
+
+uint64_t mr_engine_closes(const mr_engine *engine)
+{
+    return engine->closes;
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// engine_measure: numbers about the engine. No part of the state.
+#include "core/engine_state.h"
+
+// Gini coefficient of how often items were exposed: 0 all alike, 1 one item only. The formula sums over
+// items in order of exposure; counts above 65,535 are taken as that, by counting sort.
+static double gini(const mr_engine *engine, uint64_t *exposed_items)
+{
+    const mr_items *items = &engine->items;
+    double sum = 0, weighted = 0;
+    *exposed_items = 0;
+    for (uint32_t i = 0; i < items->order_count; i++)
+        engine->sorted[i] = (mr_sorted){engine->exposed[items->order[i]], i, 0};
+    mr_sort(engine->sorted, items->order_count);
+    for (uint32_t i = 0; i < items->order_count; i++) {
+        const double count = (double)engine->sorted[i].key;
+        *exposed_items += engine->sorted[i].key > 0;
+        sum += count;
+        weighted += (2.0 * (i + 1) - items->order_count - 1) * count;
+    }
+    return sum > 0 ? weighted / (items->order_count * sum) : 0;
+}
+
+static double column_weight(const mr_blend *blend, uint32_t column)
+{
+    double sum = 0;
+    for (int f = 0; f < MR_FEATURES; f++)
+        sum += (double)blend->columns[column]->weight[f];
+    return sum;
+}
+
+void mr_engine_measure(mr_engine *engine, mr_engine_metrics *metrics)
+{
+    memset(metrics, 0, sizeof *metrics);
+    const uint32_t n = engine->columns.count;
+    metrics->column_count = n;
+    for (uint32_t c = 0; c < n; c++) {
+        metrics->names[c] = engine->columns.of[c].column->name;
+        metrics->weights[c] = column_weight(&engine->blend, c);
+    }
+    metrics->names[n] = "blend";
+    memcpy(metrics->all, engine->sums.of[MR_PROTOCOL_ALL], sizeof metrics->all);
+    memcpy(metrics->fresh, engine->sums.of[MR_PROTOCOL_NEW], sizeof metrics->fresh);
+    metrics->served = engine->sums.served;
+    for (uint32_t s = 0; s < MR_SEGMENTS; s++) {
+        const uint32_t arm = mr_blend_arm(&engine->blend, &engine->columns, s);
+        metrics->arm[s] = metrics->names[arm];
+    }
+    metrics->probes = engine->blend.gate->probes;
+    metrics->lists_made = engine->lists_made;
+    metrics->lists_published = engine->lists_published;
+    metrics->items = engine->items.slots.map.count;
+    metrics->items_expired = engine->items_expired;
+    metrics->users_cached = engine->users.slots.map.count;
+    metrics->exposure_gini = gini(engine, &metrics->exposed_items);
+}
+
+void mr_engine_metrics_reset(mr_engine *engine)
+{
+    memset(&engine->sums, 0, sizeof engine->sums);
+}

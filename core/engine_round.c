@@ -1,0 +1,508 @@
+// SPDX-License-Identifier: Apache-2.0
+// engine_round: a round: fetch, ingest, then waves of probe and observe, then the merge.
+//
+// Invariants
+// 1. Nothing is learned before every row that the round needs is in memory: MR_RETRY leaves no trace.
+// 2. A task's events are learned in their order; no user stands twice in a wave.
+// 3. In observe only user parts are written; items are as of the round's start.
+// 4. What follows from an event is decided by rows, the epoch and the configuration alone.
+#include "core/engine_state.h"
+#include "core/ingest/ingest.h"
+
+// ---- fetch
+
+static uint32_t line_count(const mr_event *event)
+{
+    return event->line_count > 0 ? event->line_count : 1;
+}
+
+static mr_status fetch_user(mr_engine *engine, uint32_t task, mr_bytes id, mr_error *err)
+{
+    mr_users *users = &engine->users;
+    const uint64_t key = mr_user_key(id);
+    uint32_t slot = mr_slots_find(&users->slots, key);
+    if (slot == MR_MAP_NONE) {
+        slot = mr_users_add(users, task, key, id);
+        if (slot == MR_MAP_NONE)
+            return mr_fail(err, MR_RETRY, "users.memory is full of rows that are not stored yet");
+        uint8_t row_key[MR_ROW_KEY_MAX] = {MR_ROW_USER};
+        memcpy(row_key + 1, id.data, id.size);
+        mr_bytes value = {NULL, 0};
+        mr_hash128 hash = {0, 0};
+        if (engine->config.fetch.get != NULL)
+            MR_TRY(engine->config.fetch.get(engine->config.fetch.context, task,
+                                            mr_bytes_of(row_key, id.size + 1u), &value, &hash, err));
+        if (value.size > 0) {
+            MR_TRY(mr_users_decode(users, slot, value, err));
+            users->meta[slot].hash = hash;
+        }
+        memset(&engine->served[(size_t)slot * MR_SERVED], 0, MR_SERVED * 8);
+    }
+    users->meta[slot].recent = 1;
+    if (users->meta[slot].round == 0) {
+        users->meta[slot].round = engine->round;
+        engine->pinned[engine->pinned_count++] = slot;
+    }
+    return MR_OK;
+}
+
+static void unpin(mr_engine *engine)
+{
+    for (uint32_t i = 0; i < engine->pinned_count; i++) {
+        mr_user_meta *meta = &engine->users.meta[engine->pinned[i]];
+        meta->round = 0;
+        meta->wave = 0;
+    }
+    engine->pinned_count = 0;
+}
+
+static mr_status fetch(mr_engine *engine, const mr_epoch *epochs, uint32_t epoch_count, mr_error *err)
+{
+    uint32_t items = 0;
+    for (uint32_t e = 0; e < epoch_count; e++) {
+        uint32_t lines = 0;
+        for (uint32_t a = 0; a < epochs[e].count; a++) {
+            const mr_event *event = &epochs[e].arrivals[a].event;
+            lines += line_count(event);
+            if (event->kind != MR_EVENT_CATALOGUE && event->user.size > 0 &&
+                event->user.size <= engine->users.id_bytes_max)
+                MR_TRY(fetch_user(engine, epochs[e].task, event->user, err));
+        }
+        MR_ASSERT(lines <= engine->config.epoch_events_max * MR_SIGNALS_PER_EVENT);
+        if (lines > mr_task_room(&engine->tasks[epochs[e].task]))
+            return mr_fail(err, MR_RETRY, "the window of recent events is full of events that are not "
+                           "stored yet");
+        items += lines;
+    }
+    if (items > mr_slots_left(&engine->items.slots))
+        return mr_fail(err, MR_RETRY, "items.max is reached by items that are not stored yet");
+    return MR_OK;
+}
+
+// ---- ingest
+
+// Items of one impression share a wave: they are one look at one slate.
+static void add_signal(mr_engine *engine, mr_work *work, uint32_t user, mr_signal signal)
+{
+    mr_user_meta *meta = &engine->users.meta[user];
+    const bool same = signal.kind == MR_SIGNAL_SHOWN && signal.position > 0 && meta->wave > 0;
+    signal.user = user;
+    work->wave_of[work->signal_count] = same ? meta->wave - 1 : meta->wave++;
+    if (work->wave_of[work->signal_count] >= work->wave_count)
+        work->wave_count = work->wave_of[work->signal_count] + 1;
+    work->signals[work->signal_count++] = signal;
+}
+
+// The slot of an item, made where it is new; an id that another item's key has is refused.
+static mr_status item_of(mr_engine *engine, mr_bytes id, int64_t time_ms, uint32_t *slot,
+                         uint64_t *key, mr_error *err)
+{
+    *key = mr_item_key(id);
+    *slot = mr_items_find(&engine->items, *key);
+    if (*slot == MR_MAP_NONE) {
+        *slot = mr_engine_add_item(engine, *key, id, time_ms);
+        MR_ASSERT(*slot != MR_MAP_NONE); // fetch made sure
+        mr_part_touch(&engine->parts[engine->items.base], *slot);
+        const mr_view view = mr_engine_view(engine, 0);
+        for (uint32_t i = 0; i < engine->instance_count; i++) {
+            const mr_instance *instance = &engine->instances[i];
+            for (uint32_t f = 0; instance->state->changed != NULL && f < instance->state->family_count;
+                 f++)
+                if (instance->state->families[f].key == MR_KEY_ITEM)
+                    instance->state->changed(instance, &view, f, *slot);
+        }
+        return MR_OK;
+    }
+    const mr_item *item = mr_items_at(&engine->items, *slot);
+    if (!mr_bytes_equal(mr_bytes_of(item->id, item->id_size), id))
+        return mr_reject(err, MR_CAUSE_id_collision, "item id '%.*s' has the 64-bit key of '%.*s'",
+                         (int)id.size, (const char *)id.data, (int)item->id_size,
+                         (const char *)item->id);
+    return MR_OK;
+}
+
+static mr_status ingest_item(mr_engine *engine, mr_work *work, const mr_arrival *arrival,
+                             mr_bytes item, float weight, double propensity, int32_t position,
+                             uint32_t user, uint32_t index, uint64_t event_hash, mr_error *err)
+{
+    const mr_event *event = &arrival->event;
+    mr_signal signal = {
+        .kind = event->kind == MR_EVENT_IMPRESSION ? MR_SIGNAL_SHOWN : MR_SIGNAL_ACT,
+        .act = event->kind,
+        .time_ms = event->time_ms,
+        .weight = weight,
+        .value = mr_event_has(event, MR_FIELD_value) ? (float)event->value : __builtin_nanf(""),
+        .propensity = (float)propensity,
+        .position = position,
+        .index = index,
+        .answers = mr_event_has(event, MR_FIELD_list) || mr_event_has(event, MR_FIELD_list_version),
+    };
+    MR_TRY(item_of(engine, item, event->time_ms, &signal.item, &signal.item_key, err));
+    add_signal(engine, work, user, signal);
+    mr_task *task = &engine->tasks[work->epoch->task];
+    if (signal.kind == MR_SIGNAL_ACT)
+        mr_task_remember(task, event_hash, signal.item_key);
+    else
+        task->shown++;
+    return MR_OK;
+}
+
+static mr_status ingest_lines(mr_engine *engine, mr_work *work, const mr_arrival *arrival,
+                              uint32_t user, uint32_t index, uint64_t event_hash, mr_error *err)
+{
+    const mr_event *event = &arrival->event;
+    const float weight = engine->config.act_weights[event->kind];
+    if (event->kind == MR_EVENT_IMPRESSION)
+        mr_task_remember(&engine->tasks[work->epoch->task], event_hash, 0);
+    for (uint32_t i = 0; i < event->line_count; i++)
+        MR_TRY(ingest_item(engine, work, arrival, event->lines[i].item, weight,
+                           event->lines[i].propensity, (int32_t)i, user, index,
+                           i == 0 ? event_hash : 0, err));
+    return MR_OK;
+}
+
+static void ingest_catalogue(mr_work *work, const mr_event *event, uint32_t slot)
+{
+    mr_catalogue_set *set = &work->catalogue[work->catalogue_count++];
+    *set = (mr_catalogue_set){
+        .slot = slot,
+        .price = mr_event_has(event, MR_FIELD_price) ? (float)event->price : 0.0f,
+        .available = !mr_event_has(event, MR_FIELD_available) || event->available,
+        .deleted = event->deleted,
+    };
+    for (uint32_t i = 0; i < event->category_count && i < 4; i++)
+        set->categories[i] =
+            mr_hash64(event->categories[i].data, event->categories[i].size, 0) | 1u;
+}
+
+static mr_status ingest_event(mr_engine *engine, mr_work *work, const mr_arrival *arrival,
+                              uint32_t index, uint64_t event_hash, mr_error *err)
+{
+    const mr_event *event = &arrival->event;
+    mr_task *task = &engine->tasks[work->epoch->task];
+    if (event->kind == MR_EVENT_CATALOGUE) {
+        uint32_t slot;
+        uint64_t key;
+        MR_TRY(item_of(engine, event->item, event->time_ms, &slot, &key, err));
+        ingest_catalogue(work, event, slot);
+        return MR_OK;
+    }
+    const uint32_t user = mr_slots_find(&engine->users.slots, mr_user_key(event->user));
+    MR_ASSERT(user != MR_MAP_NONE);
+    if (!mr_bytes_equal(mr_users_id(&engine->users, user), event->user))
+        return mr_reject(err, MR_CAUSE_id_collision, "user id '%.*s' has the 64-bit key of another",
+                         (int)event->user.size, (const char *)event->user.data);
+    if (event->line_count > 0)
+        return ingest_lines(engine, work, arrival, user, index, event_hash, err);
+    if (event->kind == MR_EVENT_SEARCH || event->kind == MR_EVENT_CONTROL) {
+        mr_task_remember(task, event_hash, 0);
+        return MR_OK;
+    }
+    return ingest_item(engine, work, arrival, event->item, engine->config.act_weights[event->kind],
+                       mr_event_has(event, MR_FIELD_propensity) ? event->propensity
+                                                                : __builtin_nan(""),
+                       mr_event_has(event, MR_FIELD_position) ? (int32_t)event->position : -1, user,
+                       index, event_hash, err);
+}
+
+static void refuse(mr_arrival *arrival, mr_task *task, const mr_error *err)
+{
+    arrival->cause = err->cause;
+    memcpy(arrival->reason, err->text, sizeof arrival->reason);
+    arrival->reason[sizeof arrival->reason - 1] = '\0';
+    task->counters.refused++;
+}
+
+static void ingest(mr_engine *engine, mr_work *work)
+{
+    mr_task *task = &engine->tasks[work->epoch->task];
+    const mr_ingest_limits limits = {engine->config.user_id_bytes_max,
+                                     engine->config.item_id_bytes_max,
+                                     engine->config.clock_skew_max_ms};
+    work->signal_count = work->wave_count = work->catalogue_count = work->probe_count = 0;
+    for (uint32_t a = 0; a < work->epoch->count; a++) {
+        mr_arrival *arrival = &work->epoch->arrivals[a];
+        const mr_event *event = &arrival->event;
+        mr_error err;
+        task->counters.read++;
+        if (arrival->cause != MR_CAUSE_NONE) { // could not be decoded: counted here, once
+            task->counters.refused++;
+            continue;
+        }
+        if (mr_ingest_check(arrival, &limits, &err) != MR_OK) {
+            refuse(arrival, task, &err);
+            continue;
+        }
+        const uint64_t hash = mr_event_has(event, MR_FIELD_event_id) && event->event_id.size > 0
+                                  ? mr_hash64(event->event_id.data, event->event_id.size, 0) | 1u
+                                  : 0;
+        if (mr_task_knows(task, hash)) {
+            task->counters.duplicate++;
+            continue;
+        }
+        const bool late = event->time_ms < task->clock_ms - engine->config.late_window_ms;
+        task->counters.late += late;
+        if (late && engine->config.late_drop) {
+            task->counters.late_dropped++;
+            continue;
+        }
+        const uint32_t signals = work->signal_count;
+        if (ingest_event(engine, work, arrival, a, hash, &err) != MR_OK) {
+            work->signal_count = signals; // a refused event leaves no signal of any of its lines
+            refuse(arrival, task, &err);
+            continue;
+        }
+        task->counters.learned++;
+        if (event->time_ms > task->clock_ms)
+            task->clock_ms = event->time_ms;
+    }
+    if (work->epoch->tick_ms > task->clock_ms)
+        task->clock_ms = work->epoch->tick_ms;
+}
+
+// ---- probe
+
+static void seen_slots(const mr_engine *engine, const uint64_t *keys, uint32_t count,
+                       mr_filter *filter, uint32_t *slots)
+{
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t slot = mr_items_find(&engine->items, keys[i]);
+        if (slot != MR_MAP_NONE)
+            slots[found++] = slot;
+    }
+    mr_slots_sort(slots, found);
+    *filter = (mr_filter){&engine->items, slots, found};
+}
+
+static float probe_weight(const mr_signal *signal)
+{
+    if (signal->propensity > 0 && signal->propensity < 1)
+        return signal->propensity < 0.1f ? 10.0f : 1.0f / signal->propensity;
+    return signal->answers ? 0.2f : 1.0f; // the blend itself made an answer to its list likely
+}
+
+static void probe_one(mr_engine *engine, mr_work *work, const mr_signal *signal,
+                      mr_protocol protocol, bool product, bool measured, bool learned,
+                      const mr_filter *filter)
+{
+    MR_ASSERT(work->probe_count < work->probe_max);
+    mr_probe_result *result = &work->probes[work->probe_count++];
+    result->protocol = protocol;
+    result->product = product;
+    result->measured = measured;
+    result->learned = learned;
+    const mr_user *user = mr_users_at(&engine->users, signal->user);
+    mr_rng rng = mr_rng_make(engine->config.seed, work->view.task, work->view.epoch,
+                             user->key + signal->index, MR_PURPOSE_BLEND);
+    mr_probe_target(&engine->columns, product ? &engine->blend : &engine->shadow, &work->view,
+                    signal->user, signal->item,
+                    mr_items_at(&engine->items, signal->item)->events > 0, filter,
+                    probe_weight(signal), &rng, &work->arena, result);
+}
+
+static void probe_served(mr_engine *engine, mr_work *work, const mr_signal *signal)
+{
+    (void)work;
+    const uint64_t *served = &engine->served[(size_t)signal->user * MR_SERVED];
+    if (served[0] == 0)
+        return;
+    uint32_t place = 0;
+    while (place < MR_SERVED && served[place] != signal->item_key)
+        place++;
+    const mr_hit_value hit =
+        place < MR_SERVED ? mr_hit_value_of(place, 1) : (mr_hit_value){0, 0, 0};
+    work->served.count += 1;
+    work->served.recall += (double)hit.recall;
+    work->served.ndcg += (double)hit.ndcg;
+    work->served.rr += (double)hit.rr;
+}
+
+static void probe(mr_engine *engine, mr_work *work, const mr_signal *signal)
+{
+    const mr_engine_config *config = &engine->config;
+    const mr_user *user = mr_users_at(&engine->users, signal->user);
+    const uint64_t identity[3] = {user->key, signal->item_key, (uint64_t)signal->time_ms};
+    const bool learn = mr_hash64(identity, sizeof identity, 1) % config->probe_every == 0;
+    const bool filters = config->seen == MR_SEEN_FILTER;
+    probe_served(engine, work, signal);
+    if (!learn && !config->measure_all)
+        return;
+    const size_t mark = work->arena.used;
+    uint32_t *slots = mr_arena_push(&work->arena, MR_HISTORY_SEEN_MAX * sizeof *slots);
+    uint64_t *keys = mr_arena_push(&work->arena, MR_HISTORY_SEEN_MAX * sizeof *keys);
+    mr_filter filter = {&engine->items, NULL, 0};
+    if (config->measure_all || !filters)
+        probe_one(engine, work, signal, MR_PROTOCOL_ALL, !filters, true, learn, &filter);
+    if (filters && learn && !signal->repeat) { // what the product would have served from
+        for (uint32_t r = 0; r < user->recent_count; r++)
+            keys[r] = user->recent[r].item_key;
+        seen_slots(engine, keys, user->recent_count, &filter, slots);
+        probe_one(engine, work, signal, MR_PROTOCOL_NEW, true, !config->measure_all, true, &filter);
+    }
+    if (config->measure_all && !signal->repeat &&
+        !mr_history_has(&engine->history, user->key, signal->item_key)) {
+        const uint32_t count =
+            mr_history_items(&engine->history, user->key, keys, MR_HISTORY_SEEN_MAX);
+        seen_slots(engine, keys, count, &filter, slots);
+        probe_one(engine, work, signal, MR_PROTOCOL_NEW, filters, true, learn && !filters, &filter);
+    }
+    work->arena.used = mark;
+}
+
+// ---- waves
+
+static void remember(mr_user *user, const mr_signal *signal)
+{
+    if (signal->kind != MR_SIGNAL_ACT)
+        return;
+    memmove(&user->recent[1], &user->recent[0], (MR_RECENT_MAX - 1) * sizeof user->recent[0]);
+    user->recent[0] = (mr_recent){
+        .item_key = signal->item_key,
+        .time_s = (uint32_t)(signal->time_ms / 1000),
+        .act = (uint8_t)signal->act,
+        .position = signal->position < 0 || signal->position > 254 ? 255 : (uint8_t)signal->position,
+    };
+    user->recent_count += user->recent_count < MR_RECENT_MAX;
+    user->events++;
+}
+
+static bool is_repeat(const mr_user *user, uint64_t item_key)
+{
+    for (uint32_t r = 0; r < user->recent_count; r++)
+        if (user->recent[r].item_key == item_key)
+            return true;
+    return false;
+}
+
+static void learn_wave(mr_engine *engine, mr_work *work, uint32_t count)
+{
+    for (uint32_t s = 0; s < count; s++) {
+        mr_signal *signal = &work->wave[s];
+        signal->repeat = is_repeat(mr_users_at(&engine->users, signal->user), signal->item_key);
+        if (signal->kind == MR_SIGNAL_ACT)
+            probe(engine, work, signal);
+    }
+    for (uint32_t i = 0; i < engine->instance_count; i++)
+        if (engine->instances[i].state->observe != NULL)
+            engine->instances[i].state->observe(&engine->instances[i], &work->view, work->wave, count,
+                                                &work->deltas, &work->arena);
+    for (uint32_t s = 0; s < count; s++) {
+        mr_user *user = mr_users_at(&engine->users, work->wave[s].user);
+        remember(user, &work->wave[s]);
+        user->touched_seq = engine->tasks[work->view.task].next_seq;
+    }
+}
+
+static void learn_task(void *arg, uint32_t task)
+{
+    mr_engine *engine = arg;
+    mr_work *work = &engine->work[task];
+    if (work->epoch == NULL)
+        return;
+    // Signals by wave, in order inside a wave: waves are few but for a user who acts in bursts.
+    uint32_t left = work->signal_count;
+    for (uint32_t wave = 0; left > 0; wave++) {
+        uint32_t count = 0;
+        for (uint32_t s = 0; s < work->signal_count; s++)
+            if (work->wave_of[s] == wave)
+                work->wave[count++] = work->signals[s];
+        if (count > 0)
+            learn_wave(engine, work, count);
+        left -= count;
+    }
+    mr_arena_reset(&work->arena);
+}
+
+// ---- after the lanes
+
+static void settle_task(mr_engine *engine, mr_work *work)
+{
+    for (uint32_t s = 0; s < work->signal_count; s++) {
+        const mr_signal *signal = &work->signals[s];
+        mr_users_touch(&engine->users, signal->user);
+        mr_users_enqueue(&engine->users, signal->user);
+        if (engine->config.measure_all && signal->kind == MR_SIGNAL_ACT)
+            mr_history_add(&engine->history, mr_users_at(&engine->users, signal->user)->key,
+                           signal->item_key);
+    }
+    for (uint32_t p = 0; p < work->probe_count; p++) {
+        mr_probe_result *result = &work->probes[p];
+        if (result->measured)
+            mr_probe_add(&engine->sums, result, engine->columns.count);
+        if (!result->learned)
+            continue;
+        mr_blend_learn(result->product ? &engine->blend : &engine->shadow, &engine->columns,
+                       &result->lesson);
+        engine->blend_moved |= result->product;
+    }
+    engine->sums.served.count += work->served.count;
+    engine->sums.served.recall += work->served.recall;
+    engine->sums.served.ndcg += work->served.ndcg;
+    engine->sums.served.rr += work->served.rr;
+    work->served = (mr_prequential){0};
+}
+
+static void touch_blend(mr_engine *engine)
+{
+    if (!engine->blend_moved)
+        return;
+    for (uint32_t f = 0; f < 2; f++) {
+        mr_named *named = &engine->named[engine->instances[1].family_first + f];
+        for (uint32_t slot = 0; slot < named->slots.used; slot++)
+            mr_part_touch(&named->part, slot);
+    }
+    engine->blend_moved = false;
+}
+
+static void apply_catalogue(mr_engine *engine, const mr_work *work)
+{
+    for (uint32_t i = 0; i < work->catalogue_count; i++) {
+        const mr_catalogue_set *set = &work->catalogue[i];
+        mr_item *item = mr_items_at(&engine->items, set->slot);
+        item->in_catalogue = !set->deleted;
+        item->available = set->available && !set->deleted;
+        item->price = set->price;
+        memcpy(item->categories, set->categories, sizeof item->categories);
+        const uint64_t bit = 1ull << (set->slot % 64);
+        if (item->available)
+            engine->items.shown[set->slot / 64] |= bit;
+        else
+            engine->items.shown[set->slot / 64] &= ~bit;
+        mr_part_touch(&engine->parts[engine->items.base], set->slot);
+    }
+}
+
+mr_status mr_engine_round(mr_engine *engine, mr_epoch *epochs, uint32_t epoch_count, mr_error *err)
+{
+    engine->round++;
+    const mr_status fetched = fetch(engine, epochs, epoch_count, err);
+    if (fetched != MR_OK) {
+        unpin(engine);
+        return fetched;
+    }
+    for (uint32_t t = 0; t < engine->config.tasks; t++)
+        engine->work[t].epoch = NULL;
+    for (uint32_t e = 0; e < epoch_count; e++) {
+        mr_work *work = &engine->work[epochs[e].task];
+        MR_ASSERT(engine->tasks[epochs[e].task].taken && work->epoch == NULL);
+        work->epoch = &epochs[e];
+        ingest(engine, work);
+    }
+    for (uint32_t t = 0; t < engine->config.tasks; t++)
+        engine->work[t].view = mr_engine_view(engine, t);
+    mr_engine_run(engine, learn_task, engine, engine->config.tasks);
+    for (uint32_t t = 0; t < engine->config.tasks; t++)
+        if (engine->work[t].epoch != NULL) {
+            settle_task(engine, &engine->work[t]);
+            engine->tasks[t].epoch++;
+            engine->tasks[t].moved = true;
+        }
+    mr_engine_merge(engine);
+    for (uint32_t t = 0; t < engine->config.tasks; t++)
+        if (engine->work[t].epoch != NULL)
+            apply_catalogue(engine, &engine->work[t]);
+    touch_blend(engine);
+    unpin(engine);
+    return MR_OK;
+}

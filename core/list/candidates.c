@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/list/candidates.h"
+
+enum { TABLE = 4096 }; // open addressing of at most MR_UNION_MAX slots
+
+_Static_assert(MR_UNION_MAX * 2 < TABLE, "the table never fills");
+
+void mr_columns_find(const mr_columns *columns, const mr_view *view, const uint32_t *users,
+                     uint32_t user_count, const mr_filter *filters, mr_arena *arena,
+                     mr_found *founds)
+{
+    for (uint32_t c = 0; c < columns->count; c++) {
+        mr_found *found = founds + (size_t)c * user_count;
+        for (uint32_t u = 0; u < user_count; u++)
+            found[u].max = MR_COLUMN_BEST;
+        columns->of[c].model->candidates(columns->of[c].instance, view, users, user_count,
+                                         columns->of[c].index, filters, arena, found);
+    }
+}
+
+static uint32_t place_of(const uint16_t *table, const mr_union *candidates, uint32_t slot)
+{
+    uint32_t i = (slot * 0x9e3779b1u) >> 20;
+    while (table[i] != 0 && candidates->slots[table[i] - 1] != slot)
+        i = (i + 1) % TABLE;
+    return i;
+}
+
+static void join(mr_union *out, const mr_columns *columns, const mr_found *founds, uint32_t stride,
+                 uint16_t *table)
+{
+    for (uint32_t c = 0; c < columns->count; c++) {
+        const mr_found *found = &founds[(size_t)c * stride];
+        for (uint32_t i = 0; i < found->count; i++) {
+            const uint32_t at = place_of(table, out, found->slots[i]);
+            if (table[at] == 0) {
+                for (uint32_t other = 0; other < columns->count; other++)
+                    out->place[other][out->count] = MR_PLACE_NONE;
+                out->slots[out->count] = found->slots[i];
+                table[at] = (uint16_t)++out->count;
+            }
+            out->place[c][table[at] - 1] = (uint8_t)i;
+        }
+    }
+}
+
+void mr_union_make(const mr_columns *columns, const mr_view *view, uint32_t user,
+                   const mr_found *founds, uint32_t stride, mr_arena *arena, mr_union *out)
+{
+    const size_t mark = arena->used;
+    uint16_t *table = mr_arena_push(arena, TABLE * sizeof *table);
+    memset(table, 0, TABLE * sizeof *table);
+    out->count = 0;
+    out->column_count = columns->count;
+    join(out, columns, founds, stride, table);
+    for (uint32_t c = 0; c < columns->count; c++) // a model gives all of its columns at once
+        if (columns->of[c].index == 0)
+            columns->of[c].model->score(columns->of[c].instance, view, user, out->slots, out->count,
+                                        out->value[c], MR_UNION_MAX, arena);
+    arena->used = mark;
+}
+
+uint32_t mr_union_find(const mr_union *candidates, uint32_t slot)
+{
+    for (uint32_t i = 0; i < candidates->count; i++)
+        if (candidates->slots[i] == slot)
+            return i;
+    return UINT32_MAX;
+}

@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: Apache-2.0
+// covisit: people who touched a also touched b. Item-item counts from the pairs of a user's newest
+// events, faded, in one bounded table an item.
+//
+// An act on item j by a user whose newest items are i_1 (newest), i_2, ... adds for each of the first
+// `pairs` of them
+//     w = weight * rank(p) * (1 inside `session_s`, else `beyond`),   rank(p) = 1 / p
+// to c[i][j] (what follows i), and back * w to c[j][i]. Similarity and score are
+//     sim(i, j) = c_ij / (n_i^a n_j^(1-a) + beta),   s(u, j) = sum_p recency^(p-1) sim(i_p, j).
+// Tables hold CELLS entries; a full one gives up its smallest entry and the newcomer starts from that
+// count (Space-Saving), so a neighbour with more than n_i/CELLS is never missing. Eviction depends on
+// order, so a table belongs to its owner: deltas are applied in order of cell key, once a round.
+// Source: item-to-item co-visitation (Davidson et al., "The YouTube Video Recommendation System");
+// Metwally et al., "Efficient Computation of Frequent and Top-k Elements in Data Streams". The decay
+// is decay.h with one sum a cell: an older era is shifted away at the owner.
+#include "core/deltas.h"
+#include "core/list/found.h"
+#include "core/model/decay.h"
+
+enum { CELLS = 64, TOTAL_KEY = 0, TABLE = 8192 };
+
+typedef struct config {
+    double half_life_s, session_s, pairs, beyond, back, exponent, shrink, recency, history;
+} config;
+
+static const mr_param params[] = {
+    {"half_life_s", "s", "time after which a pair counts half", offsetof(config, half_life_s),
+     30 * 86400.0, 3600, 1e9},
+    {"session_s", "s", "events closer than this are one session", offsetof(config, session_s), 1800,
+     1, 1e7},
+    {"pairs", "", "newest events that an act is paired with", offsetof(config, pairs), 10, 1,
+     MR_RECENT_MAX},
+    {"beyond", "", "weight of pairs across sessions", offsetof(config, beyond), 0.2, 0, 1},
+    {"back", "", "weight of the pair in the other direction", offsetof(config, back), 0.5, 0, 1},
+    {"exponent", "", "share of the first item's total in the norm", offsetof(config, exponent), 0.6,
+     0, 1},
+    {"shrink", "", "added to the norm: doubts rare pairs", offsetof(config, shrink), 5, 0, 1e6},
+    {"recency", "", "weight of each older event of the user", offsetof(config, recency), 0.85, 0.01,
+     1},
+    {"history", "", "newest events that a score looks at", offsetof(config, history), 20, 1,
+     MR_RECENT_MAX},
+    {0},
+};
+
+typedef struct neighbour {
+    uint64_t key;
+    int64_t count;
+} neighbour;
+
+typedef struct table {
+    int64_t total, era;
+    uint32_t count, reserved;
+    neighbour cells[CELLS];
+} table;
+
+typedef struct norms { // derived: n^a and n^(1-a) of an item
+    float first, second;
+} norms;
+
+static uint32_t row_bytes(const void *c)
+{
+    (void)c;
+    return sizeof(table);
+}
+
+static uint32_t used(const void *c, const void *row)
+{
+    (void)c;
+    return (uint32_t)offsetof(table, cells) +
+           ((const table *)row)->count * (uint32_t)sizeof(neighbour);
+}
+
+static const mr_family families[] = {
+    {.name = "neighbours", .key = MR_KEY_ITEM, .delta = MR_DELTA_CELLS, .version = 1,
+     .row_bytes = row_bytes, .used = used},
+};
+
+static int64_t half_life_ms(const config *c)
+{
+    return (int64_t)(c->half_life_s * 1000.0);
+}
+
+// ---- learning
+
+static void pair(const mr_instance *self, mr_deltas *deltas, const mr_signal *signal, uint32_t other,
+                 uint64_t other_key, double weight)
+{
+    const config *c = self->config;
+    const int64_t era = mr_decay_era(signal->time_ms, half_life_ms(c));
+    const int64_t ahead = mr_decay_units(signal->time_ms, half_life_ms(c), weight);
+    const int64_t back = mr_decay_units(signal->time_ms, half_life_ms(c), weight * c->back);
+    const uint32_t f = self->family_first;
+    mr_deltas_cell(deltas, f, other, (mr_cell){signal->item_key, ahead, era});
+    mr_deltas_cell(deltas, f, other, (mr_cell){TOTAL_KEY, ahead, era});
+    mr_deltas_cell(deltas, f, signal->item, (mr_cell){other_key, back, era});
+    mr_deltas_cell(deltas, f, signal->item, (mr_cell){TOTAL_KEY, ahead, era});
+}
+
+static bool earlier_in_ring(const mr_user *user, uint32_t place)
+{
+    for (uint32_t p = 0; p < place; p++)
+        if (user->recent[p].item_key == user->recent[place].item_key)
+            return true;
+    return false;
+}
+
+static void observe(const mr_instance *self, const mr_view *view, const mr_signal *signals,
+                    uint32_t signal_count, struct mr_deltas *deltas, mr_arena *arena)
+{
+    (void)arena;
+    const config *c = self->config;
+    for (uint32_t s = 0; s < signal_count; s++) {
+        const mr_signal *signal = &signals[s];
+        if (signal->kind != MR_SIGNAL_ACT || signal->repeat)
+            continue;
+        const mr_user *user = mr_view_user(view, signal->user);
+        const uint32_t pairs = (uint32_t)c->pairs;
+        for (uint32_t p = 0; p < user->recent_count && p < pairs; p++) {
+            const mr_recent *recent = &user->recent[p];
+            const uint32_t other = mr_items_find(view->items, recent->item_key);
+            if (other == MR_MAP_NONE || other == signal->item || earlier_in_ring(user, p))
+                continue;
+            const double gap_s = (double)signal->time_ms / 1000.0 - (double)recent->time_s;
+            const double weight = (double)signal->weight / (p + 1) *
+                                  (gap_s < c->session_s && -gap_s < c->session_s ? 1.0 : c->beyond);
+            if (weight > 0)
+                pair(self, deltas, signal, other, recent->item_key, weight);
+        }
+    }
+}
+
+static void shift_to(table *t, int64_t era)
+{
+    if (era <= t->era)
+        return;
+    const int64_t bits = (era - t->era) * 16 > 63 ? 63 : (era - t->era) * 16;
+    t->total >>= bits;
+    for (uint32_t i = 0; i < t->count; i++)
+        t->cells[i].count >>= bits;
+    t->era = era;
+}
+
+static uint32_t smallest(const table *t)
+{
+    uint32_t least = 0;
+    for (uint32_t i = 1; i < t->count; i++)
+        if (t->cells[i].count < t->cells[least].count ||
+            (t->cells[i].count == t->cells[least].count && t->cells[i].key > t->cells[least].key))
+            least = i;
+    return least;
+}
+
+static void add_cell(table *t, uint64_t key, int64_t units)
+{
+    for (uint32_t i = 0; i < t->count; i++)
+        if (t->cells[i].key == key) {
+            t->cells[i].count += units;
+            return;
+        }
+    if (t->count < CELLS) {
+        t->cells[t->count++] = (neighbour){key, units};
+    } else {
+        const uint32_t least = smallest(t);
+        t->cells[least] = (neighbour){key, t->cells[least].count + units};
+    }
+}
+
+static void apply_cells(const mr_instance *self, const mr_view *view, uint32_t family, uint64_t key,
+                        const mr_cell *cells, uint32_t cell_count, void *row)
+{
+    (void)self, (void)view, (void)family, (void)key;
+    table *t = row;
+    for (uint32_t i = 0; i < cell_count; i++)
+        shift_to(t, cells[i].era);
+    for (uint32_t i = 0; i < cell_count; i++) {
+        const int64_t bits = (t->era - cells[i].era) * 16;
+        const int64_t units = bits > 63 ? 0 : cells[i].value >> bits;
+        if (cells[i].key == TOTAL_KEY)
+            t->total += units;
+        else if (units > 0)
+            add_cell(t, cells[i].key, units);
+    }
+}
+
+// ---- derived norms
+
+static size_t cache_bytes(const void *c, uint32_t items_max)
+{
+    (void)c;
+    return items_max * sizeof(norms);
+}
+
+static void changed(const mr_instance *self, const mr_view *view, uint32_t family, uint32_t slot)
+{
+    (void)family;
+    const config *c = self->config;
+    const table *t = mr_items_row(view->items, self->family_first, slot);
+    norms *n = (norms *)self->cache + slot;
+    const double log_total = mr_log((double)t->total + 1.0);
+    n->first = (float)mr_exp(c->exponent * log_total);
+    n->second = (float)mr_exp((1.0 - c->exponent) * log_total);
+}
+
+static void rebuild(const mr_instance *self, const mr_view *view)
+{
+    for (uint32_t slot = 0; slot < view->items->slots.used; slot++)
+        changed(self, view, 0, slot);
+}
+
+// ---- scoring
+
+typedef struct sums { // open addressing by slot, of one user's neighbours
+    uint32_t slots[TABLE]; // slot + 1; 0: empty
+    float scores[TABLE];
+    uint32_t filled[MR_RECENT_MAX * CELLS];
+    uint32_t count;
+} sums;
+
+static uint32_t place(const sums *sum, uint32_t slot)
+{
+    uint32_t i = (slot * 0x9e3779b1u) >> 19;
+    while (sum->slots[i] != 0 && sum->slots[i] != slot + 1)
+        i = (i + 1) % TABLE;
+    return i;
+}
+
+_Static_assert(TABLE == 1 << (32 - 19), "place() takes the top bits");
+_Static_assert(MR_RECENT_MAX * CELLS < TABLE, "the table never fills");
+
+static void add_neighbours(const mr_instance *self, const mr_view *view, uint32_t item, float weight,
+                           sums *sum)
+{
+    const config *c = self->config;
+    const table *t = mr_items_row(view->items, self->family_first, item);
+    const norms *all = self->cache;
+    const float shrink = (float)(c->shrink * MR_DECAY_UNIT), first = all[item].first;
+    for (uint32_t i = 0; i < t->count; i++) {
+        const uint32_t slot = mr_items_find(view->items, t->cells[i].key);
+        if (slot == MR_MAP_NONE)
+            continue;
+        const uint32_t at = place(sum, slot);
+        if (sum->slots[at] == 0) {
+            sum->slots[at] = slot + 1;
+            sum->scores[at] = 0.0f;
+            sum->filled[sum->count++] = at;
+        }
+        sum->scores[at] +=
+            weight * (float)t->cells[i].count / (first * all[slot].second + shrink);
+    }
+}
+
+static sums *neighbours_of(const mr_instance *self, const mr_view *view, uint32_t user_slot,
+                           mr_arena *arena)
+{
+    const config *c = self->config;
+    sums *sum = mr_arena_push(arena, sizeof *sum);
+    memset(sum->slots, 0, sizeof sum->slots);
+    sum->count = 0;
+    const mr_user *user = mr_view_user(view, user_slot);
+    float weight = 1.0f;
+    for (uint32_t p = 0; p < user->recent_count && p < (uint32_t)c->history; p++) {
+        if (earlier_in_ring(user, p))
+            continue;
+        const uint32_t item = mr_items_find(view->items, user->recent[p].item_key);
+        if (item != MR_MAP_NONE)
+            add_neighbours(self, view, item, weight, sum);
+        weight *= (float)c->recency;
+    }
+    return sum;
+}
+
+static void candidates(const mr_instance *self, const mr_view *view, const uint32_t *users,
+                       uint32_t user_count, uint32_t column, const struct mr_filter *filters,
+                       mr_arena *arena, mr_found *found)
+{
+    (void)column;
+    for (uint32_t u = 0; u < user_count; u++) {
+        const size_t mark = arena->used;
+        const sums *sum = neighbours_of(self, view, users[u], arena);
+        found[u].count = 0;
+        for (uint32_t i = 0; i < sum->count; i++) {
+            const uint32_t slot = sum->slots[sum->filled[i]] - 1;
+            if (mr_filter_admits(&filters[u], slot))
+                mr_found_offer(&found[u], view->items, slot, sum->scores[sum->filled[i]]);
+        }
+        mr_found_sort(&found[u], view->items);
+        arena->used = mark;
+    }
+}
+
+static void score(const mr_instance *self, const mr_view *view, uint32_t user, const uint32_t *slots,
+                  uint32_t slot_count, float *out, uint32_t stride, mr_arena *arena)
+{
+    (void)stride;
+    const size_t mark = arena->used;
+    const sums *sum = neighbours_of(self, view, user, arena);
+    for (uint32_t i = 0; i < slot_count; i++) {
+        const uint32_t at = place(sum, slots[i]);
+        out[i] = sum->slots[at] == 0 ? 0.0f : sum->scores[at];
+    }
+    arena->used = mark;
+}
+
+static uint32_t column_count(const void *c)
+{
+    (void)c;
+    return 1;
+}
+
+static const mr_column columns[] = {{"covisit", MR_SCALE_COUNT}};
+
+const mr_model mr_model_covisit = {
+    .state = {.name = "covisit",
+              .source = "Davidson et al., The YouTube Video Recommendation System",
+              .params = params,
+              .config_bytes = sizeof(config),
+              .families = families,
+              .family_count = 1,
+              .cache_bytes = cache_bytes,
+              .rebuild = rebuild,
+              .changed = changed,
+              .observe = observe,
+              .apply_cells = apply_cells},
+    .columns = columns,
+    .column_count = column_count,
+    .candidates = candidates,
+    .score = score,
+};

@@ -1,0 +1,637 @@
+// SPDX-License-Identifier: Apache-2.0
+// diag_linucb: additive bandit statistics on a sparse graph from clusters of users to items.
+//
+// A user stands in the m clusters whose centroids are nearest to his vector q (unit length):
+//     w_c = exp((q.mu_c - max)/tau) / sum
+// refreshed on every REFRESH-th act, and kept in his row: feedback meets the weights that a decision
+// used. An item has edges to at most EDGES clusters, with faded sums
+//     n += w_c, s += w_c r, d += w_c^2       for a reward r, or r = 0 for an item shown
+//     mean_i = sum_E w_c (s + n0 prior)/(n + n0) / sum_E w_c,  var_i = sum_E w_c^2/(1 + d) / (sum_E w_c)^2
+// (the `smoothed` mean: the paper's own b/d adds up over edges and favours items with many).
+// Where no impressions are logged there are no zeros to count. Then (mode `activity`) n is replaced by
+// the exposures E = the cluster's activity since the edge was born: a_c(now) - a_c(birth).
+// Centroids move by online spherical k-means: mu_c <- normalise(mu_c min(N_c, cap) + sum of q).
+// An edge is born when a user of that cluster acts on the item or sees it; an item without edges, fresh
+// from the catalogue, has the prior mean and the widest spread, so it is explored within one epoch.
+// Source: "Online Matching: A Real-time Bandit System for Large-scale Recommendations" (Diag-LinUCB);
+// departures: (0) q is the first DIM coordinates at most, (1) smoothed mean, (2) activity mode, (3) clusters learned online, (4) edges are born
+// from acts instead of from the centroids' nearest items.
+#include "core/deltas.h"
+#include "core/list/found.h"
+#include "core/model/top.h"
+
+enum { EDGES = 8, NEAREST = 4, REFRESH = 4, CLUSTERS_MAX = 1024, FRESH = 64, DIM = 64 };
+#define FADED 0.25
+
+enum { FIELD_N, FIELD_S, FIELD_D, FIELDS };
+
+typedef struct config {
+    double clusters, tau, prior, prior_weight, half_life_s, cap;
+} config;
+
+static const mr_param params[] = {
+    {"clusters", "", "clusters of users", offsetof(config, clusters), 64, 1, CLUSTERS_MAX},
+    {"tau", "", "how sharply a user belongs to his nearest cluster", offsetof(config, tau), 0.1,
+     1e-3, 10},
+    {"prior", "", "reward that is expected of an unknown item", offsetof(config, prior), 0.02, 0, 1},
+    {"prior_weight", "", "how many showings that expectation is worth",
+     offsetof(config, prior_weight), 5, 1e-3, 1e6},
+    {"half_life_s", "s", "time after which a reward counts half", offsetof(config, half_life_s),
+     86400, 60, 1e9},
+    {"cap", "", "how many users a centroid remembers at most", offsetof(config, cap), 10000, 1, 1e9},
+    {0},
+};
+
+typedef struct edge {
+    uint64_t cluster;
+    mr_decayed sums[FIELDS];
+    int64_t birth, birth_era; // the cluster's activity when the edge was born
+} edge;
+
+typedef struct edges {
+    uint32_t count, reserved;
+    edge cells[EDGES];
+} edges;
+
+typedef struct centroid { // as a row, and as a delta: sum and count of the users that came
+    float mean[DIM];
+    float count, reserved;
+} centroid;
+
+typedef struct membership {
+    uint32_t count, acts;
+    struct {
+        uint32_t cluster;
+        float weight;
+    } nearest[NEAREST];
+} membership;
+
+typedef struct indexed { // the clusters whose top an item was offered to
+    uint16_t count, clusters[EDGES];
+} indexed;
+
+typedef struct cache {
+    uint32_t fresh[FRESH]; // the newest items, newest first
+    uint32_t fresh_count;
+    mr_top *tops;          // by cluster: its items by n
+    indexed *of_item;      // by slot
+} cache;
+
+enum { FAMILY_EDGES, FAMILY_CENTROID, FAMILY_ACTIVITY, FAMILY_USER };
+
+static uint32_t edges_bytes(const void *c)
+{
+    (void)c;
+    return sizeof(edges);
+}
+
+static uint32_t edges_used(const void *c, const void *row)
+{
+    (void)c;
+    return (uint32_t)offsetof(edges, cells) + ((const edges *)row)->count * (uint32_t)sizeof(edge);
+}
+
+static uint32_t centroid_bytes(const void *c)
+{
+    (void)c;
+    return sizeof(centroid);
+}
+
+static uint32_t activity_bytes(const void *c)
+{
+    (void)c;
+    return sizeof(mr_decayed);
+}
+
+static uint32_t membership_bytes(const void *c)
+{
+    (void)c;
+    return sizeof(membership);
+}
+
+static uint32_t clusters_max(const void *c)
+{
+    return (uint32_t)((const config *)c)->clusters;
+}
+
+static void init_centroid(const void *c, uint64_t key, uint64_t seed, void *row)
+{
+    (void)c;
+    centroid *center = row;
+    mr_rng rng = mr_rng_make(seed, 0, 0, key, MR_PURPOSE_CENTROID);
+    double squares = 0;
+    for (int i = 0; i < DIM; i++) {
+        center->mean[i] = mr_rng_normal(&rng);
+        squares += (double)center->mean[i] * (double)center->mean[i];
+    }
+    for (int i = 0; i < DIM; i++)
+        center->mean[i] *= (float)(1.0 / __builtin_sqrt(squares + 1e-12));
+}
+
+static void combine_centroid(const void *c, void *into, const void *from)
+{
+    (void)c;
+    centroid *sum = into;
+    const centroid *more = from;
+    for (int i = 0; i < DIM; i++)
+        sum->mean[i] += more->mean[i];
+    sum->count += more->count;
+}
+
+static void combine_activity(const void *c, void *into, const void *from)
+{
+    (void)c;
+    mr_decayed_add(into, *(const mr_decayed *)from);
+}
+
+static const mr_family families[] = {
+    [FAMILY_EDGES] = {.name = "edges", .key = MR_KEY_ITEM, .delta = MR_DELTA_CELLS, .version = 1,
+                      .row_bytes = edges_bytes, .used = edges_used},
+    [FAMILY_CENTROID] = {.name = "centroid", .key = MR_KEY_NAMED, .delta = MR_DELTA_SUM,
+                         .version = 1, .row_bytes = centroid_bytes, .delta_bytes = centroid_bytes,
+                         .rows_max = clusters_max, .init = init_centroid,
+                         .combine = combine_centroid},
+    [FAMILY_ACTIVITY] = {.name = "activity", .key = MR_KEY_NAMED, .delta = MR_DELTA_SUM,
+                         .version = 1, .row_bytes = activity_bytes, .delta_bytes = activity_bytes,
+                         .rows_max = clusters_max, .combine = combine_activity},
+    [FAMILY_USER] = {.name = "context", .key = MR_KEY_USER, .version = 1,
+                     .row_bytes = membership_bytes},
+};
+
+static int64_t half_life_ms(const config *c)
+{
+    return (int64_t)(c->half_life_s * 1000.0);
+}
+
+static membership *membership_of(const mr_instance *self, const mr_view *view, uint32_t user)
+{
+    return mr_user_part(self, mr_view_user(view, user));
+}
+
+static const mr_named *named_of(const mr_instance *self, const mr_view *view, uint32_t family)
+{
+    return &view->named[self->family_first + family];
+}
+
+static const mr_decayed *activity_of(const mr_instance *self, const mr_view *view, uint32_t cluster)
+{
+    return mr_named_find(named_of(self, view, FAMILY_ACTIVITY), cluster);
+}
+
+// ---- membership
+
+// The user's direction, unit length; false where he has none yet.
+static bool direction_of(const mr_view *view, uint32_t user, float q[DIM])
+{
+    const mr_instance *embedding = mr_view_instance(view, "embedding");
+    const uint32_t have = (embedding->state->families[0].row_bytes(embedding->config) - 8) / 4;
+    const uint32_t n = have < DIM ? have : DIM;
+    memset(q, 0, DIM * sizeof *q);
+    memcpy(q, mr_user_part(embedding, mr_view_user(view, user)), n * sizeof *q);
+    const float squares = view->vec->dot(q, q, DIM);
+    if (!(squares > 1e-12f))
+        return false;
+    view->vec->scale(q, 1.0f / __builtin_sqrtf(squares), DIM);
+    return true;
+}
+
+static void insert_nearest(membership *m, uint32_t cluster, float likeness)
+{
+    uint32_t at = m->count < NEAREST ? m->count++ : NEAREST;
+    if (at == NEAREST) {
+        if (likeness <= m->nearest[NEAREST - 1].weight)
+            return;
+        at = NEAREST - 1;
+    }
+    for (; at > 0 && m->nearest[at - 1].weight < likeness; at--)
+        m->nearest[at] = m->nearest[at - 1];
+    m->nearest[at].cluster = cluster;
+    m->nearest[at].weight = likeness;
+}
+
+static void assign(const mr_instance *self, const mr_view *view, uint32_t user, mr_deltas *deltas)
+{
+    const config *c = self->config;
+    membership *m = membership_of(self, view, user);
+    float q[DIM];
+    if (!direction_of(view, user, q))
+        return;
+    m->count = 0;
+    for (uint32_t cluster = 0; cluster < clusters_max(c); cluster++) {
+        const centroid *center = mr_named_find(named_of(self, view, FAMILY_CENTROID), cluster);
+        insert_nearest(m, cluster, view->vec->dot(q, center->mean, DIM));
+    }
+    const float best = m->nearest[0].weight;
+    float sum = 0;
+    for (uint32_t i = 0; i < m->count; i++) {
+        m->nearest[i].weight = mr_expf((m->nearest[i].weight - best) / (float)c->tau);
+        sum += m->nearest[i].weight;
+    }
+    for (uint32_t i = 0; i < m->count; i++)
+        m->nearest[i].weight /= sum;
+    const uint32_t slot = mr_slots_find(&named_of(self, view, FAMILY_CENTROID)->slots,
+                                        m->nearest[0].cluster);
+    centroid *delta = mr_deltas_at(deltas, self->family_first + FAMILY_CENTROID, slot);
+    view->vec->axpy(delta->mean, 1.0f, q, DIM);
+    delta->count += 1.0f;
+}
+
+// ---- learning
+
+static void reward(const mr_instance *self, const mr_view *view, const mr_signal *signal,
+                   const membership *m, mr_deltas *deltas)
+{
+    const config *c = self->config;
+    const int64_t half_life = half_life_ms(c);
+    const int64_t era = mr_decay_era(signal->time_ms, half_life);
+    const bool act = signal->kind == MR_SIGNAL_ACT;
+    // With impressions an item that was shown counts as tried, and an act as its reward; without them
+    // an act is all there is.
+    const bool tried = !act || !view->impressions;
+    for (uint32_t i = 0; i < m->count; i++) {
+        const double w = (double)m->nearest[i].weight;
+        const uint64_t cell = (uint64_t)m->nearest[i].cluster * FIELDS;
+        const uint32_t f = self->family_first + FAMILY_EDGES;
+        if (tried) {
+            mr_deltas_cell(deltas, f, signal->item,
+                           (mr_cell){cell + FIELD_N,
+                                     mr_decay_units(signal->time_ms, half_life, w), era});
+            mr_deltas_cell(deltas, f, signal->item,
+                           (mr_cell){cell + FIELD_D,
+                                     mr_decay_units(signal->time_ms, half_life, w * w), era});
+        }
+        if (act)
+            mr_deltas_cell(deltas, f, signal->item,
+                           (mr_cell){cell + FIELD_S,
+                                     mr_decay_units(signal->time_ms, half_life, w), era});
+        if (act && !view->impressions) {
+            const uint32_t slot = mr_slots_find(&named_of(self, view, FAMILY_ACTIVITY)->slots,
+                                                m->nearest[i].cluster);
+            mr_decayed_add(
+                mr_deltas_at(deltas, self->family_first + FAMILY_ACTIVITY, slot),
+                (mr_decayed){.newest = mr_decay_units(signal->time_ms, half_life, w), .era = era});
+        }
+    }
+}
+
+static void observe(const mr_instance *self, const mr_view *view, const mr_signal *signals,
+                    uint32_t signal_count, struct mr_deltas *deltas, mr_arena *arena)
+{
+    (void)arena;
+    for (uint32_t s = 0; s < signal_count; s++) {
+        const mr_signal *signal = &signals[s];
+        membership *m = membership_of(self, view, signal->user);
+        if (signal->kind == MR_SIGNAL_ACT && m->acts++ % REFRESH == 0)
+            assign(self, view, signal->user, deltas);
+        reward(self, view, signal, m, deltas);
+    }
+}
+
+static edge *find_edge(edges *row, uint64_t cluster)
+{
+    for (uint32_t i = 0; i < row->count; i++)
+        if (row->cells[i].cluster == cluster)
+            return &row->cells[i];
+    return NULL;
+}
+
+// A new edge. In a full row it takes the place of the smallest one, if that has faded below FADED acts;
+// otherwise there is none: the item is known to enough clusters.
+static edge *make_edge(const mr_instance *self, const mr_view *view, edges *row, uint64_t cluster,
+                       int64_t era)
+{
+    uint32_t at = row->count < EDGES ? row->count++ : EDGES;
+    if (at == EDGES) {
+        at = 0;
+        for (uint32_t i = 1; i < EDGES; i++)
+            if (mr_decayed_in(&row->cells[i].sums[FIELD_N], era) <
+                mr_decayed_in(&row->cells[at].sums[FIELD_N], era))
+                at = i;
+        if (row->cells[at].sums[FIELD_N].era > era ||
+            mr_decayed_at(&row->cells[at].sums[FIELD_N], view->clock_ms,
+                          half_life_ms(self->config)) > FADED)
+            return NULL;
+    }
+    const mr_decayed *activity = activity_of(self, view, (uint32_t)cluster);
+    row->cells[at] = (edge){.cluster = cluster, .birth = (int64_t)mr_decayed_raw(activity),
+                            .birth_era = activity->era};
+    return &row->cells[at];
+}
+
+static void apply_cells(const mr_instance *self, const mr_view *view, uint32_t family, uint64_t key,
+                        const mr_cell *cells, uint32_t cell_count, void *row)
+{
+    (void)family, (void)key;
+    for (uint32_t i = 0; i < cell_count; i++) {
+        const uint64_t cluster = cells[i].key / FIELDS;
+        if (cluster >= clusters_max(self->config))
+            continue;
+        edge *e = find_edge(row, cluster);
+        if (e == NULL)
+            e = make_edge(self, view, row, cluster, cells[i].era);
+        if (e != NULL)
+            mr_decayed_add(&e->sums[cells[i].key % FIELDS],
+                           (mr_decayed){.newest = cells[i].value, .era = cells[i].era});
+    }
+}
+
+static void apply(const mr_instance *self, const mr_view *view, uint32_t family, uint64_t key,
+                  const void *delta, void *row)
+{
+    (void)key;
+    if (family == FAMILY_ACTIVITY) {
+        combine_activity(self->config, row, delta);
+        return;
+    }
+    const config *c = self->config;
+    centroid *center = row;
+    const centroid *came = delta;
+    const float weight = center->count < (float)c->cap ? center->count : (float)c->cap;
+    view->vec->scale(center->mean, weight, DIM);
+    view->vec->axpy(center->mean, 1.0f, came->mean, DIM);
+    const float squares = view->vec->dot(center->mean, center->mean, DIM);
+    if (squares > 1e-12f)
+        view->vec->scale(center->mean, 1.0f / __builtin_sqrtf(squares), DIM);
+    center->count += came->count;
+}
+
+// ---- derived: the best items of each cluster, and the newest items
+
+static size_t cache_bytes(const void *c, uint32_t items_max)
+{
+    return mr_arena_round(sizeof(cache)) + mr_arena_round(clusters_max(c) * sizeof(mr_top)) +
+           mr_arena_round(items_max * sizeof(indexed));
+}
+
+static void place_cache(const mr_instance *self)
+{
+    cache *derived = self->cache;
+    uint8_t *at = (uint8_t *)derived + mr_arena_round(sizeof(cache));
+    derived->tops = (mr_top *)(void *)at;
+    at += mr_arena_round(clusters_max(self->config) * sizeof(mr_top));
+    derived->of_item = (indexed *)(void *)at;
+}
+
+static bool fresher(const mr_items *items, uint32_t a, uint32_t b)
+{
+    const mr_item *x = mr_items_at(items, a), *y = mr_items_at(items, b);
+    return x->born_ms != y->born_ms ? x->born_ms > y->born_ms : x->key < y->key;
+}
+
+static void note_fresh(cache *derived, const mr_items *items, uint32_t slot)
+{
+    if (derived->fresh_count == FRESH && !fresher(items, slot, derived->fresh[FRESH - 1]))
+        return; // older than all, or the last one itself
+    uint32_t at = 0;
+    while (at < derived->fresh_count && derived->fresh[at] != slot)
+        at++;
+    if (at < derived->fresh_count)
+        return;
+    at = derived->fresh_count < FRESH ? derived->fresh_count++ : FRESH - 1;
+    for (; at > 0 && fresher(items, slot, derived->fresh[at - 1]); at--)
+        derived->fresh[at] = derived->fresh[at - 1];
+    derived->fresh[at] = slot;
+}
+
+static const edges *edges_of(const mr_instance *self, const mr_view *view, uint32_t slot)
+{
+    return mr_items_row(view->items, self->family_first + FAMILY_EDGES, slot);
+}
+
+static bool offer(const mr_instance *self, const mr_view *view, uint32_t slot)
+{
+    cache *derived = self->cache;
+    const edges *row = edges_of(self, view, slot);
+    indexed *of = &derived->of_item[slot];
+    bool exact = true;
+    of->count = (uint16_t)row->count;
+    for (uint32_t i = 0; i < row->count; i++) {
+        mr_top *top = &derived->tops[row->cells[i].cluster];
+        of->clusters[i] = (uint16_t)row->cells[i].cluster;
+        exact &= mr_top_raise(top, view->items, slot,
+                              mr_decayed_in(&row->cells[i].sums[FIELD_N], top->era));
+    }
+    return exact;
+}
+
+static void rebuild(const mr_instance *self, const mr_view *view)
+{
+    place_cache(self);
+    const mr_items *items = view->items;
+    cache *derived = self->cache;
+    derived->fresh_count = 0;
+    int64_t era = 0;
+    for (uint32_t slot = 0; slot < items->slots.used; slot++) {
+        if (!mr_items_live(items, slot))
+            continue;
+        note_fresh(derived, items, slot);
+        const edges *row = edges_of(self, view, slot);
+        for (uint32_t i = 0; i < row->count; i++)
+            era = row->cells[i].sums[FIELD_N].era > era ? row->cells[i].sums[FIELD_N].era : era;
+    }
+    for (uint32_t cluster = 0; cluster < clusters_max(self->config); cluster++)
+        mr_top_clear(&derived->tops[cluster], era);
+    for (uint32_t slot = 0; slot < items->slots.used; slot++)
+        if (mr_items_live(items, slot))
+            if (!offer(self, view, slot))
+        rebuild(self, view);
+}
+
+// Takes an item whose edge is gone out of the cluster's top: a list that was not full holds every item
+// of the cluster, so nothing has to come up for it.
+static bool withdraw(mr_top *top, uint32_t slot)
+{
+    uint32_t at = 0;
+    while (at < top->count && top->slots[at] != slot)
+        at++;
+    if (at == top->count)
+        return true;
+    if (top->count == MR_TOP_MAX)
+        return false;
+    top->count--;
+    for (; at < top->count; at++) {
+        top->slots[at] = top->slots[at + 1];
+        top->values[at] = top->values[at + 1];
+    }
+    return true;
+}
+
+static void changed(const mr_instance *self, const mr_view *view, uint32_t family, uint32_t slot)
+{
+    if (family != FAMILY_EDGES)
+        return;
+    cache *derived = self->cache;
+    const edges *row = edges_of(self, view, slot);
+    const indexed *of = &derived->of_item[slot];
+    note_fresh(derived, view->items, slot);
+    for (uint32_t i = 0; i < of->count; i++) {
+        uint32_t e = 0;
+        while (e < row->count && row->cells[e].cluster != of->clusters[i])
+            e++;
+        if (e == row->count && !withdraw(&derived->tops[of->clusters[i]], slot)) {
+            rebuild(self, view);
+            return;
+        }
+    }
+    for (uint32_t i = 0; i < row->count; i++)
+        if (row->cells[i].sums[FIELD_N].era > derived->tops[0].era) {
+            rebuild(self, view);
+            return;
+        }
+    if (!offer(self, view, slot))
+        rebuild(self, view);
+}
+
+// ---- serving
+
+// Mean and variance of item i for the user: the formulas at the head of this file.
+static void estimate(const mr_instance *self, const mr_view *view, const membership *m,
+                     uint32_t slot, float *mean, float *variance)
+{
+    const config *c = self->config;
+    const int64_t now = view->clock_ms, half_life = half_life_ms(c);
+    const edges *row = edges_of(self, view, slot);
+    double sum = 0, weights = 0, spread = 0;
+    for (uint32_t i = 0; i < m->count; i++) {
+        const uint64_t cluster = m->nearest[i].cluster;
+        uint32_t e = 0;
+        while (e < row->count && row->cells[e].cluster != cluster)
+            e++;
+        if (e == row->count)
+            continue;
+        const edge *link = &row->cells[e];
+        const double w = (double)m->nearest[i].weight;
+        double tried = mr_decayed_at(&link->sums[FIELD_N], now, half_life);
+        if (!view->impressions) {
+            mr_decayed since = *activity_of(self, view, (uint32_t)cluster);
+            mr_decayed_add(&since, (mr_decayed){.newest = -link->birth, .era = link->birth_era});
+            tried = mr_decayed_at(&since, now, half_life);
+            tried = tried > 0 ? tried : 0;
+        }
+        sum += w * (mr_decayed_at(&link->sums[FIELD_S], now, half_life) +
+                    c->prior_weight * c->prior) / (tried + c->prior_weight);
+        spread += w * w / (1.0 + mr_decayed_at(&link->sums[FIELD_D], now, half_life));
+        weights += w;
+    }
+    *mean = (float)(weights > 0 ? sum / weights : c->prior);
+    *variance = (float)(weights > 0 ? spread / (weights * weights) : 1.0);
+}
+
+static const membership *or_everyone(const membership *m, membership *everyone)
+{
+    if (m->count > 0)
+        return m;
+    *everyone = (membership){.count = 1, .nearest = {{0, 1.0f}}};
+    return everyone;
+}
+
+static void candidates(const mr_instance *self, const mr_view *view, const uint32_t *users,
+                       uint32_t user_count, uint32_t column, const struct mr_filter *filters,
+                       mr_arena *arena, mr_found *found)
+{
+    (void)column;
+    const cache *derived = self->cache;
+    for (uint32_t u = 0; u < user_count; u++) {
+        membership everyone;
+        const membership *m = or_everyone(membership_of(self, view, users[u]), &everyone);
+        const size_t mark = arena->used;
+        uint32_t *slots = mr_arena_push(arena, (NEAREST * MR_TOP_MAX + FRESH) * sizeof *slots);
+        uint32_t count = 0;
+        for (uint32_t i = 0; i < m->count; i++) {
+            const mr_top *top = &derived->tops[m->nearest[i].cluster];
+            memcpy(slots + count, top->slots, top->count * sizeof *slots);
+            count += top->count;
+        }
+        for (uint32_t i = 0; i < derived->fresh_count; i++)
+            if (edges_of(self, view, derived->fresh[i])->count == 0)
+                slots[count++] = derived->fresh[i];
+        mr_slots_sort(slots, count);
+        found[u].count = 0;
+        for (uint32_t i = 0; i < count; i++) {
+            float mean, variance;
+            if ((i > 0 && slots[i] == slots[i - 1]) || !mr_filter_admits(&filters[u], slots[i]))
+                continue;
+            estimate(self, view, m, slots[i], &mean, &variance);
+            mr_found_offer(&found[u], view->items, slots[i], mean);
+        }
+        mr_found_sort(&found[u], view->items);
+        arena->used = mark;
+    }
+}
+
+static void score(const mr_instance *self, const mr_view *view, uint32_t user, const uint32_t *slots,
+                  uint32_t slot_count, float *out, uint32_t stride, mr_arena *arena)
+{
+    (void)stride, (void)arena;
+    membership everyone;
+    const membership *m = or_everyone(membership_of(self, view, user), &everyone);
+    for (uint32_t i = 0; i < slot_count; i++) {
+        float variance;
+        estimate(self, view, m, slots[i], &out[i], &variance);
+    }
+}
+
+static void spread(const mr_instance *self, const mr_view *view, uint32_t user,
+                   const uint32_t *slots, uint32_t slot_count, float *mean, float *deviation)
+{
+    membership everyone;
+    const membership *m = or_everyone(membership_of(self, view, user), &everyone);
+    for (uint32_t i = 0; i < slot_count; i++) {
+        float variance;
+        estimate(self, view, m, slots[i], &mean[i], &variance);
+        deviation[i] = __builtin_sqrtf(variance);
+    }
+}
+
+static uint32_t context(const mr_instance *self, const mr_view *view, uint32_t user,
+                        uint32_t *clusters, float *weights, uint32_t max)
+{
+    const membership *m = membership_of(self, view, user);
+    uint32_t count = 0;
+    for (; count < m->count && count < max; count++) {
+        clusters[count] = m->nearest[count].cluster;
+        weights[count] = m->nearest[count].weight;
+    }
+    return count;
+}
+
+static uint32_t measure(const mr_instance *self, const mr_view *view, mr_measure *out, uint32_t max)
+{
+    (void)self;
+    if (max == 0)
+        return 0;
+    out[0] = (mr_measure){"activity_mode", view->impressions ? 0.0 : 1.0};
+    return 1;
+}
+
+static uint32_t column_count(const void *c)
+{
+    (void)c;
+    return 1;
+}
+
+static const mr_column columns[] = {{"diag_linucb", MR_SCALE_COUNT}};
+static const char *const needs[] = {"embedding", NULL};
+
+const mr_model mr_model_diag_linucb = {
+    .state = {.name = "diag_linucb",
+              .source = "Online Matching: A Real-time Bandit System",
+              .params = params,
+              .config_bytes = sizeof(config),
+              .families = families,
+              .family_count = 4,
+              .needs = needs,
+              .cache_bytes = cache_bytes,
+              .rebuild = rebuild,
+              .changed = changed,
+              .observe = observe,
+              .apply = apply,
+              .apply_cells = apply_cells,
+              .measure = measure},
+    .columns = columns,
+    .column_count = column_count,
+    .candidates = candidates,
+    .score = score,
+    .spread = spread,
+    .context = context,
+};
