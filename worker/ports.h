@@ -86,6 +86,9 @@ typedef struct mr_bus {
                               mr_error *err);
     mr_status (*commit)(void *context, mr_error *err);
     mr_status (*abort)(void *context, mr_error *err);
+    // A new producer in the place of this one, with no transaction open: requests of the old one
+    // that are still on their way are shut out by its epoch.
+    mr_status (*renew)(void *context, mr_error *err);
 
     // Ends of a changelog or an input, asked of the brokers with a handle that sees uncommitted
     // records too: one that does not is held back by other people's open transactions. MR_RETRY or

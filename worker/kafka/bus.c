@@ -54,6 +54,14 @@ static mr_status abort_transaction(void *context, mr_error *err)
     return mr_kafka_producer_abort(bus->producer, err);
 }
 
+static mr_status renew(void *context, mr_error *err)
+{
+    mr_kafka_bus *bus = context;
+    mr_kafka_producer_close(bus->producer);
+    bus->producer = NULL;
+    return mr_kafka_producer_open(bus->config, bus->partition_count, &bus->producer, err);
+}
+
 static mr_status changelog_ends(void *context, mr_topic topic, uint32_t partition,
                                 mr_log_ends *ends, mr_error *err)
 {
@@ -95,6 +103,7 @@ mr_bus mr_kafka_bus_port(mr_kafka_bus *bus)
         .send_offsets = send_offsets,
         .commit = commit,
         .abort = abort_transaction,
+        .renew = renew,
         .changelog_ends = changelog_ends,
         .input_ends = input_ends,
         .changelog_read = changelog_read,

@@ -8,8 +8,11 @@
 #include "worker/kafka/producer.h"
 #include "worker/kafka/reader.h"
 
-typedef struct mr_kafka_bus { // filled by whoever opened its parts; borrows them
+// Filled by whoever opened its parts. It may replace the producer; whoever filled it closes what is
+// there.
+typedef struct mr_kafka_bus {
     const mr_config *config;
+    uint32_t partition_count; // of the outputs: the number of tasks
     mr_kafka_admin *admin;
     mr_kafka_consumer *consumer;
     mr_kafka_producer *producer;

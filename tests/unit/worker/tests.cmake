@@ -1,3 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 mr_test(unit test_config mr_worker)
 mr_test(unit test_log mr_worker)
+mr_test(unit test_marker mr_worker)
+mr_test(unit test_generations mr_worker)
+mr_test(unit test_sink mr_worker)

@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+// sink: invariants, and the one way through the states.
+//
+// 1. What is sent is what was frozen: no step computes a byte; an attempt after an abort sends the
+// same.
+// 2. Markers are queued after all rows, so that a reader who has seen a marker has seen its rows.
+// 3. Offsets are sent only after every record is acknowledged: whatever a stale worker can still
+// commit
+//    then lies in the logs before a new owner looks.
+// 4. No transaction ends without offsets: only they check the generation of the group.
+// 5. A time-out is not an answer: the same call is made again until it answers.
+// 6. CONFIRMED means that Kafka has said so; nothing else may lead there.
+// 7. After an attempt that was slow, a delayed request of it could end the next transaction: a new
+//    producer epoch shuts it out first.
+//
+//                  give            begin             all queued        all acknowledged
+//          IDLE ---------> BEGINNING ----> SENDING ------------> FLUSHING ------------+
+//           ^                ^    ^           |                     |                 v
+//      take |                |    |           +----------+----------+     +------- OFFSETS
+//           |          abort |    |                      v (abortable)    |           | sent
+//       CONFIRMED            +---------------------- ABORTING <-----------+           v
+//           ^                     |                      ^ (abortable)             ENDING
+//           |      new producer   |                      +----------------------------+
+//           +------ RENEWING      |                                                   | committed
+//           |          ^ (slow)   |                                                   |
+//           +----------+----------+---------------------------------------------------+
+//
+//   From every state but IDLE and CONFIRMED: fenced, fatal or too many aborts -> FAILED.
+#include "worker/sink.h"
+
+#include "worker/log.h"
+#include "worker/marker.h"
+
+enum {
+    SLOW_MS = 5000,
+    WAIT_MS = 5, // between two calls that may be repeated at once
+};
+
+static const char *const names[MR_SINK_STATE_COUNT] = {
+    [MR_SINK_IDLE] = "idle",           [MR_SINK_BEGINNING] = "beginning",
+    [MR_SINK_SENDING] = "sending",     [MR_SINK_FLUSHING] = "flushing",
+    [MR_SINK_OFFSETS] = "offsets",     [MR_SINK_ENDING] = "ending",
+    [MR_SINK_ABORTING] = "aborting",   [MR_SINK_RENEWING] = "renewing",
+    [MR_SINK_CONFIRMED] = "confirmed", [MR_SINK_FAILED] = "failed",
+};
+
+const char *mr_sink_state_name(mr_sink_state state)
+{
+    return names[state];
+}
+
+#define TO(state) (1u << MR_SINK_##state)
+
+// Every arrow of the diagram, and no other.
+static const uint32_t arrows[MR_SINK_STATE_COUNT] = {
+    [MR_SINK_IDLE] = TO(BEGINNING),
+    [MR_SINK_BEGINNING] = TO(SENDING) | TO(FAILED),
+    [MR_SINK_SENDING] = TO(FLUSHING) | TO(ABORTING) | TO(FAILED),
+    [MR_SINK_FLUSHING] = TO(OFFSETS) | TO(ABORTING) | TO(FAILED),
+    [MR_SINK_OFFSETS] = TO(ENDING) | TO(ABORTING) | TO(FAILED),
+    [MR_SINK_ENDING] = TO(CONFIRMED) | TO(RENEWING) | TO(ABORTING) | TO(FAILED),
+    [MR_SINK_ABORTING] = TO(BEGINNING) | TO(FAILED),
+    [MR_SINK_RENEWING] = TO(CONFIRMED) | TO(FAILED),
+    [MR_SINK_CONFIRMED] = TO(IDLE),
+    [MR_SINK_FAILED] = 0,
+};
+
+static void move(mr_sink *sink, mr_sink_state to)
+{
+    MR_ASSERT((arrows[sink->state] >> to & 1u) != 0);
+    mr_log(MR_LOG_DEBUG, "commit", "state", mr_log_text("from", names[sink->state]),
+           mr_log_text("to", names[to]));
+    sink->state = to;
+}
+
+void mr_sink_init(mr_sink *sink, const mr_bus *bus, const mr_clock *clock, uint32_t retries_max)
+{
+    *sink = (mr_sink){.bus = bus, .clock = clock, .retries_max = retries_max};
+}
+
+void mr_sink_give(mr_sink *sink, mr_frozen *frozen)
+{
+    sink->frozen = frozen;
+    sink->aborted = 0;
+    sink->slow = false;
+    move(sink, MR_SINK_BEGINNING);
+}
+
+mr_frozen *mr_sink_take(mr_sink *sink)
+{
+    mr_frozen *frozen = sink->frozen;
+    move(sink, MR_SINK_IDLE);
+    sink->frozen = NULL;
+    return frozen;
+}
+
+static mr_status begin(mr_sink *sink, mr_error *err)
+{
+    uint32_t offset_count;
+    mr_frozen_offsets(sink->frozen, &offset_count);
+    MR_ASSERT(offset_count > 0); // invariant 4
+    MR_TRY(sink->bus->begin(sink->bus->context, err));
+    sink->attempts++;
+    sink->begun_ms = sink->clock->now_ms(sink->clock->context);
+    sink->next_record = sink->next_row = sink->next_marker = 0;
+    move(sink, MR_SINK_SENDING);
+    return MR_OK;
+}
+
+static mr_status send_row(mr_sink *sink, const mr_frozen_row *row, mr_error *err)
+{
+    const mr_record record = {.topic = mr_topic_of_changelog(row->changelog),
+                              .partition = row->task,
+                              .key = row->key,
+                              .value = row->value};
+    return sink->bus->produce(sink->bus->context, &record, err);
+}
+
+static mr_status send_marker(mr_sink *sink, const mr_frozen_task *task, uint32_t changelog,
+                             mr_error *err)
+{
+    const mr_record record = {.topic = mr_topic_of_changelog(changelog),
+                              .partition = task->task,
+                              .key = mr_marker_key(),
+                              .value = task->markers[changelog]};
+    return sink->bus->produce(sink->bus->context, &record, err);
+}
+
+// Queues everything; on MR_RETRY (the queue is full) the next call goes on where this one stopped.
+static mr_status send(mr_sink *sink, mr_error *err)
+{
+    uint32_t record_count, row_count, task_count;
+    const mr_record *records = mr_frozen_records(sink->frozen, &record_count);
+    const mr_frozen_row *rows = mr_frozen_rows(sink->frozen, &row_count);
+    const mr_frozen_task *tasks = mr_frozen_tasks(sink->frozen, &task_count);
+    for (; sink->next_record < record_count; sink->next_record++)
+        MR_TRY(sink->bus->produce(sink->bus->context, &records[sink->next_record], err));
+    for (; sink->next_row < row_count; sink->next_row++)
+        MR_TRY(send_row(sink, &rows[sink->next_row], err));
+    for (; sink->next_marker < task_count * MR_STORE_CHANGELOGS; sink->next_marker++) // invariant 2
+        MR_TRY(send_marker(sink, &tasks[sink->next_marker / MR_STORE_CHANGELOGS],
+                           sink->next_marker % MR_STORE_CHANGELOGS, err));
+    move(sink, MR_SINK_FLUSHING);
+    return MR_OK;
+}
+
+// Where the changelogs go on: known once the last records are acknowledged, gone with the next
+// begin.
+static void note_changelogs(mr_sink *sink)
+{
+    uint32_t task_count;
+    mr_frozen_task *tasks = mr_frozen_tasks(sink->frozen, &task_count);
+    for (uint32_t i = 0; i < task_count; i++) {
+        for (uint32_t c = 0; c < MR_STORE_CHANGELOGS; c++)
+            tasks[i].next[c] =
+                sink->bus->produced(sink->bus->context, mr_topic_of_changelog(c), tasks[i].task);
+    }
+}
+
+static mr_status flush(mr_sink *sink, mr_error *err)
+{
+    MR_TRY(sink->bus->flush(sink->bus->context, err));
+    note_changelogs(sink);
+    move(sink, MR_SINK_OFFSETS); // invariant 3
+    return MR_OK;
+}
+
+static mr_status send_offsets(mr_sink *sink, mr_error *err)
+{
+    uint32_t count;
+    const mr_offset *offsets = mr_frozen_offsets(sink->frozen, &count);
+    MR_TRY(sink->bus->send_offsets(sink->bus->context, offsets, count, err));
+    move(sink, MR_SINK_ENDING);
+    return MR_OK;
+}
+
+static mr_status end(mr_sink *sink, mr_error *err)
+{
+    MR_TRY(sink->bus->commit(sink->bus->context, err));
+    sink->last_ms = sink->clock->now_ms(sink->clock->context) - sink->begun_ms;
+    sink->slow = sink->slow || sink->last_ms > SLOW_MS || sink->aborted > 0;
+    sink->commits++;
+    move(sink, sink->slow ? MR_SINK_RENEWING : MR_SINK_CONFIRMED); // invariants 6, 7
+    return MR_OK;
+}
+
+static mr_status abort_attempt(mr_sink *sink, mr_error *err)
+{
+    MR_TRY(sink->bus->abort(sink->bus->context, err));
+    move(sink, MR_SINK_BEGINNING);
+    return MR_OK;
+}
+
+static mr_status renew(mr_sink *sink, mr_error *err)
+{
+    MR_TRY(sink->bus->renew(sink->bus->context, err));
+    move(sink, MR_SINK_CONFIRMED);
+    return MR_OK;
+}
+
+static mr_status call(mr_sink *sink, mr_error *err)
+{
+    switch (sink->state) {
+    case MR_SINK_BEGINNING:
+        return begin(sink, err);
+    case MR_SINK_SENDING:
+        return send(sink, err);
+    case MR_SINK_FLUSHING:
+        return flush(sink, err);
+    case MR_SINK_OFFSETS:
+        return send_offsets(sink, err);
+    case MR_SINK_ENDING:
+        return end(sink, err);
+    case MR_SINK_ABORTING:
+        return abort_attempt(sink, err);
+    case MR_SINK_RENEWING:
+        return renew(sink, err);
+    case MR_SINK_IDLE:
+    case MR_SINK_CONFIRMED:
+    case MR_SINK_FAILED:
+    case MR_SINK_STATE_COUNT:
+        break;
+    }
+    MR_ASSERT(!"a step of a sink that has nothing to do");
+    return MR_FATAL;
+}
+
+// The transaction is spoilt, but the tasks are still ours: abort it and send the same bytes again.
+static mr_status spoilt(mr_sink *sink, mr_error *err)
+{
+    const bool open = sink->state != MR_SINK_BEGINNING && sink->state != MR_SINK_ABORTING &&
+                      sink->state != MR_SINK_RENEWING;
+    if (!open || sink->aborted == sink->retries_max) {
+        move(sink, MR_SINK_FAILED);
+        mr_wrap(err, "commit %llu, aborted %u times",
+                (unsigned long long)mr_frozen_number(sink->frozen), sink->aborted);
+        return err->status = MR_FATAL;
+    }
+    mr_log(MR_LOG_WARNING, "commit", "aborting, then again",
+           mr_log_long("commit", (int64_t)mr_frozen_number(sink->frozen)),
+           mr_log_text("state", names[sink->state]), mr_log_text("error", err->text));
+    sink->aborted++;
+    move(sink, MR_SINK_ABORTING);
+    return MR_OK;
+}
+
+mr_status mr_sink_step(mr_sink *sink, mr_error *err)
+{
+    const mr_status status = call(sink, err);
+    switch (status) {
+    case MR_OK:
+        return MR_OK;
+    case MR_RETRY: // invariant 5
+        sink->retried_calls++;
+        sink->slow =
+            sink->slow || sink->clock->now_ms(sink->clock->context) - sink->begun_ms > SLOW_MS;
+        return MR_RETRY;
+    case MR_ABORT:
+        return spoilt(sink, err);
+    case MR_FENCED:
+    case MR_FATAL:
+        break;
+    case MR_REJECT:
+        MR_ASSERT(!"the bus refuses a record that was checked before");
+    }
+    mr_wrap(err, "commit %llu, %s", (unsigned long long)mr_frozen_number(sink->frozen),
+            names[sink->state]);
+    move(sink, MR_SINK_FAILED);
+    return status;
+}
+
+mr_status mr_sink_commit(mr_sink *sink, mr_frozen *frozen, mr_error *err)
+{
+    mr_sink_give(sink, frozen);
+    while (sink->state != MR_SINK_CONFIRMED) {
+        const mr_status status = mr_sink_step(sink, err);
+        if (status == MR_RETRY) {
+            mr_log(MR_LOG_WARNING, "commit", "no answer yet",
+                   mr_log_text("state", names[sink->state]), mr_log_text("error", err->text));
+            // A full queue drains only while the client is served.
+            if (sink->state == MR_SINK_SENDING)
+                (void)sink->bus->flush(sink->bus->context, err);
+            sink->clock->sleep_ms(sink->clock->context, WAIT_MS);
+        } else if (status != MR_OK) {
+            return status;
+        }
+    }
+    (void)mr_sink_take(sink);
+    return MR_OK;
+}
