@@ -564,8 +564,7 @@ static __attribute__((noinline)) mr_cause step(machine *m, const mr_op **at)
     case MR_OP_FLOATS:
         return floats(m, op);
     default:
-        MR_ASSERT(!"an instruction of a plan");
-        return MR_CAUSE_NONE;
+        mr_assert_failed("an instruction of a plan", __FILE__, __LINE__);
     }
 }
 
@@ -703,6 +702,8 @@ mr_status mr_plan_decode_next(const mr_plan *plan, const uint8_t *bytes, size_t 
     if (byte_count > INT32_MAX)
         return mr_reject(err, MR_CAUSE_bad_length, "a record of %zu bytes, at most %d are read",
                          byte_count, INT32_MAX);
+    if (byte_count == 0)
+        bytes = (const uint8_t *)""; // may be null, which no cursor should be
     begin_event(plan, event);
     m.in = (mr_wire){bytes, bytes + byte_count};
     m.base = (uint8_t *)event;

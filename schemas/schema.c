@@ -513,6 +513,11 @@ mr_status mr_schema_open(const char *text, size_t size, mr_schema **schema, mr_e
     if (in.schema == NULL)
         return out_of_memory(&in);
     mr_status status;
+    // So that no pointer to parts is null, not even that of a record of no fields.
+    if (!reserve(&in.schema->parts, 0, 1, &in.part_room, sizeof *in.schema->parts)) {
+        mr_schema_close(in.schema);
+        return out_of_memory(&in);
+    }
     in.schema->json = json_loadb(text, size, JSON_DECODE_ANY, &where);
     if (in.schema->json == NULL)
         status = mr_reject(err, MR_CAUSE_unsuitable_schema, "schema: line %d column %d: %s",

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 mr_test(unit test_plan mr_schemas)
+mr_test(unit test_plan_bad mr_schemas)
 mr_test(unit test_vectors mr_schemas jansson)
 mr_test(unit test_frame mr_schemas)
 mr_test(unit test_catalog mr_schemas)

@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Writes the first corpus of the fuzz targets from the recorded vectors and our own schemas. What a
+fuzzer finds is added by hand, under a name that says what it was."""
+import json
+import pathlib
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+KINDS = ["click", "cart", "purchase", "impression", "rating", "search", "catalogue", "control"]
+VECTORS = json.loads((ROOT / "tests/data/avro/vectors.json").read_text())
+
+
+def write(target, name, data):
+    path = HERE / "corpus" / target
+    path.mkdir(parents=True, exist_ok=True)
+    (path / name).write_bytes(data)
+
+
+def number(value):
+    value = value << 1 ^ value >> 63
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes(out + bytes([value]))
+
+
+def text(value):
+    return number(len(value)) + value
+
+
+def plan():
+    some, none, time, user, item = number(1), number(0), number(1700000000000), text(b"u1"), text(b"i1")
+    context = number(1) + text(b"device") + text(b"phone") + none
+    line = item + b"\0\0\0\0\0\0\0\x40" + some + text(b"\x07\xcf")
+    shown = item + some + b"\0\0\0\0\0\0\xe0\x3f"
+    records = {
+        "click": some + text(b"e1") + user + item + time + some + text(b"s1") + some + text(b"l1")
+                 + some + number(3) + some + number(0) + some + b"\0\0\0\0\0\0\xe0\x3f" + none + context,
+        "cart": none + user + item + time + none + b"\0\0\0\0\0\0\xf0\x3f" + some + text(b"\x07\xcf")
+                + none * 4 + context,
+        "purchase": none + user + time + none + number(2) + line * 2 + none + none + none + context,
+        "impression": none + user + time + none + number(-1) + number(len(shown)) + shown + none
+                      + some + text(b"l1") + some + number(3) + context,
+        "rating": none + user + item + time + b"\0\0\0\0\0\0\x12\x40" + none + context,
+        "search": none + user + time + none + text("größe".encode()) + context,
+        "catalogue": item + time + some + text(b"title") + number(2) + text(b"a") + text(b"b") + none
+                     + none + b"\1" + some + number(2) + b"\0\0\x80\x3f" * 2 + none + context,
+        "control": none + user + time + text(b"mute") + some + text(b"i9") + none + context,
+    }
+    for kind, record in records.items():
+        write("fuzz_plan", kind, bytes([KINDS.index(kind)]) + record)
+    tree = some + none + number(1) + (none + none) + none
+    write("fuzz_plan", "odd", bytes([len(KINDS)]) + tree + number(1000) + none
+          + number(2) + text(b"k") + number(1) + none + none + text(b"l") + number(3) + text(b"v") + none
+          + number(0) + number(-77) + bytes(range(16)) + some
+          + number(2) + text(b"n") + some + number(5) + text(b"m") + number(2) + b"\1" + none
+          + text(b"\xff\x01") + number(-1) + number(2) + number(1) + number(1 << 30) + none
+          + number(1) + text(b"a") + text(b"\xff") + none + number(1) + b"\0\0\0\0" + none
+          + number(1) + number(2) + none + number(9) + number(1) + text(b"c") + none)
+
+
+def schemas():
+    for vector in VECTORS["records"]:
+        name = "_".join(vector["says"].lower().replace(".", "").split()[:6])
+        write("fuzz_schema", name, json.dumps(vector["schema"]).encode() + b"\0"
+              + bytes.fromhex(vector["bytes"]))
+    for index, vector in enumerate(VECTORS["fingerprints"][:12]):
+        write("fuzz_schema", "fingerprint_%d" % index, vector["schema"].encode())
+
+
+def frames():
+    write("fuzz_frame", "confluent_id", b"\0" + b"\0\0\0\0\x11" + b"record")
+    write("fuzz_frame", "confluent_guid", b"\0" + b"\1" + bytes(range(16)) + b"record")
+    write("fuzz_frame", "single_object", b"\0" + b"\xc3\1" + bytes(range(8)) + b"record")
+    write("fuzz_frame", "header_id", b"\5" + b"\0\0\0\0\x11" + b"record")
+    write("fuzz_frame", "header_guid", b"\x11" + b"\1" + bytes(range(16)) + b"record")
+    write("fuzz_frame", "empty", b"\0")
+
+
+if __name__ == "__main__":
+    plan()
+    schemas()
+    frames()
