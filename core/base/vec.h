@@ -26,9 +26,11 @@ typedef struct mr_vec {
     // scores[i] = dot(a, rows + index[i] * stride): gathered rows, each by the order above
     void (*dot_rows)(const float *a, const float *rows, const uint32_t *index, uint32_t count,
                      uint32_t stride, float *scores);
-    // Writes the positions of the x[i] >= floor, ascending, to index (room for n) and returns how
+    // Writes the positions of the x[i] >= floor, ascending, to index (room for n + 16) and returns how
     // many. Unlike the others it takes any n; x is read, and ignored, up to the next multiple of 16.
     uint32_t (*above)(const float *x, uint32_t n, float floor, uint32_t *index);
+    // How many x[i] >= floor; reads as above does.
+    uint32_t (*count)(const float *x, uint32_t n, float floor);
 } mr_vec;
 
 // The fastest kernels that this CPU runs. Pure: reads only the CPU's identity.

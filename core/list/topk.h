@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// topk: the k best items of a whole catalogue for many users, exactly, at the speed of a matrix product.
+// topk: the k best items of a whole catalogue for many users, exactly, at the speed of a matrix
+// product.
 //
 // A list is ordered by score, higher first, then by item key, lower first. The score is what the
-// fixed-order kernel mr_vec.dot gives. "Exactly" means: entry by entry and bit by bit what sorting all
-// eligible items by that order would give, whatever BLAS, CPU, tiling or company of other users. sgemm
-// only finds candidates, by a margin that covers its rounding and the kernel's (topk.c has the proof).
+// fixed-order kernel mr_vec.dot gives. "Exactly" means: entry by entry and bit by bit what sorting
+// all eligible items by that order would give, whatever BLAS, CPU, tiling or company of other
+// users. sgemm only finds candidates, by a margin that covers its rounding and the kernel's (topk.c
+// has the proof).
 //
 // Slots are places in memory: they name a row and decide nothing.
 #ifndef MR_CORE_LIST_TOPK_H
@@ -43,10 +45,9 @@ size_t mr_topk_bytes(uint32_t k);
 //   k        1 .. MR_TOPK_MAX
 //   scratch  mr_topk_bytes(k) bytes, aligned to 64; nothing in it outlives the call
 //
-// 2 n d flops a user and about k ln(n/k) candidates. Cannot fail; a norm that overflows float, or a NaN, is
-// a model's bug: asserted.
-// Source: the bound on any order of summation is Higham, Accuracy and Stability of Numerical Algorithms,
-// 3.1; threshold, margin and start are ours.
+// 2 n d flops a user and about k ln(n/k) candidates. Cannot fail; a norm that overflows float, or a
+// NaN, is a model's bug: asserted. Source: the bound on any order of summation is Higham, Accuracy
+// and Stability of Numerical Algorithms, 3.1; threshold, margin and start are ours.
 void mr_topk_scan(const mr_topk_items *items, const float *users, uint32_t user_count, uint32_t k,
                   mr_topk_list *lists, const mr_vec *vec, void *scratch);
 
