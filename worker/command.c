@@ -152,19 +152,29 @@ const char *mr_options_get(const mr_options *options, const char *name)
     return NULL;
 }
 
-bool mr_options_load(const mr_options *options, mr_config **config)
+bool mr_options_load(mr_options *options, mr_config **config)
 {
     mr_error err = {0};
+    mr_status status = mr_methods_open(&options->methods, &err);
     const mr_config_source source = {
         .path = options->config_path,
         .sets = options->sets,
         .set_count = options->set_count,
         .environment = environ,
+        .numbers = options->methods.numbers,
+        .number_count = options->methods.count,
     };
-    if (mr_config_load(config, &source, &err) != MR_OK) {
+    *config = NULL;
+    if (status == MR_OK)
+        status = mr_config_load(config, &source, &err);
+    if (status == MR_OK)
+        status = mr_methods_check(*config, &err);
+    if (status != MR_OK) {
         mr_command_fail(options->command, err.text, 0);
+        mr_options_unload(options, *config);
         return false;
     }
+    mr_methods_apply(&options->methods, *config);
     const mr_log_options log = {
         .out = stderr,
         .format = (*config)->log_format,
@@ -174,4 +184,13 @@ bool mr_options_load(const mr_options *options, mr_config **config)
     };
     mr_log_open(&log);
     return true;
+}
+
+void mr_options_unload(mr_options *options, mr_config *config)
+{
+    const mr_log_options log = {.level =
+                                    MR_LOG_INFO}; // the sink borrows texts of the configuration
+    mr_log_open(&log);
+    mr_config_free(config);
+    mr_methods_close(&options->methods);
 }

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "worker/config.h"
+#include "worker/methods.h"
 
 enum { MR_EXIT_GOOD = 0, MR_EXIT_FAILED = 1, MR_EXIT_USAGE = 2 };
 
@@ -51,7 +52,8 @@ typedef struct mr_options {
     const char *sets[MR_SETS_MAX];
     char set_texts[2][64];
     uint32_t set_count;
-    int operand_first; // index into argv
+    int operand_first;  // index into argv
+    mr_methods methods; // of mr_options_load
 } mr_options;
 
 // Parses the command line. Returns true where the command goes on; otherwise *exit_status says how
@@ -63,7 +65,9 @@ const char *mr_options_get(const mr_options *options, const char *name);
 
 // Loads the configuration of a command's options and opens the log by it. Returns false after a
 // message to stderr: the exit status is then MR_EXIT_USAGE.
-bool mr_options_load(const mr_options *options, mr_config **config);
+bool mr_options_load(mr_options *options, mr_config **config);
+// Frees what mr_options_load made.
+void mr_options_unload(mr_options *options, mr_config *config);
 
 // Prints "millrace COMMAND: TEXT" to stderr and returns `exit_status`.
 int mr_command_fail(const char *command, const char *text, int exit_status);

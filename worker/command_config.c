@@ -10,6 +10,18 @@ static const mr_option rows[] = {
     {0},
 };
 
+static int print_keys(bool markdown)
+{
+    mr_methods methods;
+    mr_error err = {0};
+    if (mr_methods_open(&methods, &err) != MR_OK)
+        return mr_command_fail("config", err.text, MR_EXIT_FAILED);
+    (markdown ? mr_config_print_markdown : mr_config_print_help)(stdout, methods.numbers,
+                                                                 methods.count);
+    mr_methods_close(&methods);
+    return MR_EXIT_GOOD;
+}
+
 int mr_command_config(int argc, char **argv)
 {
     mr_options options = {
@@ -24,17 +36,12 @@ int mr_command_config(int argc, char **argv)
     int exit_status;
     if (!mr_options_parse(&options, argc, argv, &exit_status))
         return exit_status;
-    if (mr_options_get(&options, "markdown") != NULL) {
-        mr_config_print_markdown(stdout, NULL, 0);
-        return MR_EXIT_GOOD;
-    }
-    if (mr_options_get(&options, "keys") != NULL) {
-        mr_config_print_help(stdout, NULL, 0);
-        return MR_EXIT_GOOD;
-    }
+    const bool markdown = mr_options_get(&options, "markdown") != NULL;
+    if (markdown || mr_options_get(&options, "keys") != NULL)
+        return print_keys(markdown);
     if (!mr_options_load(&options, &config))
         return MR_EXIT_USAGE;
     mr_config_print(config, stdout);
-    mr_config_free(config);
+    mr_options_unload(&options, config);
     return MR_EXIT_GOOD;
 }

@@ -226,11 +226,11 @@ mr_status mr_config_assign(mr_config *config, const char *path, const char *text
 
 // From texts to values.
 
-// Copies `text` with <app>, <host>, <schemas> and <name> filled in.
+// Copies `text` with <app>, <host> and <name> filled in.
 static mr_status fill(mr_config *config, const char *text, const mr_config_input *input,
                       char **filled, mr_error *err)
 {
-    char host[128], schemas[1024];
+    char host[128];
     const char *value = NULL;
     const char *const open = strchr(text, '<');
     const char *const end = open != NULL ? strchr(open, '>') : NULL;
@@ -242,9 +242,6 @@ static mr_status fill(mr_config *config, const char *text, const mr_config_input
         value = host;
     } else if (size == 6 && memcmp(open, "<name>", size) == 0 && input != NULL) {
         value = input->name;
-    } else if (size == 9 && memcmp(open, "<schemas>", size) == 0) {
-        mr_config_schemas(schemas, sizeof schemas);
-        value = schemas;
     }
     if (value == NULL)
         return keep_bytes(config, text, strlen(text), filled, err);

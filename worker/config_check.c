@@ -2,19 +2,14 @@
 // config_check: what no single key can know.
 #include "worker/config.h"
 
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "core/base/hash.h"
+#include "schemas/mapping.h"
 #include "worker/config_internal.h"
 #include "worker/kafka/properties.h"
-#include "worker/nearest.h"
-
-#ifndef MR_SCHEMAS_DIRECTORY
-#define MR_SCHEMAS_DIRECTORY "/usr/share/millrace/schemas"
-#endif
 
 void mr_config_host(char *host, size_t size)
 {
@@ -28,27 +23,6 @@ void mr_config_host(char *host, size_t size)
                           (*c >= '0' && *c <= '9') || *c == '-' || *c == '.';
         *c = good ? *c : '-';
     }
-}
-
-// A binary finds the schemas that were installed, or built, beside it, wherever the tree was moved
-// to; otherwise they are where the installation put them.
-void mr_config_schemas(char *path, size_t size)
-{
-    static const char beside[] = "/../share/millrace/schemas";
-    char binary[PATH_MAX];
-    const ssize_t length = readlink("/proc/self/exe", binary, sizeof binary - 1);
-    snprintf(path, size, "%s", MR_SCHEMAS_DIRECTORY);
-    if (length <= 0)
-        return;
-    binary[length] = '\0';
-    char *const slash = strrchr(binary, '/');
-    if (slash == NULL || (size_t)(slash - binary) + sizeof beside > size)
-        return;
-    *slash = '\0';
-    char candidate[PATH_MAX + sizeof beside];
-    snprintf(candidate, sizeof candidate, "%s%s", binary, beside);
-    if (access(candidate, R_OK) == 0)
-        snprintf(path, size, "%s", candidate);
 }
 
 mr_event_kind mr_config_kind(const mr_config_input *input)
@@ -134,15 +108,11 @@ static mr_status check_mapping(const mr_config_input *input, mr_error *err)
 {
     for (uint32_t i = 0; i < input->mapping.count; i++) {
         const mr_config_property *row = &input->mapping.rows[i];
-        if (mr_field_of(mr_bytes_text(row->name)) != MR_FIELD_COUNT)
-            continue;
-        mr_nearest search = mr_nearest_begin(row->name);
-        for (int field = 0; field < MR_FIELD_COUNT; field++)
-            mr_nearest_offer(&search, mr_field_name((mr_field)field));
-        return mr_fail(err, MR_FATAL, "%s: topics.%s.mapping.%s: no such field of an event%s%s",
-                       row->place, input->name, row->name,
-                       search.best != NULL ? "; the nearest is " : "",
-                       search.best != NULL ? search.best : "");
+        mr_mapping_entry entry;
+        if (mr_mapping_key(mr_bytes_text(row->name), &entry, err) != MR_OK) {
+            mr_wrap(err, "topics.%s.mapping.%s", input->name, row->name);
+            return mr_wrap(err, "%s", row->place);
+        }
     }
     return MR_OK;
 }

@@ -48,8 +48,7 @@ mr_status mr_config_read_sets(mr_config *config, const mr_config_source *source,
 // What no single key can know: relations between keys, mappings, librdkafka's properties.
 mr_status mr_config_check(const mr_config *config, mr_error *err);
 
-// What <host> and <schemas> stand for.
+// What <host> stands for.
 void mr_config_host(char *host, size_t size);
-void mr_config_schemas(char *path, size_t size);
 
 #endif

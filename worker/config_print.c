@@ -139,7 +139,7 @@ void mr_config_print_markdown(FILE *out, const mr_config_number *numbers, uint32
         "  `1000`, `64KiB`, `16MiB`, `1GiB`, `1TiB`. Lists: `a, b`, or a YAML sequence.\n"
         "- `<app>`, `<host>` and `<name>` are filled in: the application id, the name of the "
         "machine,\n"
-        "  the name of the input; `<schemas>` is the folder of the schemas that were installed.\n"
+        "  the name of the input.\n"
         "- A key with *history* decides bytes of the state or of the lists: its value is part of "
         "the\n"
         "  hash in the epoch log.\n"

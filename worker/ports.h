@@ -17,6 +17,7 @@
 
 #include "core/base/bytes.h"
 #include "core/base/error.h"
+#include "state/load.h"
 #include "state/store.h"
 
 typedef enum mr_topic { // what the worker writes
@@ -106,7 +107,7 @@ typedef struct mr_bus {
     mr_status (*committed)(void *context, mr_offset *offsets, uint32_t offset_count, mr_error *err);
 } mr_bus;
 
-// The store: state/store.h, and what of it the logic needs. Statuses as there.
+// The store: state/store.h and state/load.h, and what of them the logic needs. Statuses as there.
 typedef struct mr_store_port {
     void *context;
     mr_status (*write)(void *context, const mr_store_batch *batch, mr_error *err);
@@ -114,15 +115,19 @@ typedef struct mr_store_port {
     mr_status (*identify)(void *context, const mr_store_identity *identity, mr_error *err);
     mr_status (*identity)(void *context, mr_store_identity *identity, mr_error *err);
     mr_status (*task)(void *context, uint32_t task, mr_store_task *out, bool *found, mr_error *err);
-    mr_status (*each)(void *context, uint32_t task, mr_store_visit *visit, void *visit_context,
-                      mr_error *err);
+    // Opens every row of a task and says what they add up to.
+    mr_status (*measure)(void *context, uint32_t task, mr_load_result *found, mr_error *err);
     mr_status (*get)(void *context, uint32_t task, mr_bytes key, uint8_t *buffer,
                      uint32_t buffer_bytes, uint32_t *value_bytes, mr_error *err);
-    // What `get` and `each` see from now on: everything written before.
+    // What the reading functions see from now on: everything written before.
     void (*refresh)(void *context);
-    // Whether the copy may be trusted after the way it was left (exactly-once: clean, same boot, or
-    // a mode that syncs).
-    bool (*is_sound)(void *context);
+    // A task made again from nothing; one at a time. `load_end` gives up what was not finished.
+    mr_status (*load_begin)(void *context, uint32_t task, mr_error *err);
+    mr_status (*load_put)(void *context, mr_bytes key, mr_bytes value, mr_error *err);
+    mr_status (*load_finish)(void *context, mr_bytes marker,
+                             const int64_t offsets[MR_STORE_CHANGELOGS], mr_load_result *result,
+                             mr_error *err);
+    void (*load_end)(void *context);
 } mr_store_port;
 
 typedef struct mr_clock {

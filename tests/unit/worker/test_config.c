@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "worker/config.h"
+#include "worker/methods.h"
 
 static const mr_config_number numbers[] = {
     {"models.covisit.half_life_s", "s", "time after which a pair counts half", 604800, 60, 1e9},
@@ -150,7 +151,7 @@ static void kinds_and_choices_are_in_the_order_of_their_enums(void **state)
     mr_config *config = good("start: latest\naccept_offsets: group\non_input_gap: continue\n"
                              "late: {action: drop}\nlists: {seen: keep}\n"
                              "log: {level: debug, format: json}\nstate: {sync: full}\n"
-                             "topics: {a: {kind: click, format: single_object, key: long}}\n");
+                             "topics: {a: {kind: click, format: single-object, key: long}}\n");
     assert_int_equal(config->start, MR_START_LATEST);
     assert_int_equal(config->accept_offsets, MR_ACCEPT_GROUP);
     assert_int_equal(config->on_input_gap, MR_GAP_CONTINUE);
@@ -251,7 +252,8 @@ static void an_unknown_key_is_refused_with_its_place_and_the_nearest(void **stat
     refused("zzzzzzzzzzzzzz: 1\n",
             "c.yaml:1:1: zzzzzzzzzzzzzz: unknown key; millrace config --keys lists all");
     refused("topics: {c: {kind: click, mapping: {usr: a}}}\n",
-            "c.yaml:1:42: topics.c.mapping.usr: no such field of an event; the nearest is user");
+            "c.yaml:1:42: topics.c.mapping.usr: mapping: there is no field 'usr'; the nearest is "
+            "'user'");
     refused_set("lists.kk=1", "--set: lists.kk: unknown key; the nearest is lists.k");
 }
 
@@ -436,9 +438,13 @@ static void the_page_is_what_the_table_prints(void **state)
     (void)state;
     char *page = NULL;
     size_t size = 0;
+    mr_methods methods;
+    mr_error err = {0};
+    assert_int_equal(mr_methods_open(&methods, &err), MR_OK);
     FILE *out = open_memstream(&page, &size);
-    mr_config_print_markdown(out, NULL, 0);
+    mr_config_print_markdown(out, methods.numbers, methods.count);
     fclose(out);
+    mr_methods_close(&methods);
     FILE *file = fopen("worker/CONFIGURATION.md", "re");
     assert_non_null(file);
     char *stored = calloc(1, size + 1);

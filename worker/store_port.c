@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "worker/store_port.h"
+
+#include "state/verify.h"
+
+enum { LOAD_BYTES = 256 << 20 };
+
+mr_status mr_local_open(const char *path, const mr_store_options *options, mr_local *local,
+                        bool *dropped, mr_error *err)
+{
+    *local = (mr_local){.load_bytes = LOAD_BYTES};
+    MR_TRY(mr_store_open(path, options, &local->store, dropped, err));
+    const mr_status status = mr_store_reader_open(local->store, &local->reader, err);
+    if (status != MR_OK) {
+        mr_error ignored;
+        mr_store_close(local->store, &ignored);
+        local->store = NULL;
+    }
+    return status;
+}
+
+mr_status mr_local_close(mr_local *local, mr_error *err)
+{
+    mr_load_close(local->load);
+    if (local->reader != NULL)
+        mr_store_reader_close(local->reader);
+    const mr_status status = mr_store_close(local->store, err);
+    *local = (mr_local){0};
+    return status;
+}
+
+static mr_status local_write(void *context, const mr_store_batch *batch, mr_error *err)
+{
+    const mr_local *local = context;
+    return mr_store_write(local->store, batch, err);
+}
+
+static mr_status local_drop(void *context, uint32_t task, mr_error *err)
+{
+    const mr_local *local = context;
+    return mr_store_task_drop(local->store, task, err);
+}
+
+static mr_status local_identify(void *context, const mr_store_identity *identity, mr_error *err)
+{
+    const mr_local *local = context;
+    return mr_store_identify(local->store, identity, err);
+}
+
+static mr_status local_identity(void *context, mr_store_identity *identity, mr_error *err)
+{
+    const mr_local *local = context;
+    return mr_store_identity_read(local->reader, identity, err);
+}
+
+static mr_status local_task(void *context, uint32_t task, mr_store_task *out, bool *found,
+                            mr_error *err)
+{
+    const mr_local *local = context;
+    return mr_store_task_read(local->reader, task, out, found, err);
+}
+
+static mr_status local_measure(void *context, uint32_t task, mr_load_result *found, mr_error *err)
+{
+    const mr_local *local = context;
+    mr_verify_want want;
+    MR_TRY(mr_verify_task(local->reader, task, &want, err));
+    *found = (mr_load_result){want.row_count, want.state_hash};
+    return MR_OK;
+}
+
+static mr_status local_get(void *context, uint32_t task, mr_bytes key, uint8_t *buffer,
+                           uint32_t buffer_bytes, uint32_t *value_bytes, mr_error *err)
+{
+    const mr_local *local = context;
+    return mr_store_get(local->reader, task, key, buffer, buffer_bytes, value_bytes, err);
+}
+
+static void local_refresh(void *context)
+{
+    const mr_local *local = context;
+    mr_store_reader_refresh(local->reader);
+}
+
+static mr_status local_load_begin(void *context, uint32_t task, mr_error *err)
+{
+    mr_local *local = context;
+    MR_ASSERT(local->load == NULL);
+    return mr_load_open(local->store, task, local->load_bytes, &local->load, err);
+}
+
+static mr_status local_load_put(void *context, mr_bytes key, mr_bytes value, mr_error *err)
+{
+    const mr_local *local = context;
+    return mr_load_put(local->load, key, value, err);
+}
+
+static mr_status local_load_finish(void *context, mr_bytes marker,
+                                   const int64_t offsets[MR_STORE_CHANGELOGS],
+                                   mr_load_result *result, mr_error *err)
+{
+    const mr_local *local = context;
+    return mr_load_finish(local->load, marker, offsets, result, err);
+}
+
+static void local_load_end(void *context)
+{
+    mr_local *local = context;
+    mr_load_close(local->load);
+    local->load = NULL;
+}
+
+mr_store_port mr_local_port(mr_local *local)
+{
+    return (mr_store_port){
+        .context = local,
+        .write = local_write,
+        .drop = local_drop,
+        .identify = local_identify,
+        .identity = local_identity,
+        .task = local_task,
+        .measure = local_measure,
+        .get = local_get,
+        .refresh = local_refresh,
+        .load_begin = local_load_begin,
+        .load_put = local_load_put,
+        .load_finish = local_load_finish,
+        .load_end = local_load_end,
+    };
+}

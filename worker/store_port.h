@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// store_port: the store port over LMDB (state/).
+#ifndef MR_WORKER_STORE_PORT_H
+#define MR_WORKER_STORE_PORT_H
+
+#include "worker/ports.h"
+
+typedef struct mr_local { // owned by whoever opened it; for one reading and one writing thread
+    mr_store *store;
+    mr_store_reader *reader;
+    mr_load *load;
+    size_t load_bytes; // memory of a load
+} mr_local;
+
+MR_CHECKED mr_status mr_local_open(const char *path, const mr_store_options *options,
+                                   mr_local *local, bool *dropped, mr_error *err);
+mr_status mr_local_close(mr_local *local, mr_error *err);
+
+mr_store_port mr_local_port(mr_local *local);
+
+#endif

@@ -1,0 +1,608 @@
+// SPDX-License-Identifier: Apache-2.0
+// task: the states of taking a task, and what may be trusted in each.
+//
+// 1. Rows of a commit are applied to the store only with the marker that follows them.
+// 2. The store's offsets never point behind a row that the store lacks.
+// 3. A task is CHECKED only if both changelogs end at one sequence number and the rows add up to
+// what the
+//    marker says. A copy that does not is thrown away once; a changelog that does not stops the
+//    start.
+// 4. The end of a changelog is asked of a handle that sees uncommitted records, after the
+// assignment.
+//
+//        ends asked        a good copy                both read            rows add up
+//   NEW -----------> ENDS ------------> COPY ------+----------> READ ----------------> CHECKED --+
+//                     |                  | too far |             | | no marker                   |
+//                     inputs |                  | behind  |             | +-----------> FRESH
+//                     ----------+ placed |    no good copy  v         |             | v
+//                     +------------> NOTHING ------+             | PLACED
+//                                        ^    a copy that is     |
+//                                        +----wrong -------------+
+#include "worker/task.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "state/row.h"
+#include "worker/log.h"
+
+enum {
+    ROWS_BYTES_MAX = 64 << 20, // of commits read over a local copy; more is cheaper from nothing
+    ROWS_MAX = 1 << 20,
+};
+
+static const char *const names[MR_TAKING_STATE_COUNT] = {
+    [MR_TAKING_NEW] = "new",         [MR_TAKING_ENDS] = "ends",     [MR_TAKING_COPY] = "copy",
+    [MR_TAKING_NOTHING] = "nothing", [MR_TAKING_READ] = "read",     [MR_TAKING_CHECKED] = "checked",
+    [MR_TAKING_FRESH] = "fresh",     [MR_TAKING_PLACED] = "placed", [MR_TAKING_FAILED] = "failed",
+};
+
+#define TO(state) (1u << MR_TAKING_##state)
+
+// Every arrow of the drawing, and no other; each state may fail.
+static const uint32_t arrows[MR_TAKING_STATE_COUNT] = {
+    [MR_TAKING_NEW] = TO(ENDS) | TO(FAILED),
+    [MR_TAKING_ENDS] = TO(COPY) | TO(NOTHING) | TO(FAILED),
+    [MR_TAKING_COPY] = TO(READ) | TO(NOTHING) | TO(FAILED),
+    [MR_TAKING_NOTHING] = TO(READ) | TO(FAILED),
+    [MR_TAKING_READ] = TO(CHECKED) | TO(FRESH) | TO(NOTHING) | TO(FAILED),
+    [MR_TAKING_CHECKED] = TO(PLACED) | TO(FAILED),
+    [MR_TAKING_FRESH] = TO(PLACED) | TO(FAILED),
+};
+
+static void move(mr_taking *taking, mr_taking_state to)
+{
+    MR_ASSERT((arrows[taking->state] >> to & 1u) != 0);
+    mr_log(MR_LOG_DEBUG, "task", "state", mr_log_long("task", taking->task),
+           mr_log_text("from", names[taking->state]), mr_log_text("to", names[to]));
+    taking->state = to;
+}
+
+// Rows of a commit whose marker has not come yet.
+typedef struct kept_row {
+    uint32_t key_at, key_size, value_at, value_size;
+    uint32_t order;
+    bool erased;
+} kept_row;
+
+struct mr_taker_rows {
+    uint8_t *bytes;
+    size_t used;
+    kept_row *rows;
+    uint32_t count;
+    mr_store_row *sorted;
+};
+
+mr_status mr_taker_open(mr_taker *taker, mr_error *err)
+{
+    struct mr_taker_rows *rows = calloc(1, sizeof *rows);
+    if (rows == NULL)
+        return mr_fail(err, MR_FATAL, "out of memory");
+    taker->rows = rows;
+    taker->known = false;
+    // Reserved, not used: pages are taken as a copy turns out to lag.
+    rows->bytes = malloc(ROWS_BYTES_MAX);
+    rows->rows = malloc(ROWS_MAX * sizeof *rows->rows);
+    rows->sorted = malloc(ROWS_MAX * sizeof *rows->sorted);
+    if (rows->bytes == NULL || rows->rows == NULL || rows->sorted == NULL) {
+        mr_taker_close(taker);
+        return mr_fail(err, MR_FATAL, "out of memory");
+    }
+    return taker->store->identity(taker->store->context, &taker->identity, err);
+}
+
+void mr_taker_close(mr_taker *taker)
+{
+    if (taker->rows == NULL)
+        return;
+    free(taker->rows->bytes);
+    free(taker->rows->rows);
+    free(taker->rows->sorted);
+    free(taker->rows);
+    taker->rows = NULL;
+}
+
+mr_status mr_taking_marker(mr_taker *taker, mr_bytes sealed, mr_marker *marker, mr_error *err)
+{
+    *marker = (mr_marker){.pairs = taker->pairs, .offsets = taker->offsets, .links = taker->links};
+    return mr_marker_read(sealed, marker, err);
+}
+
+// Keeps the sealed marker of a changelog, decoded once to know that it can be.
+static mr_status keep_marker(mr_taker *taker, mr_taking *taking, uint32_t changelog,
+                             mr_bytes sealed, mr_error *err)
+{
+    mr_marker marker;
+    MR_TRY(mr_taking_marker(taker, sealed, &marker, err));
+    if (marker.task != taking->task || marker.tasks != taker->tasks)
+        return mr_fail(err, MR_FATAL,
+                       "its marker is of task %u of %u, want task %u of %u: the number of "
+                       "partitions of the lead topic is fixed for a history",
+                       marker.task, marker.tasks, taking->task, taker->tasks);
+    MR_ASSERT(sealed.size <= MR_MARKER_BYTES_MAX);
+    memmove(taking->bytes[changelog], sealed.data, sealed.size);
+    taking->markers[changelog] = mr_bytes_of(taking->bytes[changelog], sealed.size);
+    return MR_OK;
+}
+
+static mr_status ask_ends(mr_taker *taker, mr_taking *taking, mr_error *err)
+{
+    for (uint32_t c = 0; c < MR_STORE_CHANGELOGS; c++)
+        MR_TRY(taker->bus->changelog_ends(taker->bus->context, mr_topic_of_changelog(c),
+                                          taking->task, &taking->ends[c], err));
+    move(taking, MR_TAKING_ENDS);
+    return MR_OK;
+}
+
+// Why the local copy of a task cannot be the base; NULL: it can.
+static const char *copy_fault(const mr_taker *taker, const mr_taking *taking,
+                              const mr_store_task *copy, const mr_marker *marker)
+{
+    if (strcmp(taker->identity.cluster, taker->cluster) != 0)
+        return "it is of another cluster";
+    if (memcmp(taker->identity.history, marker->history, sizeof marker->history) != 0)
+        return "it is of another history";
+    if (taker->clock->wall_ms(taker->clock->context) - marker->wall_ms > taker->copy_age_max_ms)
+        return "it is so old that erased rows could rise again";
+    for (uint32_t c = 0; c < MR_STORE_CHANGELOGS; c++) {
+        if (copy->offsets[c] < taking->ends[c].first)
+            return "the changelog begins behind it";
+    }
+    return NULL;
+}
+
+static mr_status lost_data(const mr_taking *taking, const mr_store_task *copy, mr_error *err)
+{
+    for (uint32_t c = 0; c < MR_STORE_CHANGELOGS; c++) {
+        if (copy->offsets[c] > taking->ends[c].end)
+            return mr_fail(err, MR_FATAL,
+                           "the local copy has read the %s changelog up to offset %lld, the "
+                           "brokers end at %lld: they have lost committed records. Move the state "
+                           "folder away to go on from what the brokers have",
+                           c == 0 ? "user" : "item", (long long)copy->offsets[c],
+                           (long long)taking->ends[c].end);
+    }
+    return MR_OK;
+}
+
+// Chooses the base: the local copy of the task, or nothing.
+static mr_status choose_base(mr_taker *taker, mr_taking *taking, mr_error *err)
+{
+    static const char *const absent = "there is none";
+    mr_store_task copy;
+    mr_bytes markers[MR_STORE_CHANGELOGS];
+    mr_marker marker;
+    bool found = false;
+    const char *fault = absent;
+    MR_TRY(taker->store->task(taker->store->context, taking->task, &copy, &found, err));
+    if (found && copy.marker_bytes > 0) {
+        mr_error reason = {0};
+        if (mr_marker_split(mr_bytes_of(copy.marker, copy.marker_bytes), markers, &reason) !=
+                MR_OK ||
+            markers[0].size == 0 || markers[1].size == 0 ||
+            keep_marker(taker, taking, 1, markers[1], &reason) != MR_OK ||
+            keep_marker(taker, taking, 0, markers[0], &reason) != MR_OK ||
+            mr_taking_marker(taker, taking->markers[0], &marker, &reason) != MR_OK)
+            fault = "its marker cannot be read";
+        else
+            fault = copy_fault(taker, taking, &copy, &marker);
+    }
+    if (fault == NULL) {
+        MR_TRY(lost_data(taking, &copy, err));
+        memcpy(taking->next, copy.offsets, sizeof taking->next);
+        move(taking, MR_TAKING_COPY);
+        return MR_OK;
+    }
+    if (fault != absent)
+        mr_log(MR_LOG_WARNING, "task", "the local copy is not used",
+               mr_log_long("task", taking->task), mr_log_text("why", fault));
+    move(taking, MR_TAKING_NOTHING);
+    return MR_OK;
+}
+
+// Over a copy: rows are kept until their marker comes.
+
+typedef struct reading {
+    mr_taker *taker;
+    mr_taking *taking;
+    uint32_t changelog;
+    bool overflow;        // more rows than are worth keeping
+    int64_t marker_next;  // offset after the last marker; -1: none came
+    uint64_t rows_behind; // rows after it
+} reading;
+
+static bool keep_row(struct mr_taker_rows *rows, mr_bytes key, mr_bytes value)
+{
+    if (rows->count == ROWS_MAX || key.size + (size_t)value.size > ROWS_BYTES_MAX - rows->used)
+        return false;
+    rows->rows[rows->count] = (kept_row){
+        .key_at = (uint32_t)rows->used,
+        .key_size = key.size,
+        .value_at = (uint32_t)rows->used + key.size,
+        .value_size = value.size,
+        .order = rows->count,
+        .erased = value.data == NULL,
+    };
+    memcpy(rows->bytes + rows->used, key.data, key.size);
+    if (value.size > 0)
+        memcpy(rows->bytes + rows->used + key.size, value.data, value.size);
+    rows->used += key.size + value.size;
+    rows->count++;
+    return true;
+}
+
+static int compare_kept(const void *a, const void *b, void *context)
+{
+    const uint8_t *bytes = context;
+    const kept_row *x = a, *y = b;
+    const int order = mr_bytes_compare(mr_bytes_of(bytes + x->key_at, x->key_size),
+                                       mr_bytes_of(bytes + y->key_at, y->key_size));
+    return order != 0 ? order : (x->order < y->order) - (x->order > y->order); // newest first
+}
+
+// The kept rows by key, the newest of each; returns how many.
+static uint32_t sort_rows(struct mr_taker_rows *rows)
+{
+    uint32_t count = 0;
+    qsort_r(rows->rows, rows->count, sizeof *rows->rows, compare_kept, rows->bytes);
+    for (uint32_t i = 0; i < rows->count; i++) {
+        const kept_row *row = &rows->rows[i];
+        const mr_bytes key = mr_bytes_of(rows->bytes + row->key_at, row->key_size);
+        if (count > 0 && mr_bytes_equal(rows->sorted[count - 1].key, key))
+            continue;
+        const uint8_t *value = row->erased ? NULL : rows->bytes + row->value_at;
+        rows->sorted[count++] = (mr_store_row){key, mr_bytes_of(value, row->value_size)};
+    }
+    return count;
+}
+
+// A marker came: its rows, the marker and the offset behind it go to the store together.
+static mr_status apply_rows(reading *r, int64_t next, mr_error *err)
+{
+    uint8_t joined[MR_STORE_MARKER_MAX];
+    mr_taking *taking = r->taking;
+    struct mr_taker_rows *rows = r->taker->rows;
+    mr_store_part part = {
+        .task = taking->task,
+        .rows = rows->sorted,
+        .row_count = sort_rows(rows),
+        .marker = mr_bytes_of(joined, mr_marker_join(taking->markers, joined)),
+        .offsets = {-1, -1},
+    };
+    part.offsets[r->changelog] = next;
+    const mr_store_batch batch = {&part, 1};
+    taking->rows_read += rows->count;
+    rows->count = 0;
+    rows->used = 0;
+    return r->taker->store->write(r->taker->store->context, &batch, err);
+}
+
+static mr_status over_copy(void *context, int64_t offset, mr_bytes key, mr_bytes value,
+                           mr_error *err)
+{
+    reading *r = context;
+    if (r->overflow)
+        return MR_OK;
+    if (!mr_marker_is(key)) {
+        r->overflow = !keep_row(r->taker->rows, key, value);
+        return MR_OK;
+    }
+    MR_TRY(keep_marker(r->taker, r->taking, r->changelog, value, err));
+    return apply_rows(r, offset + 1, err);
+}
+
+static mr_status read_over_copy(mr_taker *taker, mr_taking *taking, mr_error *err)
+{
+    for (uint32_t c = 0; c < MR_STORE_CHANGELOGS; c++) {
+        reading r = {.taker = taker, .taking = taking, .changelog = c};
+        taker->rows->count = 0;
+        taker->rows->used = 0;
+        MR_TRY(taker->bus->changelog_read(taker->bus->context, mr_topic_of_changelog(c),
+                                          taking->task, taking->next[c], taking->ends[c].end,
+                                          over_copy, &r, &taking->next[c], err));
+        if (r.overflow) {
+            move(taking, MR_TAKING_NOTHING);
+            return MR_OK;
+        }
+        taking->rows_dropped += taker->rows->count;
+    }
+    taker->store->refresh(taker->store->context);
+    move(taking, MR_TAKING_READ);
+    return MR_OK;
+}
+
+// From nothing: rows go to sorted runs; what lies behind the last marker is found at the end, and
+// then read again without it (a commit that was torn: rare, and never applied).
+
+static mr_status from_nothing(void *context, int64_t offset, mr_bytes key, mr_bytes value,
+                              mr_error *err)
+{
+    reading *r = context;
+    if (!mr_marker_is(key)) {
+        r->rows_behind++;
+        r->taking->rows_read++;
+        return r->taker->store->load_put(r->taker->store->context, key, value, err);
+    }
+    r->rows_behind = 0;
+    r->marker_next = offset + 1;
+    return keep_marker(r->taker, r->taking, r->changelog, value, err);
+}
+
+// One pass over both changelogs up to `ends`. *torn: rows lie behind a last marker, and ends was
+// moved to it.
+static mr_status load_pass(mr_taker *taker, mr_taking *taking, int64_t ends[MR_STORE_CHANGELOGS],
+                           bool *torn, mr_error *err)
+{
+    *torn = false;
+    taking->rows_read = 0;
+    for (uint32_t c = 0; c < MR_STORE_CHANGELOGS; c++) {
+        reading r = {.taker = taker, .taking = taking, .changelog = c, .marker_next = -1};
+        const int64_t first = taking->ends[c].first;
+        taking->markers[c] = (mr_bytes){NULL, 0};
+        MR_TRY(taker->bus->changelog_read(taker->bus->context, mr_topic_of_changelog(c),
+                                          taking->task, first, ends[c], from_nothing, &r,
+                                          &taking->next[c], err));
+        if (r.rows_behind > 0) {
+            taking->rows_dropped += r.rows_behind;
+            ends[c] = r.marker_next >= 0 ? r.marker_next : first;
+            *torn = true;
+        }
+    }
+    return MR_OK;
+}
+
+static mr_status finish_load(mr_taker *taker, mr_taking *taking, mr_error *err)
+{
+    uint8_t joined[MR_STORE_MARKER_MAX];
+    mr_load_result result;
+    if (taking->markers[0].size == 0 && taking->markers[1].size == 0)
+        return taker->store->drop(taker->store->context, taking->task, err);
+    const mr_bytes marker = mr_bytes_of(joined, mr_marker_join(taking->markers, joined));
+    return taker->store->load_finish(taker->store->context, marker, taking->next, &result, err);
+}
+
+static mr_status read_from_nothing(mr_taker *taker, mr_taking *taking, mr_error *err)
+{
+    int64_t ends[MR_STORE_CHANGELOGS] = {taking->ends[0].end, taking->ends[1].end};
+    mr_status status = MR_OK;
+    bool torn = true;
+    taking->rows_dropped = 0;
+    while (status == MR_OK && torn) {
+        MR_TRY(taker->store->load_begin(taker->store->context, taking->task, err));
+        status = load_pass(taker, taking, ends, &torn, err);
+        if (status == MR_OK && !torn)
+            status = finish_load(taker, taking, err);
+        taker->store->load_end(taker->store->context);
+    }
+    MR_TRY(status);
+    taker->store->refresh(taker->store->context);
+    move(taking, MR_TAKING_READ);
+    return MR_OK;
+}
+
+// Whether what the store holds is what the marker says. MR_REJECT: it is not.
+static mr_status compare(mr_taker *taker, mr_taking *taking, mr_error *err)
+{
+    mr_marker second;
+    mr_load_result found;
+    if (taking->markers[0].size == 0 || taking->markers[1].size == 0)
+        return mr_fail(err, MR_REJECT, "only one of its changelogs has a marker");
+    MR_TRY(mr_taking_marker(taker, taking->markers[1], &second, err));
+    MR_TRY(mr_taking_marker(taker, taking->markers[0], &taking->marker, err));
+    if (second.seq != taking->marker.seq ||
+        memcmp(second.history, taking->marker.history, sizeof second.history) != 0)
+        return mr_fail(err, MR_REJECT, "its changelogs end at commits %llu and %llu",
+                       (unsigned long long)taking->marker.seq, (unsigned long long)second.seq);
+    MR_TRY(taker->store->measure(taker->store->context, taking->task, &found, err));
+    if (found.row_count != taking->marker.row_count ||
+        memcmp(&found.state_hash, &taking->marker.state_hash, sizeof found.state_hash) != 0)
+        return mr_fail(
+            err, MR_REJECT,
+            "its rows (%llu, hash %016llx) are not those of commit %llu (%llu, "
+            "hash %016llx)",
+            (unsigned long long)found.row_count, (unsigned long long)found.state_hash.low,
+            (unsigned long long)taking->marker.seq, (unsigned long long)taking->marker.row_count,
+            (unsigned long long)taking->marker.state_hash.low);
+    return MR_OK;
+}
+
+static mr_status check(mr_taker *taker, mr_taking *taking, bool was_copy, mr_error *err)
+{
+    if (taking->markers[0].size == 0 && taking->markers[1].size == 0) {
+        taking->fresh = true;
+        move(taking, MR_TAKING_FRESH);
+        return MR_OK;
+    }
+    mr_status status = compare(taker, taking, err);
+    if (status == MR_OK) {
+        move(taking, MR_TAKING_CHECKED);
+        return MR_OK;
+    }
+    if (!was_copy) { // bytes that came from Kafka a moment ago: nothing better is to be had
+        err->status = MR_FATAL;
+        return mr_wrap(err, "the changelog is wrong");
+    }
+    mr_log(MR_LOG_WARNING, "task", "the local copy is wrong and dropped",
+           mr_log_long("task", taking->task), mr_log_text("error", err->text));
+    move(taking, MR_TAKING_NOTHING);
+    return MR_OK;
+}
+
+static mr_status step(mr_taker *taker, mr_taking *taking, bool *was_copy, mr_error *err)
+{
+    switch (taking->state) {
+    case MR_TAKING_NEW:
+        return ask_ends(taker, taking, err);
+    case MR_TAKING_ENDS:
+        return choose_base(taker, taking, err);
+    case MR_TAKING_COPY:
+        *was_copy = true;
+        return read_over_copy(taker, taking, err);
+    case MR_TAKING_NOTHING:
+        *was_copy = false;
+        return read_from_nothing(taker, taking, err);
+    case MR_TAKING_READ:
+        return check(taker, taking, *was_copy, err);
+    case MR_TAKING_CHECKED:
+    case MR_TAKING_FRESH:
+    case MR_TAKING_PLACED:
+    case MR_TAKING_FAILED:
+    case MR_TAKING_STATE_COUNT:
+        break;
+    }
+    MR_ASSERT(!"a step of a task that is restored");
+    return MR_FATAL;
+}
+
+mr_status mr_taking_restore(mr_taker *taker, mr_taking *taking, mr_error *err)
+{
+    bool was_copy = false;
+    while (taking->state != MR_TAKING_CHECKED && taking->state != MR_TAKING_FRESH) {
+        const mr_status status = step(taker, taking, &was_copy, err);
+        if (status != MR_OK) {
+            move(taking, MR_TAKING_FAILED);
+            return mr_wrap(err, "task %u", taking->task);
+        }
+    }
+    mr_log(MR_LOG_INFO, "task", taking->fresh ? "new" : "restored",
+           mr_log_long("task", taking->task),
+           mr_log_text("base", was_copy ? "local copy" : "changelog"),
+           mr_log_long("seq", taking->fresh ? 0 : (int64_t)taking->marker.seq),
+           mr_log_long("rows_read", (int64_t)taking->rows_read),
+           mr_log_long("rows_dropped", (int64_t)taking->rows_dropped));
+    return MR_OK;
+}
+
+// Inputs.
+
+static int64_t marker_offset(const mr_marker *marker, const char *topic, uint32_t partition)
+{
+    for (uint32_t i = 0; i < marker->offset_count; i++) {
+        if (marker->offsets[i].partition == partition &&
+            mr_bytes_equal(marker->offsets[i].topic, mr_bytes_text(topic)))
+            return marker->offsets[i].next;
+    }
+    return -1;
+}
+
+// The marker's offset is the truth; the group's is a copy of it, which expires and which people
+// reset.
+static mr_status agree(const mr_taker *taker, const char *topic, const mr_offset *group,
+                       int64_t marked, int64_t *next, mr_error *err)
+{
+    *next = marked;
+    if (group->next < 0 || group->next == marked)
+        return MR_OK;
+    if (taker->config->accept_offsets == MR_ACCEPT_GROUP)
+        *next = group->next;
+    if (taker->config->accept_offsets != MR_ACCEPT_NEITHER)
+        return MR_OK;
+    if (marked < 0)
+        return mr_fail(err, MR_FATAL,
+                       "%s [%u]: the group %s has offset %lld, the state knows of none: is the "
+                       "changelog lost? accept_offsets: group goes on there, state begins anew",
+                       topic, group->partition, taker->config->kafka_group, (long long)group->next);
+    return mr_fail(err, MR_FATAL,
+                   "%s [%u]: the group %s has offset %lld, the state ends at %lld: accept_offsets "
+                   "has to say which holds (group learns from there, state goes on where it was)",
+                   topic, group->partition, taker->config->kafka_group, (long long)group->next,
+                   (long long)marked);
+}
+
+static mr_status place_one(mr_taker *taker, const char *topic, mr_offset *offset, int64_t next,
+                           mr_error *err)
+{
+    mr_log_ends ends;
+    MR_TRY(
+        taker->bus->input_ends(taker->bus->context, offset->input, offset->partition, &ends, err));
+    if (next < 0) {
+        offset->next = taker->config->start == MR_START_LATEST ? ends.end : ends.first;
+        return MR_OK;
+    }
+    if (next > ends.end)
+        return mr_fail(err, MR_FATAL,
+                       "%s [%u]: read up to offset %lld, but the log ends at %lld: it was cut or "
+                       "made anew",
+                       topic, offset->partition, (long long)next, (long long)ends.end);
+    if (next < ends.first) {
+        const int64_t gone = ends.first - next;
+        if (taker->config->on_input_gap == MR_GAP_STOP)
+            return mr_fail(err, MR_FATAL,
+                           "%s [%u]: %lld records from offset %lld on are gone from the log before "
+                           "they were read; on_input_gap: continue goes on behind them",
+                           topic, offset->partition, (long long)gone, (long long)next);
+        mr_log(MR_LOG_WARNING, "task", "records are gone before they were read",
+               mr_log_text("topic", topic), mr_log_long("partition", offset->partition),
+               mr_log_long("records", gone));
+        next = ends.first;
+    }
+    offset->next = next;
+    return MR_OK;
+}
+
+static mr_status place_all(mr_taker *taker, const mr_taking *taking, mr_offset *offsets,
+                           uint32_t offset_count, mr_error *err)
+{
+    mr_marker marker = {0};
+    if (!taking->fresh)
+        MR_TRY(mr_taking_marker(taker, taking->markers[0], &marker, err));
+    MR_TRY(taker->bus->committed(taker->bus->context, offsets, offset_count, err));
+    for (uint32_t i = 0; i < offset_count; i++) {
+        const char *const topic = taker->config->inputs[offsets[i].input].topic;
+        const int64_t marked = marker_offset(&marker, topic, offsets[i].partition);
+        int64_t next;
+        MR_TRY(agree(taker, topic, &offsets[i], marked, &next, err));
+        MR_TRY(place_one(taker, topic, &offsets[i], next, err));
+    }
+    return MR_OK;
+}
+
+mr_status mr_taking_place(mr_taker *taker, mr_taking *taking, mr_offset *offsets,
+                          uint32_t offset_count, mr_error *err)
+{
+    if (place_all(taker, taking, offsets, offset_count, err) != MR_OK) {
+        move(taking, MR_TAKING_FAILED);
+        return mr_wrap(err, "task %u", taking->task);
+    }
+    move(taking, MR_TAKING_PLACED);
+    return MR_OK;
+}
+
+static mr_status check_pairs(const mr_marker *marker, const mr_taking *const *takings,
+                             uint32_t count, mr_error *err)
+{
+    for (uint32_t i = 0; i < marker->pair_count; i++) {
+        for (uint32_t j = 0; j < count; j++) {
+            if (takings[j]->task != marker->pairs[i].task)
+                continue;
+            if (takings[j]->fresh || takings[j]->marker.seq < marker->pairs[i].seq)
+                return mr_fail(err, MR_FATAL,
+                               "task %u: commit %llu covers task %u up to its commit %llu, which "
+                               "is not there: the brokers have half a transaction",
+                               marker->task, (unsigned long long)marker->seq, marker->pairs[i].task,
+                               (unsigned long long)marker->pairs[i].seq);
+        }
+    }
+    return MR_OK;
+}
+
+mr_status mr_takings_check(mr_taker *taker, const mr_taking *const *takings, uint32_t count,
+                           mr_error *err)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        mr_marker marker;
+        if (takings[i]->fresh)
+            continue;
+        MR_TRY(mr_taking_marker(taker, takings[i]->markers[0], &marker, err));
+        if (!taker->known) {
+            memcpy(taker->history, marker.history, sizeof taker->history);
+            taker->known = true;
+        }
+        if (memcmp(taker->history, marker.history, sizeof taker->history) != 0)
+            return mr_fail(err, MR_FATAL, "task %u is of another history than the tasks before it",
+                           takings[i]->task);
+        MR_TRY(check_pairs(&marker, takings, count, err));
+    }
+    return MR_OK;
+}
