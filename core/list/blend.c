@@ -58,21 +58,34 @@ static inline float log_fast(float x)
     return (float)exponent * 0.693147181f + 2.0f * s * series;
 }
 
-// x = (s - mean)/sd, clipped; 0 where all are equal. Sums in four written strands.
+// x = (s - mean)/sd, clipped; 0 where all are equal. Sums in eight written strands.
 static void standardise(const float *s, uint32_t count, float *x)
 {
-    double sum[4] = {0}, squares[4] = {0};
-    for (uint32_t i = 0; i < count; i++) {
-        sum[i % 4] += (double)s[i];
-        squares[i % 4] += (double)s[i] * (double)s[i];
+    double sum[8] = {0}, squares[8] = {0};
+    uint32_t i = 0;
+    for (; i + 8 <= count; i += 8)
+        for (uint32_t k = 0; k < 8; k++) {
+            const double value = (double)s[i + k];
+            sum[k] += value;
+            squares[k] += value * value;
+        }
+    for (uint32_t k = 0; i < count; i++, k++) {
+        sum[k] += (double)s[i];
+        squares[k] += (double)s[i] * (double)s[i];
     }
+    for (uint32_t k = 4; k > 0; k /= 2)
+        for (uint32_t l = 0; l < k; l++) {
+            sum[l] += sum[l + k];
+            squares[l] += squares[l + k];
+        }
     const double n = count > 0 ? count : 1;
-    const double mean = ((sum[0] + sum[1]) + (sum[2] + sum[3])) / n;
-    const double variance = ((squares[0] + squares[1]) + (squares[2] + squares[3])) / n - mean * mean;
+    const double mean = sum[0] / n, variance = squares[0] / n - mean * mean;
     const float scale = variance > 1e-18 ? (float)(1.0 / __builtin_sqrt(variance)) : 0.0f;
-    for (uint32_t i = 0; i < count; i++) {
-        const float z = (s[i] - (float)mean) * scale;
-        x[i] = z > CLIP ? CLIP : z < -CLIP ? -CLIP : z;
+    const float middle = (float)mean;
+    for (i = 0; i < count; i++) {
+        const float z = (s[i] - middle) * scale;
+        const float low = z < -CLIP ? -CLIP : z;
+        x[i] = low > CLIP ? CLIP : low;
     }
 }
 

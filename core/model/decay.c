@@ -42,9 +42,8 @@ double mr_decayed_in(const mr_decayed *count, int64_t era)
     return era == count->era + 1 ? mr_decayed_raw(count) * 0x1p-16 : 0.0;
 }
 
-double mr_decayed_at(const mr_decayed *count, int64_t time_ms, int64_t half_life_ms)
+mr_decay_time mr_decay_time_of(int64_t time_ms, int64_t half_life_ms)
 {
-    const int64_t era = mr_decay_era(time_ms, half_life_ms);
-    const double units = era < count->era ? mr_decayed_raw(count) : mr_decayed_in(count, era);
-    return units / (growth(time_ms, half_life_ms) * MR_DECAY_UNIT);
+    return (mr_decay_time){mr_decay_era(time_ms, half_life_ms),
+                           1.0 / (growth(time_ms, half_life_ms) * MR_DECAY_UNIT)};
 }

@@ -34,7 +34,20 @@ static inline double mr_decayed_raw(const mr_decayed *count)
 }
 // The value in units of `era` (>= the counter's).
 double mr_decayed_in(const mr_decayed *count, int64_t era);
-// The value at a time: what one event at that time would weigh is 1.
-double mr_decayed_at(const mr_decayed *count, int64_t time_ms, int64_t half_life_ms);
+// A time to read counters of one half-life at: what one event at that time would weigh is 1.
+typedef struct mr_decay_time {
+    int64_t era;
+    double inverse;
+} mr_decay_time;
+
+mr_decay_time mr_decay_time_of(int64_t time_ms, int64_t half_life_ms);
+
+static inline double mr_decayed_at(const mr_decayed *count, mr_decay_time time)
+{
+    const double units = time.era <= count->era ? mr_decayed_raw(count)
+                         : time.era == count->era + 1 ? mr_decayed_raw(count) * 0x1p-16
+                                                      : 0.0;
+    return units * time.inverse;
+}
 
 #endif

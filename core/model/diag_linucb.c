@@ -20,7 +20,7 @@
 #include "core/list/found.h"
 #include "core/model/top.h"
 
-enum { EDGES = 8, NEAREST = 4, REFRESH = 4, CLUSTERS_MAX = 1024, FRESH = 64, DIM = 64 };
+enum { EDGES = 8, NEAREST = 4, REFRESH = 4, CLUSTERS_MAX = 1024, FRESH = 64, DIM = 64, BEST = 128, SEEN = 1024 };
 #define FADED 0.25
 
 enum { FIELD_N, FIELD_S, FIELD_D, FIELDS };
@@ -308,8 +308,8 @@ static edge *make_edge(const mr_instance *self, const mr_view *view, edges *row,
                 mr_decayed_in(&row->cells[at].sums[FIELD_N], era))
                 at = i;
         if (row->cells[at].sums[FIELD_N].era > era ||
-            mr_decayed_at(&row->cells[at].sums[FIELD_N], view->clock_ms,
-                          half_life_ms(self->config)) > FADED)
+            mr_decayed_at(&row->cells[at].sums[FIELD_N],
+                          mr_decay_time_of(view->clock_ms, half_life_ms(self->config))) > FADED)
             return NULL;
     }
     const mr_decayed *activity = activity_of(self, view, (uint32_t)cluster);
@@ -404,7 +404,7 @@ static bool offer(const mr_instance *self, const mr_view *view, uint32_t slot)
     const edges *row = edges_of(self, view, slot);
     indexed *of = &derived->of_item[slot];
     bool exact = true;
-    of->count = (uint16_t)row->count;
+    of->count = (uint16_t)row->count; // in the order of the row: see estimate()
     for (uint32_t i = 0; i < row->count; i++) {
         mr_top *top = &derived->tops[row->cells[i].cluster];
         of->clusters[i] = (uint16_t)row->cells[i].cluster;
@@ -484,101 +484,138 @@ static void changed(const mr_instance *self, const mr_view *view, uint32_t famil
 
 // ---- serving
 
-// Mean and variance of item i for the user: the formulas at the head of this file.
-static void estimate(const mr_instance *self, const mr_view *view, const membership *m,
-                     uint32_t slot, float *mean, float *variance)
+// What does not depend on the item: the user's clusters, the time, and the clusters' activity.
+typedef struct ask {
+    const mr_instance *self;
+    const mr_view *view;
+    const membership *m;
+    membership everyone;
+    mr_decay_time now;
+    mr_decayed activity[NEAREST];
+} ask;
+
+static void open_ask(ask *a, const mr_instance *self, const mr_view *view, uint32_t user)
 {
-    const config *c = self->config;
-    const int64_t now = view->clock_ms, half_life = half_life_ms(c);
-    const edges *row = edges_of(self, view, slot);
+    a->self = self;
+    a->view = view;
+    a->m = membership_of(self, view, user);
+    a->now = mr_decay_time_of(view->clock_ms, half_life_ms(self->config));
+    if (a->m->count == 0) { // not placed yet: the first cluster stands for everyone
+        a->everyone = (membership){.count = 1, .nearest = {{0, 1.0f}}};
+        a->m = &a->everyone;
+    }
+    for (uint32_t i = 0; i < a->m->count; i++)
+        a->activity[i] = *activity_of(self, view, a->m->nearest[i].cluster);
+}
+
+static double tries(const ask *a, uint32_t nearest, const edge *link)
+{
+    if (a->view->impressions)
+        return mr_decayed_at(&link->sums[FIELD_N], a->now);
+    mr_decayed since = a->activity[nearest];
+    mr_decayed_add(&since, (mr_decayed){.newest = -link->birth, .era = link->birth_era});
+    const double tried = mr_decayed_at(&since, a->now);
+    return tried > 0 ? tried : 0;
+}
+
+// Mean and variance of an item for the user: the formulas at the head of this file.
+static void estimate(const ask *a, uint32_t slot, float *mean, float *variance)
+{
+    const config *c = a->self->config;
+    const indexed *of = &((const cache *)a->self->cache)->of_item[slot]; // small, so it stays near
     double sum = 0, weights = 0, spread = 0;
-    for (uint32_t i = 0; i < m->count; i++) {
-        const uint64_t cluster = m->nearest[i].cluster;
+    for (uint32_t i = 0; i < a->m->count; i++) {
         uint32_t e = 0;
-        while (e < row->count && row->cells[e].cluster != cluster)
+        while (e < of->count && of->clusters[e] != a->m->nearest[i].cluster)
             e++;
-        if (e == row->count)
+        if (e == of->count)
             continue;
-        const edge *link = &row->cells[e];
-        const double w = (double)m->nearest[i].weight;
-        double tried = mr_decayed_at(&link->sums[FIELD_N], now, half_life);
-        if (!view->impressions) {
-            mr_decayed since = *activity_of(self, view, (uint32_t)cluster);
-            mr_decayed_add(&since, (mr_decayed){.newest = -link->birth, .era = link->birth_era});
-            tried = mr_decayed_at(&since, now, half_life);
-            tried = tried > 0 ? tried : 0;
-        }
-        sum += w * (mr_decayed_at(&link->sums[FIELD_S], now, half_life) +
-                    c->prior_weight * c->prior) / (tried + c->prior_weight);
-        spread += w * w / (1.0 + mr_decayed_at(&link->sums[FIELD_D], now, half_life));
+        const edge *link = &edges_of(a->self, a->view, slot)->cells[e];
+        const double w = (double)a->m->nearest[i].weight;
+        sum += w * (mr_decayed_at(&link->sums[FIELD_S], a->now) + c->prior_weight * c->prior) /
+               (tries(a, i, link) + c->prior_weight);
+        spread += w * w / (1.0 + mr_decayed_at(&link->sums[FIELD_D], a->now));
         weights += w;
     }
     *mean = (float)(weights > 0 ? sum / weights : c->prior);
     *variance = (float)(weights > 0 ? spread / (weights * weights) : 1.0);
 }
 
-static const membership *or_everyone(const membership *m, membership *everyone)
+static uint32_t gather(const ask *a, uint32_t *slots)
 {
-    if (m->count > 0)
-        return m;
-    *everyone = (membership){.count = 1, .nearest = {{0, 1.0f}}};
-    return everyone;
+    const cache *derived = a->self->cache;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < a->m->count; i++) {
+        const mr_top *top = &derived->tops[a->m->nearest[i].cluster];
+        const uint32_t best = top->count < BEST ? top->count : BEST;
+        memcpy(slots + count, top->slots, best * sizeof *slots);
+        count += best;
+    }
+    for (uint32_t i = 0; i < derived->fresh_count; i++)
+        if (edges_of(a->self, a->view, derived->fresh[i])->count == 0)
+            slots[count++] = derived->fresh[i];
+    return count;
 }
+
+// Whether the slot is new to the table of this ask; a list of one cluster shares many items with
+// another's.
+static bool first_time(uint32_t table[SEEN], uint32_t slot)
+{
+    uint32_t i = (slot * 0x9e3779b1u) >> 22;
+    while (table[i] != 0 && table[i] != slot + 1)
+        i = (i + 1) % SEEN;
+    const bool first = table[i] == 0;
+    table[i] = slot + 1;
+    return first;
+}
+
+_Static_assert(SEEN == 1 << (32 - 22) && NEAREST * BEST + FRESH < SEEN, "the table never fills");
 
 static void candidates(const mr_instance *self, const mr_view *view, const uint32_t *users,
                        uint32_t user_count, uint32_t column, const struct mr_filter *filters,
                        mr_arena *arena, mr_found *found)
 {
     (void)column;
-    const cache *derived = self->cache;
+    const size_t mark = arena->used;
+    uint32_t *slots = mr_arena_push(arena, (NEAREST * BEST + FRESH) * sizeof *slots);
     for (uint32_t u = 0; u < user_count; u++) {
-        membership everyone;
-        const membership *m = or_everyone(membership_of(self, view, users[u]), &everyone);
-        const size_t mark = arena->used;
-        uint32_t *slots = mr_arena_push(arena, (NEAREST * MR_TOP_MAX + FRESH) * sizeof *slots);
-        uint32_t count = 0;
-        for (uint32_t i = 0; i < m->count; i++) {
-            const mr_top *top = &derived->tops[m->nearest[i].cluster];
-            memcpy(slots + count, top->slots, top->count * sizeof *slots);
-            count += top->count;
-        }
-        for (uint32_t i = 0; i < derived->fresh_count; i++)
-            if (edges_of(self, view, derived->fresh[i])->count == 0)
-                slots[count++] = derived->fresh[i];
-        mr_slots_sort(slots, count);
+        ask a;
+        open_ask(&a, self, view, users[u]);
+        uint32_t table[SEEN] = {0};
+        const uint32_t count = gather(&a, slots);
         found[u].count = 0;
         for (uint32_t i = 0; i < count; i++) {
             float mean, variance;
-            if ((i > 0 && slots[i] == slots[i - 1]) || !mr_filter_admits(&filters[u], slots[i]))
+            if (!first_time(table, slots[i]) || !mr_filter_admits(&filters[u], slots[i]))
                 continue;
-            estimate(self, view, m, slots[i], &mean, &variance);
+            estimate(&a, slots[i], &mean, &variance);
             mr_found_offer(&found[u], view->items, slots[i], mean);
         }
         mr_found_sort(&found[u], view->items);
-        arena->used = mark;
     }
+    arena->used = mark;
 }
 
 static void score(const mr_instance *self, const mr_view *view, uint32_t user, const uint32_t *slots,
                   uint32_t slot_count, float *out, uint32_t stride, mr_arena *arena)
 {
     (void)stride, (void)arena;
-    membership everyone;
-    const membership *m = or_everyone(membership_of(self, view, user), &everyone);
+    ask a;
+    open_ask(&a, self, view, user);
     for (uint32_t i = 0; i < slot_count; i++) {
         float variance;
-        estimate(self, view, m, slots[i], &out[i], &variance);
+        estimate(&a, slots[i], &out[i], &variance);
     }
 }
 
 static void spread(const mr_instance *self, const mr_view *view, uint32_t user,
                    const uint32_t *slots, uint32_t slot_count, float *mean, float *deviation)
 {
-    membership everyone;
-    const membership *m = or_everyone(membership_of(self, view, user), &everyone);
+    ask a;
+    open_ask(&a, self, view, user);
     for (uint32_t i = 0; i < slot_count; i++) {
         float variance;
-        estimate(self, view, m, slots[i], &mean[i], &variance);
+        estimate(&a, slots[i], &mean[i], &variance);
         deviation[i] = __builtin_sqrtf(variance);
     }
 }

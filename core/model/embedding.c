@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // embedding: a vector for each user and item, trained on every act against shared negatives.
 //
-// Loss `softmax` (default), for the positive 0 and negatives 1..m of one block:
+// Loss `bpr` (default: it learns well on dense and on sparse logs), for the positive 0 and each
+// negative c of the m in a block:
+//     x = s_0 - s_c,  ds_0 = -weight sigma(-x) / m,  ds_c = +weight sigma(-x) / m
+// Loss `softmax`, ahead on news, behind on films:
 //     z_0 = s_0 / T,  z_c = s_c / T - ln(m q_c),  p = softmax(z),  ds_c = weight (p_c - y_c) / T
 // q_c is the sampler's mixture: half the task's recent positives, half uniform over all items. The
-// positive is always present, so it is not corrected. Loss `bpr`: for each negative c
-//     x = s_0 - s_c,  ds_0 = -weight sigma(-x) / m,  ds_c = +weight sigma(-x) / m.
+// positive is always present, so it is not corrected.
 // A negative equal to the positive or among the user's recent items is left out.
 // A block of negatives is shared by BLOCK acts of one task's epoch and keyed by it.
 // Rows take one step of row-wise AdaGrad: G += mean of g^2, w -= rate g / sqrt(G); the user's row at once,
@@ -31,11 +33,11 @@ static const mr_param params[] = {
     {"negatives", "", "negatives that an act is compared with", offsetof(config, negatives), 32, 1,
      NEGATIVES_MAX},
     {"rate_user", "", "learning rate of users' rows", offsetof(config, rate_user), 0.15, 0, 10},
-    {"rate_item", "", "learning rate of items' rows", offsetof(config, rate_item), 0.1, 0, 10},
+    {"rate_item", "", "learning rate of items' rows", offsetof(config, rate_item), 0.12, 0, 10},
     {"temperature", "", "of the softmax over dot products", offsetof(config, temperature), 1, 0.01,
      100},
     {"init", "", "norm of a new vector", offsetof(config, init), 0.1, 1e-6, 10},
-    {"bpr", "", "1: the pairwise BPR loss instead of the softmax", offsetof(config, bpr), 0, 0, 1},
+    {"bpr", "", "1: the pairwise BPR loss; 0: the sampled softmax", offsetof(config, bpr), 1, 0, 1},
     {"decay", "", "share of a row that a step takes away", offsetof(config, decay), 0, 0, 0.1},
     {"uniform", "", "share of negatives drawn uniformly; the rest are recent positives",
      offsetof(config, uniform), 0.5, 0, 1},

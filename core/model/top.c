@@ -19,9 +19,9 @@ bool mr_top_raise(mr_top *top, const mr_items *items, uint32_t slot, double valu
         (top->count == MR_TOP_MAX && top->slots[last] != slot &&
          !above(items, value, slot, top->values[last], top->slots[last])))
         return true;
-    uint32_t at = 0;
-    while (at < top->count && top->slots[at] != slot)
-        at++;
+    uint32_t at = top->count;
+    for (uint32_t i = 0; i < top->count; i++) // no early end: eight compares a cycle instead
+        at = top->slots[i] == slot ? i : at;
     if (at == top->count)
         at = top->count < MR_TOP_MAX ? top->count++ : last;
     else if (value < top->values[at] && top->count == MR_TOP_MAX)
