@@ -388,8 +388,8 @@ mr_status mr_store_load_tables(mr_store *store, mr_error *err)
         free(fresh);
         if (code == MDB_DBS_FULL)
             return mr_fail(err, MR_FATAL,
-                           "state folder %.100s: holds more than %" PRIu32 " tasks; raise "
-                           "state.tasks_max",
+                           "state folder %.100s: holds more than the %" PRIu32 " tasks that one "
+                           "worker opens; give it a folder of its own",
                            store->path, store->options.tasks_max);
         return mr_store_fail(store, err, code, "reading the tasks");
     }

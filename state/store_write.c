@@ -106,10 +106,11 @@ static mr_status make_tasks(mr_store *store, const mr_store_batch *batch, mr_err
         if (mr_store_find(store, task) != NULL)
             continue;
         if (store->table_count == store->options.tasks_max)
-            return mr_fail(err, MR_FATAL,
-                           "state folder %.100s: holds %u tasks already and task %u is new; raise "
-                           "state.tasks_max",
-                           store->path, store->table_count, task);
+            return mr_fail(
+                err, MR_FATAL,
+                "state folder %.100s: holds %u tasks, the most that one worker opens, and "
+                "task %u is new; spread them over more workers",
+                store->path, store->table_count, task);
         mr_store_enter(store);
         status = mr_store_run(store, make_task, &task, "making a task", err);
         if (status == MR_OK)

@@ -103,7 +103,7 @@ static void the_longest_key_and_the_largest_row_fit(void **state)
     mr_store *store = open_store(path, (mr_store_options){0});
     mr_store_reader *reader = open_reader(store);
     uint8_t key[MR_STORE_KEY_MAX], *value = malloc(MR_ROW_BYTES_MAX),
-                                 *back = malloc(MR_ROW_BYTES_MAX);
+                                   *back = malloc(MR_ROW_BYTES_MAX);
     uint32_t size;
     mr_error err = {0};
     memset(key, 0xff, sizeof key);
@@ -368,7 +368,7 @@ static void a_task_may_come_and_go_more_often_than_there_are_handles(void **stat
     put(store, 2, "k", "v");
     const mr_store_part third = {.task = 3, .offsets = {-1, -1}};
     assert_int_equal(mr_store_write(store, &(mr_store_batch){&third, 1}, &err), MR_FATAL);
-    assert_says(&err, "raise state.tasks_max");
+    assert_says(&err, "holds 2 tasks, the most that one worker opens, and task 3 is new");
     close_store(store);
 }
 
