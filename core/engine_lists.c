@@ -50,7 +50,7 @@ static void filter_of(const mr_engine *engine, const mr_user *user, uint32_t *sl
         if (slot != MR_MAP_NONE)
             slots[count++] = slot;
     }
-    mr_slots_sort(slots, count);
+    count = mr_slots_sort(slots, count);
     *filter = (mr_filter){&engine->items, slots, count};
 }
 

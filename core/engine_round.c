@@ -271,7 +271,7 @@ static void seen_slots(const mr_engine *engine, const uint64_t *keys, uint32_t c
         if (slot != MR_MAP_NONE)
             slots[found++] = slot;
     }
-    mr_slots_sort(slots, found);
+    found = mr_slots_sort(slots, found);
     *filter = (mr_filter){&engine->items, slots, found};
 }
 

@@ -111,7 +111,7 @@ bool mr_filter_admits(const mr_filter *filter, uint32_t slot)
     return low == filter->seen_count || filter->seen[low] != slot;
 }
 
-void mr_slots_sort(uint32_t *slots, uint32_t count)
+uint32_t mr_slots_sort(uint32_t *slots, uint32_t count)
 {
     for (uint32_t gap = count / 2; gap > 0; gap = gap == 2 ? 1 : (uint32_t)((uint64_t)gap * 5 / 11))
         for (uint32_t i = gap; i < count; i++) {
@@ -121,4 +121,9 @@ void mr_slots_sort(uint32_t *slots, uint32_t count)
                 slots[j] = slots[j - gap];
             slots[j] = slot;
         }
+    uint32_t distinct = 0;
+    for (uint32_t i = 0; i < count; i++)
+        if (i == 0 || slots[i] != slots[i - 1])
+            slots[distinct++] = slots[i];
+    return distinct;
 }

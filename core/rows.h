@@ -170,7 +170,7 @@ typedef struct mr_filter {
 } mr_filter;
 
 bool mr_filter_admits(const mr_filter *filter, uint32_t slot);
-// Sorts slots ascending, for mr_filter.seen.
-void mr_slots_sort(uint32_t *slots, uint32_t count);
+// Sorts slots ascending and drops those that stand twice, for mr_filter.seen; returns how many are left.
+uint32_t mr_slots_sort(uint32_t *slots, uint32_t count);
 
 #endif

@@ -18,7 +18,7 @@
 // Subgradient Methods". Departures: (1) mixture with uniform negatives, (2) row-wise G, (3) acts of
 // higher level weigh more instead of having levels of their own.
 #include "core/deltas.h"
-#include "core/list/found.h"
+#include "core/list/topk.h"
 
 #define LEFT_OUT -1e30f // the score of a negative that is none: its weight becomes 0
 
@@ -312,39 +312,78 @@ static void apply(const mr_instance *self, const mr_view *view, uint32_t family,
         step(c, view->vec, row, delta, t->squares, t->events, (float)c->rate_item);
 }
 
-// ---- serving
+// ---- serving: the items' vectors in one dense matrix, derived from their rows
+
+typedef struct cache {
+    float norm_max; // at least the norm of every row of the matrix
+    float *served;  // by slot
+} cache;
+
+static size_t cache_bytes(const void *c, uint32_t items_max)
+{
+    return mr_arena_round(sizeof(cache)) + (size_t)items_max * dim(c) * sizeof(float);
+}
+
+static void serve(const mr_instance *self, const mr_view *view, uint32_t slot)
+{
+    cache *derived = self->cache;
+    const uint32_t n = dim(self->config);
+    float *to = derived->served + (size_t)slot * n;
+    memcpy(to, mr_items_row(view->items, self->family_first, slot), n * sizeof *to);
+    const float norm = mr_topk_norm_max(to, 1, n);
+    derived->norm_max = norm > derived->norm_max ? norm : derived->norm_max;
+}
+
+static void rebuild(const mr_instance *self, const mr_view *view)
+{
+    cache *derived = self->cache;
+    derived->served = (float *)(void *)((uint8_t *)self->cache + mr_arena_round(sizeof(cache)));
+    derived->norm_max = 0.0f;
+    for (uint32_t slot = 0; slot < view->items->slots.used; slot++)
+        serve(self, view, slot);
+}
+
+static void changed(const mr_instance *self, const mr_view *view, uint32_t family, uint32_t slot)
+{
+    (void)family;
+    serve(self, view, slot);
+}
 
 static void candidates(const mr_instance *self, const mr_view *view, const uint32_t *users,
                        uint32_t user_count, uint32_t column, const struct mr_filter *filters,
                        mr_arena *arena, mr_found *found)
 {
-    (void)column, (void)arena;
-    const config *c = self->config;
-    const mr_items *items = view->items;
-    const mr_part *part = &items->parts[self->family_first];
+    (void)column;
+    if (user_count == 0)
+        return;
+    const cache *derived = self->cache;
+    const uint32_t n = dim(self->config), k = found[0].max;
+    const size_t mark = arena->used;
+    float *vectors = mr_arena_push(arena, (size_t)user_count * n * sizeof *vectors);
+    mr_topk_list *lists = mr_arena_push(arena, user_count * sizeof *lists);
     for (uint32_t u = 0; u < user_count; u++) {
-        const float *vector = mr_user_part(self, mr_view_user(view, users[u]));
-        found[u].count = 0;
-        for (uint32_t slot = 0; slot < items->slots.used; slot++) {
-            if (!mr_items_shown(items, slot))
-                continue;
-            const float score = view->vec->dot(vector, mr_part_row(part, slot), dim(c));
-            if ((found[u].count < found[u].max || score >= found[u].scores[0]) &&
-                mr_filter_admits(&filters[u], slot))
-                mr_found_offer(&found[u], items, slot, score);
-        }
-        mr_found_sort(&found[u], items);
+        memcpy(vectors + (size_t)u * n, mr_user_part(self, mr_view_user(view, users[u])),
+               n * sizeof *vectors);
+        lists[u] = (mr_topk_list){.seen = filters[u].seen, .seen_count = filters[u].seen_count,
+                                  .slots = found[u].slots, .scores = found[u].scores};
     }
+    const mr_topk_items items = {derived->served,        view->items->slots.keys,
+                                 view->items->shown,     view->items->slots.used,
+                                 n,                      derived->norm_max};
+    mr_topk_scan(&items, vectors, user_count, k, lists, view->vec,
+                 mr_arena_push(arena, mr_topk_bytes(k)));
+    for (uint32_t u = 0; u < user_count; u++)
+        found[u].count = lists[u].count;
+    arena->used = mark;
 }
 
 static void score(const mr_instance *self, const mr_view *view, uint32_t user, const uint32_t *slots,
                   uint32_t slot_count, float *out, uint32_t stride, mr_arena *arena)
 {
     (void)arena, (void)stride;
-    const mr_part *part = &view->items->parts[self->family_first];
-    const float *vector = mr_user_part(self, mr_view_user(view, user));
-    for (uint32_t i = 0; i < slot_count; i++)
-        out[i] = view->vec->dot(vector, mr_part_row(part, slots[i]), dim(self->config));
+    view->vec->dot_rows(mr_user_part(self, mr_view_user(view, user)),
+                        ((const cache *)self->cache)->served, slots, slot_count, dim(self->config),
+                        out);
 }
 
 static uint32_t column_count(const void *c)
@@ -362,6 +401,9 @@ const mr_model mr_model_embedding = {
               .config_bytes = sizeof(config),
               .families = families,
               .family_count = 2,
+              .cache_bytes = cache_bytes,
+              .rebuild = rebuild,
+              .changed = changed,
               .observe = observe,
               .apply = apply},
     .columns = columns,
