@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes the first corpus of the fuzz targets from the recorded vectors and our own schemas. What a
 fuzzer finds is added by hand, under a name that says what it was."""
+import gzip
 import json
 import pathlib
 
@@ -79,7 +80,18 @@ def frames():
     write("fuzz_frame", "empty", b"\0")
 
 
+def files():
+    for path in sorted((ROOT / "tests/data/avro").glob("*.avro")):
+        write("fuzz_input", path.stem, b"\0" + path.read_bytes())
+    rows = (b"timestamp_ms,user,item,type,value,session,position,propensity\n"
+            b"1000,u1,i1,click,,s1,2,0.25\n2000,\"u,1\",\"i\"\"2\",rating,4.5,,,\r\n\n3000,u2,i3,impression,,,0,.5")
+    write("fuzz_input", "rows", b"\0" + rows)
+    write("fuzz_input", "rows_gzip", b"\0" + gzip.compress(rows, mtime=0))
+    write("fuzz_input", "rows_mapped", b"\1a,b,context.c,categories\nu1,i1,x,a|b\n")
+
+
 if __name__ == "__main__":
     plan()
     schemas()
     frames()
+    files()

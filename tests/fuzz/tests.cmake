@@ -16,10 +16,11 @@ endfunction()
 
 if(MILLRACE_FUZZ)
     # Coverage of our own code is what guides the fuzzer.
-    foreach(library mr_core mr_schemas)
+    foreach(library mr_core mr_schemas mr_input)
         target_compile_options(${library} PRIVATE -fsanitize=fuzzer-no-link)
     endforeach()
 endif()
 mr_fuzz(fuzz_plan mr_schemas)
 mr_fuzz(fuzz_schema mr_schemas)
 mr_fuzz(fuzz_frame mr_schemas)
+mr_fuzz(fuzz_input mr_input)

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+mr_test(unit test_input mr_input zlib zstd)
