@@ -175,7 +175,9 @@ typedef struct mr_engine_metrics {
     double exposure_gini;
 } mr_engine_metrics;
 
+// Everything; O(items). mr_engine_sums fills names and sums only, at any time between rounds.
 void mr_engine_measure(mr_engine *engine, mr_engine_metrics *metrics);
+void mr_engine_sums(const mr_engine *engine, mr_engine_metrics *metrics);
 void mr_engine_metrics_reset(mr_engine *engine);
 
 #endif

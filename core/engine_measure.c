@@ -29,19 +29,24 @@ static double column_weight(const mr_blend *blend, uint32_t column)
     return sum;
 }
 
-void mr_engine_measure(mr_engine *engine, mr_engine_metrics *metrics)
+void mr_engine_sums(const mr_engine *engine, mr_engine_metrics *metrics)
 {
-    memset(metrics, 0, sizeof *metrics);
     const uint32_t n = engine->columns.count;
     metrics->column_count = n;
-    for (uint32_t c = 0; c < n; c++) {
+    for (uint32_t c = 0; c < n; c++)
         metrics->names[c] = engine->columns.of[c].column->name;
-        metrics->weights[c] = column_weight(&engine->blend, c);
-    }
     metrics->names[n] = "blend";
     memcpy(metrics->all, engine->sums.of[MR_PROTOCOL_ALL], sizeof metrics->all);
     memcpy(metrics->fresh, engine->sums.of[MR_PROTOCOL_NEW], sizeof metrics->fresh);
     metrics->served = engine->sums.served;
+}
+
+void mr_engine_measure(mr_engine *engine, mr_engine_metrics *metrics)
+{
+    memset(metrics, 0, sizeof *metrics);
+    mr_engine_sums(engine, metrics);
+    for (uint32_t c = 0; c < metrics->column_count; c++)
+        metrics->weights[c] = column_weight(&engine->blend, c);
     for (uint32_t s = 0; s < MR_SEGMENTS; s++) {
         const uint32_t arm = mr_blend_arm(&engine->blend, &engine->columns, s);
         metrics->arm[s] = metrics->names[arm];

@@ -143,12 +143,12 @@ static mr_status read_text(FILE *file, char **text, size_t *size, mr_error *err)
 static mr_status add_file(mr_catalog *catalog, const char *path, const char *file_name,
                           mr_error *err)
 {
-    char *text;
-    size_t size;
+    char *text = NULL;
+    size_t size = 0;
     uint32_t id;
     uint8_t guid[16];
     uint64_t low, high;
-    member *m;
+    member *m = NULL;
     FILE *file = fopen(path, "rb");
     if (file == NULL)
         return mr_fail(err, MR_FATAL, "%s", strerror(errno));

@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/sim/world.h"
+
+#include "core/base/arena.h"
+#include "core/base/rng.h"
+#include "core/base/vec.h"
+
+// What a draw is for; never renumbered, as mr_purpose.
+typedef enum stream {
+    STREAM_CATALOGUE = 1,
+    STREAM_COMMUNITIES,
+    STREAM_USERS,
+    STREAM_GAPS,
+    STREAM_CLICKS,
+    STREAM_RANDOM_LISTS,
+} stream;
+
+static mr_rng draws(const mr_world_config *config, stream of, uint64_t entity, uint64_t step)
+{
+    return mr_rng_make(config->seed, 0, step, entity, (mr_purpose)(MR_PURPOSE_SIM + of));
+}
+
+mr_world_config mr_world_defaults(void)
+{
+    return (mr_world_config){
+        .seed = 1,
+        .users = 900,
+        .items = 600,
+        .themes = 12,
+        .communities = 8,
+        .late_share = 0.1,
+        .late_ms = 60000,
+        .match = 4.0,
+        .base = -3.6,
+        .quality = 0.5,
+        .fatigue = 1.0,
+        .examine = 0.85,
+        .stop = 0.35,
+        .gap_ms = 1500,
+    };
+}
+
+size_t mr_world_bytes(const mr_world_config *config)
+{
+    return mr_arena_round(config->items * sizeof(mr_world_item)) +
+           mr_arena_round(config->users * sizeof(mr_world_user));
+}
+
+// ---- distributions
+
+// The logarithm of a Gamma(shape, 1) variate; in logarithms, because with a small shape it underflows.
+// Source: Marsaglia and Tsang, "A Simple Method for Generating Gamma Variables"; below 1 the boost by
+// U^(1/shape).
+static double log_gamma_variate(mr_rng *rng, double shape)
+{
+    const double boost = shape < 1 ? mr_log(mr_rng_double(rng)) / shape : 0;
+    const double d = (shape < 1 ? shape + 1 : shape) - 1.0 / 3;
+    const double c = 1 / __builtin_sqrt(9 * d);
+    for (;;) {
+        const double z = (double)mr_rng_normal(rng), root = 1 + c * z;
+        if (root <= 0)
+            continue;
+        const double v = root * root * root;
+        if (mr_log(mr_rng_double(rng)) < z * z / 2 + d * (1 - v + mr_log(v)))
+            return mr_log(d * v) + boost;
+    }
+}
+
+// x ~ Dirichlet(shapes), n <= MR_WORLD_COMMUNITIES_MAX.
+static void dirichlet(mr_rng *rng, const double *shapes, uint32_t n, float *x)
+{
+    double logs[MR_WORLD_COMMUNITIES_MAX], top = -1e300, sum = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        logs[i] = log_gamma_variate(rng, shapes[i]);
+        top = logs[i] > top ? logs[i] : top;
+    }
+    for (uint32_t i = 0; i < n; i++)
+        sum += mr_exp(logs[i] - top);
+    for (uint32_t i = 0; i < n; i++)
+        x[i] = (float)(mr_exp(logs[i] - top) / sum);
+}
+
+static void dirichlet_even(mr_rng *rng, double shape, uint32_t n, float *x)
+{
+    double shapes[MR_WORLD_COMMUNITIES_MAX];
+    for (uint32_t i = 0; i < n; i++)
+        shapes[i] = shape;
+    dirichlet(rng, shapes, n, x);
+}
+
+static uint32_t pick(mr_rng *rng, const float *shares, uint32_t n)
+{
+    const double u = mr_rng_double(rng);
+    double reached = 0;
+    uint32_t i = 0;
+    while (i + 1 < n && (reached += (double)shares[i]) <= u)
+        i++;
+    return i; // the last one takes what rounding leaves
+}
+
+static double exponential(mr_rng *rng)
+{
+    return -mr_log(mr_rng_double(rng));
+}
+
+static double dot(const float *a, const float *b, uint32_t n)
+{
+    double sum = 0;
+    for (uint32_t i = 0; i < n; i++)
+        sum += (double)a[i] * (double)b[i];
+    return sum;
+}
+
+// ---- making
+
+static void make_item(const mr_world_config *config, uint32_t index, const float *theme_shares,
+                      mr_world_item *item)
+{
+    mr_rng rng = draws(config, STREAM_CATALOGUE, index, 1);
+    double shapes[MR_WORLD_THEMES_MAX];
+    const uint32_t theme = pick(&rng, theme_shares, config->themes);
+    for (uint32_t t = 0; t < config->themes; t++)
+        shapes[t] = t == theme ? 3.0 : 0.12;
+    *item = (mr_world_item){.quality = (float)config->quality * mr_rng_normal(&rng)};
+    dirichlet(&rng, shapes, config->themes, item->alpha);
+    for (uint32_t t = 1; t < config->themes; t++)
+        item->category = item->alpha[t] > item->alpha[item->category] ? t : item->category;
+    item->cents = (uint32_t)(400 * mr_exp(3.4 * mr_rng_double(&rng))); // 4 to 120
+    const uint32_t late = (uint32_t)(config->items * config->late_share);
+    const uint32_t first = config->items - late;
+    if (index >= first)
+        item->born_ms = config->late_ms * (int64_t)(index - first + 1) / (int64_t)(late + 1);
+}
+
+static void make_items(mr_world *world)
+{
+    mr_rng rng = draws(&world->config, STREAM_CATALOGUE, 0, 0);
+    float shares[MR_WORLD_THEMES_MAX];
+    dirichlet_even(&rng, 3.0, world->config.themes, shares);
+    for (uint32_t i = 0; i < world->config.items; i++)
+        make_item(&world->config, i, shares, &world->items[i]);
+}
+
+static void make_user(const mr_world *world, uint32_t index, const float *community_shares,
+                      mr_world_user *user)
+{
+    const mr_world_config *config = &world->config;
+    mr_rng rng = draws(config, STREAM_USERS, index, 0);
+    *user = (mr_world_user){.community = pick(&rng, community_shares, config->communities)};
+    mr_rng common = draws(config, STREAM_COMMUNITIES, user->community, 1);
+    float profile[MR_WORLD_THEMES_MAX];
+    double shapes[MR_WORLD_THEMES_MAX];
+    dirichlet_even(&common, 0.3, config->themes, profile);
+    for (uint32_t t = 0; t < config->themes; t++)
+        shapes[t] = 0.02 + 8.0 * (double)profile[t];
+    dirichlet(&rng, shapes, config->themes, user->rho);
+    user->pace = (float)(0.25 + 0.75 * exponential(&rng));
+    for (uint32_t i = 0; i < MR_WORLD_LIKED; i++)
+        user->liked[i] = MR_WORLD_NONE;
+    for (uint32_t i = 0; i < config->items; i++) {
+        const float match = (float)dot(user->rho, world->items[i].alpha, config->themes);
+        user->match_max = match > user->match_max ? match : user->match_max;
+    }
+}
+
+void mr_world_init(mr_world *world, const mr_world_config *config, void *memory)
+{
+    MR_ASSERT(config->themes >= 1 && config->themes <= MR_WORLD_THEMES_MAX);
+    MR_ASSERT(config->communities >= 1 && config->communities <= MR_WORLD_COMMUNITIES_MAX);
+    MR_ASSERT(config->users >= 1 && config->items >= 1);
+    mr_arena arena;
+    mr_arena_init(&arena, memory, mr_world_bytes(config));
+    world->config = *config;
+    world->items = mr_arena_push(&arena, config->items * sizeof *world->items);
+    world->users = mr_arena_push(&arena, config->users * sizeof *world->users);
+    make_items(world);
+    mr_rng rng = draws(config, STREAM_COMMUNITIES, 0, 0);
+    float shares[MR_WORLD_COMMUNITIES_MAX];
+    dirichlet_even(&rng, 2.0, config->communities, shares);
+    for (uint32_t u = 0; u < config->users; u++)
+        make_user(world, u, shares, &world->users[u]);
+}
+
+// ---- looking
+
+uint32_t mr_world_live(const mr_world *world, int64_t run_ms)
+{
+    uint32_t low = 0, high = world->config.items;
+    while (low < high) {
+        const uint32_t middle = low + (high - low) / 2;
+        if (world->items[middle].born_ms <= run_ms)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+int64_t mr_world_gap_ms(const mr_world *world, uint32_t user)
+{
+    const mr_world_user *u = &world->users[user];
+    mr_rng rng = draws(&world->config, STREAM_GAPS, user, u->visits);
+    const double gap = world->config.gap_ms * exponential(&rng) / (double)u->pace;
+    return gap < 1 ? 1 : (int64_t)gap;
+}
+
+bool mr_world_liked(const mr_world *world, uint32_t user, uint32_t item)
+{
+    const mr_world_user *u = &world->users[user];
+    for (uint32_t i = 0; i < MR_WORLD_LIKED; i++)
+        if (u->liked[i] == item)
+            return true;
+    return false;
+}
+
+static bool tired(const mr_world_shown *shown, uint32_t item)
+{
+    for (uint32_t i = 0; i < shown->count; i++)
+        if (shown->items[i] == item)
+            return (shown->clicked >> i & 1u) == 0;
+    return false;
+}
+
+double mr_world_utility(const mr_world *world, uint32_t user, uint32_t item)
+{
+    const mr_world_config *c = &world->config;
+    const mr_world_user *u = &world->users[user];
+    const mr_world_item *i = &world->items[item];
+    uint32_t in_vain = 0;
+    for (uint32_t l = 0; l < MR_WORLD_LISTS; l++)
+        in_vain += tired(&u->shown[l], item);
+    const double match =
+        u->match_max > 0 ? dot(u->rho, i->alpha, c->themes) / (double)u->match_max : 0;
+    return c->match * match + (double)i->quality + c->base - c->fatigue * in_vain / MR_WORLD_LISTS;
+}
+
+double mr_world_expect(const mr_world *world, uint32_t user, const uint32_t *slate, uint32_t count,
+                       double *p)
+{
+    double examined = 1, sum = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const double click = mr_sigmoid(mr_world_utility(world, user, slate[i]));
+        if (p != NULL)
+            p[i] = examined * click;
+        sum += examined * click;
+        examined *= world->config.examine * (1 - world->config.stop * click);
+    }
+    return sum;
+}
+
+uint32_t mr_world_oracle(const mr_world *world, uint32_t user, uint32_t live, uint32_t *slate,
+                         uint32_t count)
+{
+    double best[MR_WORLD_SLATE_MAX];
+    uint32_t found = 0;
+    MR_ASSERT(count <= MR_WORLD_SLATE_MAX);
+    for (uint32_t item = 0; item < live; item++) {
+        const double x = mr_world_utility(world, user, item);
+        if ((found == count && (count == 0 || x <= best[found - 1])) ||
+            mr_world_liked(world, user, item))
+            continue;
+        uint32_t at = found < count ? found++ : found - 1;
+        for (; at > 0 && best[at - 1] < x; at--) {
+            best[at] = best[at - 1];
+            slate[at] = slate[at - 1];
+        }
+        best[at] = x;
+        slate[at] = item;
+    }
+    return found;
+}
+
+static bool among(const uint32_t *items, uint32_t count, uint32_t item)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (items[i] == item)
+            return true;
+    return false;
+}
+
+uint32_t mr_world_random(const mr_world *world, uint32_t user, uint32_t live, uint32_t *slate,
+                         uint32_t count)
+{
+    const mr_world_user *u = &world->users[user];
+    mr_rng rng = draws(&world->config, STREAM_RANDOM_LISTS, user, u->visits);
+    uint32_t found = 0;
+    // By rejection, which ends soon unless nearly everything is taken: then the list is short.
+    for (uint32_t tries = 0; live > 0 && found < count && tries < 40 * count; tries++) {
+        const uint32_t item = mr_rng_below(&rng, live);
+        if (!among(slate, found, item) && !mr_world_liked(world, user, item))
+            slate[found++] = item;
+    }
+    return found;
+}
+
+// ---- a visit
+
+static uint32_t quantity_of(mr_rng *rng)
+{
+    uint32_t quantity = 1;
+    while (quantity < 5 && mr_rng_double(rng) < 0.2)
+        quantity++;
+    return quantity;
+}
+
+// A click and what follows from it.
+static uint32_t act(mr_rng *rng, double x, uint32_t item, uint32_t place, mr_world_act *acts)
+{
+    uint32_t count = 0;
+    acts[count++] = (mr_world_act){MR_EVENT_CLICK, item, place, 1};
+    if (mr_rng_double(rng) >= mr_sigmoid(x - 1.5))
+        return count;
+    const uint32_t quantity = quantity_of(rng);
+    acts[count++] = (mr_world_act){MR_EVENT_CART, item, place, quantity};
+    if (mr_rng_double(rng) < mr_sigmoid(x - 1.0))
+        acts[count++] = (mr_world_act){MR_EVENT_PURCHASE, item, place, quantity};
+    return count;
+}
+
+uint32_t mr_world_visit(mr_world *world, uint32_t user, const uint32_t *slate, uint32_t count,
+                        mr_world_act acts[static MR_WORLD_ACTS_MAX])
+{
+    const mr_world_config *c = &world->config;
+    mr_world_user *u = &world->users[user];
+    mr_rng rng = draws(c, STREAM_CLICKS, user, u->visits);
+    mr_world_shown shown = {.count = count};
+    uint32_t act_count = 0;
+    MR_ASSERT(count <= MR_WORLD_SLATE_MAX);
+    for (uint32_t i = 0; i < count; i++)
+        shown.items[i] = slate[i];
+    for (uint32_t i = 0; i < count; i++) {
+        if (i > 0 && mr_rng_double(&rng) >= c->examine)
+            break;
+        const double x = mr_world_utility(world, user, slate[i]);
+        if (mr_rng_double(&rng) >= mr_sigmoid(x))
+            continue;
+        shown.clicked |= 1u << i;
+        act_count += act(&rng, x, slate[i], i, acts + act_count);
+        if (mr_rng_double(&rng) < c->stop)
+            break;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        if ((shown.clicked >> i & 1u) != 0 && !mr_world_liked(world, user, slate[i]))
+            u->liked[u->liked_count++ % MR_WORLD_LIKED] = slate[i];
+    u->shown[u->visits++ % MR_WORLD_LISTS] = shown;
+    return act_count;
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// millrace replay: logged traffic through the same engine, with prequential metrics.
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "worker/command.h"
+#include "worker/replay.h"
+
+static const mr_option rows[] = {
+    {"input", "FILE", "events: Avro container or CSV (plain, gzip, zstd), '-' for standard input"},
+    {"as", "NAME", "the files have the kind and the mapping of topics.NAME of the configuration"},
+    {"out", "DIR", "folder for state, lists.avro, windows.csv and summary.json; must not hold a state"},
+    {"warmup", "SHARE", "share of the events that is learned from but not scored (0.1)"},
+    {"window", "HOURS", "length of a row's window in windows.csv, in hours of event time (24)"},
+    {"no-metrics", NULL, "learn only: nothing is ranked, much faster"},
+    {"json", NULL, "prints one JSON object instead of a table"},
+    {0},
+};
+
+static bool read_number(const char *text, double low, double high, double *value)
+{
+    char *end;
+    if (text == NULL)
+        return true;
+    *value = strtod(text, &end);
+    return end != text && *end == '\0' && *value >= low && *value <= high;
+}
+
+static int run(const mr_options *options, mr_replay_options *replay)
+{
+    mr_error err;
+    mr_replay_result *result;
+    const bool json = mr_options_get(options, "json") != NULL;
+    replay->progress = true;
+    if (mr_replay_run(replay, &result, &err) != MR_OK)
+        return mr_command_fail("replay", err.text, MR_EXIT_FAILED);
+    if (json) {
+        json_t *object = mr_replay_json(result);
+        json_dumpf(object, stdout, JSON_INDENT(2));
+        fputc('\n', stdout);
+        json_decref(object);
+    } else {
+        mr_replay_print(result, stdout);
+    }
+    mr_replay_result_free(result);
+    return MR_EXIT_GOOD;
+}
+
+int mr_command_replay(int argc, char **argv)
+{
+    mr_options options = {
+        .command = "replay",
+        .operands = "[FILE...]",
+        .summary = "Learns from logged events as fast as the machine goes, and says for every model "
+                   "how well it\nforesaw each of them before it learned it.",
+        .rows = rows,
+        .configured = true,
+        .operands_max = MR_REPLAY_INPUTS_MAX,
+    };
+    mr_config *config;
+    int exit_status;
+    if (!mr_options_parse(&options, argc, argv, &exit_status))
+        return exit_status;
+    mr_replay_options replay = {.out = mr_options_get(&options, "out"),
+                                .mapped_as = mr_options_get(&options, "as"),
+                                .measure = mr_options_get(&options, "no-metrics") == NULL,
+                                .warmup = 0.1};
+    double hours = 24;
+    if (mr_options_get(&options, "input") != NULL)
+        replay.inputs[replay.input_count++] = mr_options_get(&options, "input");
+    for (int i = options.operand_first; i < argc && replay.input_count < MR_REPLAY_INPUTS_MAX; i++)
+        replay.inputs[replay.input_count++] = argv[i];
+    if (replay.input_count == 0)
+        return mr_command_fail("replay", "no input: name a file (--input FILE)", MR_EXIT_USAGE);
+    if (!read_number(mr_options_get(&options, "warmup"), 0, 0.99, &replay.warmup))
+        return mr_command_fail("replay", "--warmup: want a share from 0 to 0.99", MR_EXIT_USAGE);
+    if (!read_number(mr_options_get(&options, "window"), 0.001, 1e6, &hours))
+        return mr_command_fail("replay", "--window: want hours from 0.001 on", MR_EXIT_USAGE);
+    replay.window_ms = (int64_t)(hours * 3600e3);
+    if (!mr_options_load(&options, &config))
+        return MR_EXIT_USAGE;
+    replay.config = config;
+    replay.methods = &options.methods;
+    exit_status = run(&options, &replay);
+    mr_options_unload(&options, config);
+    return exit_status;
+}

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// replay: the same engine over a file, as fast as the machine goes.
+//
+// Users are split into replay.tasks by murmur2, as a topic would. An epoch ends epoch.interval_ms
+// of event time after its first event, or when it is full; a commit after replay.commit_events. So
+// the same file and configuration give the same rows and lists, byte for byte, on any number of
+// lanes. Every act is a target before it is learned: the metrics are prequential
+// (core/eval/probe.h).
+#ifndef MR_WORKER_REPLAY_H
+#define MR_WORKER_REPLAY_H
+
+#include "worker/config.h"
+#include "worker/methods.h"
+
+enum { MR_REPLAY_INPUTS_MAX = 16 };
+
+typedef struct mr_replay_options {
+    const mr_config *config;
+    const mr_methods *methods;
+    const char *inputs[MR_REPLAY_INPUTS_MAX]; // read one after the other
+    uint32_t input_count;
+    const char *mapped_as; // name under `topics` whose kind and mapping the files have; NULL: none
+    const char *out;       // folder for state, lists and results; NULL: nothing is left
+    double warmup;         // share of the events that is learned from but not scored
+    int64_t window_ms;     // of windows.csv
+    bool measure;          // false: learn only
+    bool progress;
+} mr_replay_options;
+
+typedef struct mr_replay_result mr_replay_result;
+
+// Replays. *result is the caller's. Errors: MR_FATAL with path and line: an input that cannot be
+// read, a state folder that cannot be written.
+MR_CHECKED mr_status mr_replay_run(const mr_replay_options *options, mr_replay_result **result,
+                                   mr_error *err);
+void mr_replay_result_free(mr_replay_result *result);
+
+// One JSON object with all of it (ends in a newline), and a table for people.
+struct json_t *mr_replay_json(const mr_replay_result *result);
+void mr_replay_print(const mr_replay_result *result, FILE *out);
+
+#endif

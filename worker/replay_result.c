@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "worker/replay_result.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+void mr_replay_result_free(mr_replay_result *result)
+{
+    if (result == NULL)
+        return;
+    free(result->samples);
+    free(result->windows);
+    free(result);
+}
+
+// ---- notes
+
+static void read_sums(mr_engine *engine, mr_sums *sums)
+{
+    mr_engine_metrics metrics;
+    mr_engine_sums(engine, &metrics);
+    memcpy(sums->all, metrics.all, sizeof sums->all);
+    memcpy(sums->fresh, metrics.fresh, sizeof sums->fresh);
+    sums->served = metrics.served;
+}
+
+static void note_sample(mr_replay_result *result, mr_engine *engine)
+{
+    if (result->events < (uint64_t)result->sample_count * result->sample_every)
+        return;
+    if (result->sample_count == MR_SAMPLES_MAX) {
+        for (uint32_t i = 0; i < MR_SAMPLES_MAX / 2; i++)
+            result->samples[i] = result->samples[2 * i];
+        result->sample_count = MR_SAMPLES_MAX / 2;
+        result->sample_every *= 2;
+        return;
+    }
+    mr_sample *sample = &result->samples[result->sample_count++];
+    sample->events = result->events;
+    read_sums(engine, &sample->sums);
+}
+
+static void note_window(mr_replay_result *result, mr_engine *engine, int64_t time_ms)
+{
+    const int64_t from = time_ms - time_ms % result->window_ms;
+    if (result->window_count > 0 && result->windows[result->window_count - 1].from_ms >= from) {
+        result->windows[result->window_count - 1].events = result->events;
+        return; // still the same window, or a straggler of an earlier one
+    }
+    if (result->window_count > 0)
+        read_sums(engine, &result->windows[result->window_count - 1].sums);
+    if (result->window_count < MR_WINDOWS_MAX)
+        result->windows[result->window_count++].from_ms = from;
+}
+
+void mr_replay_note(mr_replay_result *result, mr_engine *engine, int64_t time_ms)
+{
+    note_sample(result, engine);
+    note_window(result, engine, time_ms);
+}
+
+static mr_prequential minus(mr_prequential a, mr_prequential b)
+{
+    return (mr_prequential){a.count - b.count, a.recall - b.recall, a.ndcg - b.ndcg, a.rr - b.rr};
+}
+
+static mr_sums sums_minus(const mr_sums *a, const mr_sums *b)
+{
+    mr_sums rest;
+    for (int i = 0; i <= MR_ENGINE_COLUMNS_MAX; i++) {
+        rest.all[i] = minus(a->all[i], b->all[i]);
+        rest.fresh[i] = minus(a->fresh[i], b->fresh[i]);
+    }
+    rest.served = minus(a->served, b->served);
+    return rest;
+}
+
+void mr_replay_conclude(mr_replay_result *result, mr_engine *engine, double warmup)
+{
+    mr_engine_measure(engine, &result->last);
+    mr_sums end;
+    read_sums(engine, &end);
+    if (result->window_count > 0)
+        result->windows[result->window_count - 1].sums = end;
+    uint32_t first = 0;
+    while (first + 1 < result->sample_count &&
+           (double)result->samples[first].events < warmup * (double)result->events)
+        first++;
+    result->warmup = warmup;
+    const mr_sums none = {0};
+    result->scored =
+        sums_minus(&end, warmup > 0 && first > 0 ? &result->samples[first].sums : &none);
+}
+
+// ---- for machines
+
+static json_t *metrics_json(mr_prequential sum)
+{
+    const double count = sum.count > 0 ? sum.count : 1;
+    return json_pack("{s:f, s:f, s:f, s:I}", "recall@20", sum.recall / count, "ndcg@20",
+                     sum.ndcg / count, "mrr", sum.rr / count, "targets", (json_int_t)sum.count);
+}
+
+static void put_hash(json_t *object, const char *name, mr_hash128 hash)
+{
+    char text[33];
+    snprintf(text, sizeof text, "%016llx%016llx", (unsigned long long)hash.high,
+             (unsigned long long)hash.low);
+    json_object_set_new(object, name, json_string(text));
+}
+
+static json_t *models_json(const mr_replay_result *result)
+{
+    json_t *models = json_object();
+    for (uint32_t i = 0; i <= result->last.column_count; i++) {
+        json_t *model = json_object();
+        json_object_set_new(model, "all", metrics_json(result->scored.all[i]));
+        json_object_set_new(model, "new", metrics_json(result->scored.fresh[i]));
+        if (i < result->last.column_count)
+            json_object_set_new(model, "blend_weight", json_real(result->last.weights[i]));
+        json_object_set_new(models, result->last.names[i], model);
+    }
+    return models;
+}
+
+static json_t *counters_json(const mr_replay_result *result)
+{
+    const mr_task_counters *c = &result->counters;
+    json_t *refused = json_object();
+    for (uint32_t i = 1; i < MR_CAUSE_COUNT; i++)
+        if (result->refused[i] > 0)
+            json_object_set_new(refused, mr_cause_name((mr_cause)i),
+                                json_integer((json_int_t)result->refused[i]));
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "read", (json_int_t)c->read, "learned",
+                     (json_int_t)c->learned, "duplicate", (json_int_t)c->duplicate, "late",
+                     (json_int_t)c->late, "late_dropped", (json_int_t)c->late_dropped, "refused",
+                     (json_int_t)c->refused, "refused_by_cause", refused);
+}
+
+json_t *mr_replay_json(const mr_replay_result *result)
+{
+    json_t *root = json_object();
+    json_object_set_new(root, "events", json_integer((json_int_t)result->events));
+    json_object_set_new(root, "seconds", json_real(result->seconds));
+    json_object_set_new(root, "events_per_s", json_real((double)result->events / result->seconds));
+    put_hash(root, "state_hash", result->state_hash);
+    put_hash(root, "lists_hash", result->lists_hash);
+    json_object_set_new(root, "models", models_json(result));
+    json_object_set_new(root, "served", metrics_json(result->scored.served));
+    json_object_set_new(root, "counters", counters_json(result));
+    json_t *arms = json_array();
+    for (int s = 0; s < 4; s++)
+        json_array_append_new(arms, json_string(result->last.arm[s]));
+    json_object_set_new(root, "gate", arms);
+    json_object_set_new(root, "lists",
+                        json_pack("{s:I, s:I, s:I, s:I, s:f}", "made",
+                                  (json_int_t)result->last.lists_made, "published",
+                                  (json_int_t)result->last.lists_published, "items",
+                                  (json_int_t)result->last.items, "items_exposed",
+                                  (json_int_t)result->last.exposed_items, "exposure_gini",
+                                  result->last.exposure_gini));
+    json_object_set_new(root, "replay",
+                        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f}", "tasks",
+                                  (json_int_t)result->tasks, "lanes", (json_int_t)result->lanes,
+                                  "epoch_interval_ms", (json_int_t)result->interval_ms,
+                                  "epoch_events_max", (json_int_t)result->epoch_events_max,
+                                  "commit_events", (json_int_t)result->commit_events, "epochs",
+                                  (json_int_t)result->epochs, "rounds", (json_int_t)result->rounds,
+                                  "commits", (json_int_t)result->commits, "warmup",
+                                  result->warmup));
+    return root;
+}
+
+// ---- for people
+
+static void print_row(FILE *out, const char *name, mr_prequential all, mr_prequential fresh)
+{
+    const double a = all.count > 0 ? all.count : 1, f = fresh.count > 0 ? fresh.count : 1;
+    fprintf(out, "  %-16s %9.4f %8.4f %8.4f   %9.4f %8.4f %8.4f\n", name, all.recall / a,
+            all.ndcg / a, all.rr / a, fresh.recall / f, fresh.ndcg / f, fresh.rr / f);
+}
+
+void mr_replay_print(const mr_replay_result *result, FILE *out)
+{
+    const uint32_t n = result->last.column_count;
+    fprintf(out, "%llu events in %.1f s: %.0f events/s; %llu epochs, %llu commits, %llu lists\n\n",
+            (unsigned long long)result->events, result->seconds,
+            (double)result->events / result->seconds, (unsigned long long)result->epochs,
+            (unsigned long long)result->commits, (unsigned long long)result->last.lists_published);
+    if (result->scored.all[n].count > 0) {
+        fprintf(out, "  %-16s %27s   %27s\n", "", "all: every act is a target",
+                "new: items new to the user");
+        fprintf(out, "  %-16s %9s %8s %8s   %9s %8s %8s\n", "model", "recall@20", "nDCG@20",
+                "MRR@20", "recall@20", "nDCG@20", "MRR@20");
+        for (uint32_t i = 0; i <= n; i++)
+            print_row(out, result->last.names[i], result->scored.all[i], result->scored.fresh[i]);
+        fprintf(out,
+                "\n  scored: %.0f targets, %.0f of them new; the first %g %% were learned from "
+                "only\n",
+                result->scored.all[n].count, result->scored.fresh[n].count, result->warmup * 100);
+    }
+    fprintf(out, "  learned %llu, duplicate %llu, late %llu, refused %llu\n",
+            (unsigned long long)result->counters.learned,
+            (unsigned long long)result->counters.duplicate,
+            (unsigned long long)result->counters.late,
+            (unsigned long long)result->counters.refused);
+    fprintf(out, "  state %016llx%016llx  lists %016llx%016llx\n",
+            (unsigned long long)result->state_hash.high, (unsigned long long)result->state_hash.low,
+            (unsigned long long)result->lists_hash.high,
+            (unsigned long long)result->lists_hash.low);
+}
+
+mr_status mr_replay_write_windows(const mr_replay_result *result, const char *path, mr_error *err)
+{
+    FILE *file = fopen(path, "w");
+    if (file == NULL)
+        return mr_fail(err, MR_FATAL, "%s: %s", path, strerror(errno));
+    fprintf(file, "from_ms,events,protocol,model,targets,recall@20,ndcg@20,mrr\n");
+    const mr_window none = {0};
+    for (uint32_t w = 0; w < result->window_count; w++) {
+        const mr_window *window = &result->windows[w], *before = w > 0 ? window - 1 : &none;
+        const mr_sums sums = sums_minus(&window->sums, &before->sums);
+        for (uint32_t i = 0; i <= result->last.column_count; i++)
+            for (int p = 0; p < 2; p++) {
+                const mr_prequential s = p == 0 ? sums.all[i] : sums.fresh[i];
+                const double count = s.count > 0 ? s.count : 1;
+                fprintf(file, "%lld,%llu,%s,%s,%.0f,%.6f,%.6f,%.6f\n", (long long)window->from_ms,
+                        (unsigned long long)(window->events - before->events),
+                        p == 0 ? "all" : "new", result->last.names[i], s.count, s.recall / count,
+                        s.ndcg / count, s.rr / count);
+            }
+    }
+    if (fclose(file) != 0)
+        return mr_fail(err, MR_FATAL, "%s: %s", path, strerror(errno));
+    return MR_OK;
+}
