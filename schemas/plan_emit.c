@@ -201,12 +201,38 @@ static void emit_skip(mr_build *b, const mr_schema_type *type)
     }
 }
 
+// If what an optional value takes is one instruction that has an optional form, the two become one.
+static bool fuse_optional(mr_build *b, uint32_t op, uint32_t null)
+{
+    static const uint8_t fused[][2] = {
+        {MR_OP_TEXT, MR_OP_OPTIONAL_TEXT},
+        {MR_OP_LONG, MR_OP_OPTIONAL_LONG},
+        {MR_OP_INT, MR_OP_OPTIONAL_INT},
+        {MR_OP_DOUBLE, MR_OP_OPTIONAL_DOUBLE},
+        {MR_OP_DOUBLE_FLOAT, MR_OP_OPTIONAL_FLOAT},
+    };
+    mr_plan *plan = b->plan;
+    if (b->status != MR_OK || plan->op_count != op + 2)
+        return false;
+    for (size_t i = 0; i < sizeof fused / sizeof *fused; i++) {
+        if (plan->ops[op + 1].code == fused[i][0]) {
+            plan->ops[op] = plan->ops[op + 1];
+            plan->ops[op].code = fused[i][1];
+            plan->ops[op].count = null;
+            plan->op_count--;
+            return true;
+        }
+    }
+    return false;
+}
+
 static void emit_optional(mr_build *b, const mr_schema_type *type, uint32_t null, uint32_t want)
 {
     const uint32_t op = emit(b, MR_OP_OPTIONAL, NULL, null);
     here(b);
     emit_value(b, part_type(b, type, 1 - null), want);
-    set_next(b, op, here(b));
+    if (!fuse_optional(b, op, null))
+        set_next(b, op, here(b));
 }
 
 // A union, whatever its branches are. want 0: it is passed over.

@@ -55,6 +55,13 @@ typedef enum mr_op_code {
     MR_OP_BOOLEAN,       // boolean
     MR_OP_BOOLEAN_LONG,  // a number: true unless 0
 
+    // the same, of a union of null (branch `count`) and that type: one step where it is two
+    MR_OP_OPTIONAL_TEXT,
+    MR_OP_OPTIONAL_LONG,
+    MR_OP_OPTIONAL_INT,
+    MR_OP_OPTIONAL_DOUBLE,
+    MR_OP_OPTIONAL_FLOAT,
+
     // filling lists
     MR_OP_ITEMS, // head of a block of lines, pairs or texts, `count` bytes each at least; end: next
     MR_OP_ITEM,  // begins an item: the base is its slot

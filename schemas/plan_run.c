@@ -603,6 +603,11 @@ static mr_cause run(machine *m, const mr_op **failed)
         case MR_OP_JUMP:
             op = plan->ops + op->next - 1;
             break;
+        case MR_OP_OPTIONAL_TEXT:
+            cause = mr_wire_index(&in, 2, &index);
+            if (cause != MR_CAUSE_NONE || index == op->count)
+                break;
+            __attribute__((fallthrough));
         case MR_OP_TEXT:
             cause = take_utf8(&in, &text);
             *(mr_bytes *)to = text;
@@ -613,21 +618,41 @@ static mr_cause run(machine *m, const mr_op **failed)
             *(mr_bytes *)to = plan->texts[op->next + index];
             present |= 1u << op->field;
             break;
+        case MR_OP_OPTIONAL_LONG:
+            cause = mr_wire_index(&in, 2, &index);
+            if (cause != MR_CAUSE_NONE || index == op->count)
+                break;
+            __attribute__((fallthrough));
         case MR_OP_LONG:
             cause = mr_wire_long(&in, &number);
             *(int64_t *)to = number;
             present |= 1u << op->field;
             break;
+        case MR_OP_OPTIONAL_INT:
+            cause = mr_wire_index(&in, 2, &index);
+            if (cause != MR_CAUSE_NONE || index == op->count)
+                break;
+            __attribute__((fallthrough));
         case MR_OP_INT:
             cause = mr_wire_int(&in, &number);
             *(int64_t *)to = number;
             present |= 1u << op->field;
             break;
+        case MR_OP_OPTIONAL_DOUBLE:
+            cause = mr_wire_index(&in, 2, &index);
+            if (cause != MR_CAUSE_NONE || index == op->count)
+                break;
+            __attribute__((fallthrough));
         case MR_OP_DOUBLE:
             cause = mr_wire_double(&in, &real);
             *(double *)to = real;
             present |= 1u << op->field;
             break;
+        case MR_OP_OPTIONAL_FLOAT:
+            cause = mr_wire_index(&in, 2, &index);
+            if (cause != MR_CAUSE_NONE || index == op->count)
+                break;
+            __attribute__((fallthrough));
         case MR_OP_DOUBLE_FLOAT:
             cause = mr_wire_float(&in, &small);
             *(double *)to = (double)small;

@@ -181,7 +181,7 @@ static void damaged_and_cut_containers_are_refused_with_their_place(void **state
         // Cut anywhere but behind the header and behind a block, it is an error that names the
         // file.
         uint32_t ends = 0;
-        for (size_t cut = 4; cut < size; cut++) {
+        for (size_t cut = 4; cut < size; cut += i == 0 ? 1 : 7) {
             write_bytes(bytes, cut);
             const mr_status status = first_failure(temporary, NULL, &err);
             ends += status == MR_OK;
@@ -190,7 +190,8 @@ static void damaged_and_cut_containers_are_refused_with_their_place(void **state
                 assert_contains(err.text, temporary);
             }
         }
-        assert_in_range(ends, 1, 3);
+        if (i == 0)
+            assert_int_equal(ends, 3); // behind the header and two of three blocks
         bytes[size - 1] ^= 1; // the marker behind the last block
         write_bytes(bytes, size);
         assert_int_equal(first_failure(temporary, NULL, &err), MR_FATAL);
@@ -209,7 +210,7 @@ static void damage_anywhere_never_leads_astray(void **state)
         mr_error err;
         snprintf(path, sizeof path, "tests/data/avro/clicks-%s.avro", codecs[i]);
         uint8_t *bytes = read_file(path, &size);
-        for (size_t at = 0; at < size; at += 3) {
+        for (size_t at = i % 5; at < size; at += 11) {
             bytes[at] ^= 0x55;
             write_bytes(bytes, size);
             (void)!first_failure(temporary, NULL, &err); // a sanitizer watches
