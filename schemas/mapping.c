@@ -73,6 +73,51 @@ mr_status mr_mapping_key(mr_bytes key, mr_mapping_entry *entry, mr_error *err)
                    key.size < 64 ? (int)key.size : 64, (const char *)key.data);
 }
 
+// Cuts the next word off; NULL: there is none.
+static char *take_word(char **text)
+{
+    char *word = *text + strspn(*text, " ");
+    if (*word == '\0')
+        return NULL;
+    const size_t size = strcspn(word, " ");
+    *text = word + size + (word[size] != '\0');
+    word[size] = '\0';
+    return word;
+}
+
+static bool parse_unit(const char *word, mr_time_unit *unit)
+{
+    static const char *const units[] = {"", "s", "ms", "us", "ns"};
+    for (uint32_t i = MR_TIME_SECONDS; i <= MR_TIME_NANOS; i++) {
+        if (strcmp(word, units[i]) == 0) {
+            *unit = (mr_time_unit)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+mr_status mr_mapping_source(char *text, mr_mapping_entry *entry, mr_error *err)
+{
+    entry->path = entry->constant = NULL;
+    entry->unit = MR_TIME_AUTO;
+    for (char *word; (word = take_word(&text)) != NULL;) {
+        if (strcmp(word, "=") == 0) { // the rest, spaces in it and all
+            entry->constant = text + strspn(text, " ");
+            return MR_OK;
+        }
+        if (entry->path == NULL)
+            entry->path = strcmp(word, ".") == 0 ? "" : word;
+        else if (entry->field != MR_FIELD_time || entry->unit != MR_TIME_AUTO ||
+                 !parse_unit(word, &entry->unit))
+            return mr_fail(err, MR_FATAL,
+                           "mapping: '%.64s' behind the path of '%s': want '= VALUE', or the unit "
+                           "of a time: s, ms, us, ns",
+                           word, mr_field_name(entry->field));
+    }
+    return MR_OK;
+}
+
 static uint64_t hash_text(const char *text, uint64_t seed)
 {
     // NULL and "" mean different things, so they have different hashes.

@@ -56,6 +56,18 @@ enum { MR_MAPPING_ENTRIES_MAX = 64 };
 // Errors: MR_FATAL, the key is no field; the text names the nearest one.
 MR_CHECKED mr_status mr_mapping_key(mr_bytes key, mr_mapping_entry *entry, mr_error *err);
 
+// Reads what a field comes from, as it stands in a configuration, into path, unit and constant:
+//
+//     payload.user_id       a path
+//     .                     of a part of a line: the array's items themselves
+//     at s                  a path, and the unit of a time: s, ms, us or ns
+//     visit = none          a path, and the value where the writer's schema has no such path
+//     = more                a constant
+//     (empty)               the field is not in the record
+//
+// `text` is cut in place and lives as long as the entry. Errors: MR_FATAL, more words than that.
+MR_CHECKED mr_status mr_mapping_source(char *text, mr_mapping_entry *entry, mr_error *err);
+
 // A 64-bit name of the mapping's content: equal mappings give equal plans.
 uint64_t mr_mapping_hash(const mr_mapping *mapping);
 

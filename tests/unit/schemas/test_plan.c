@@ -713,6 +713,43 @@ static void keys_of_a_mapping_are_read_and_the_nearest_is_named(void **state)
     assert_int_equal(mr_mapping_key(mr_bytes_text(""), &entry, &err), MR_FATAL);
 }
 
+static void check_source(mr_field field, const char *text, const char *path, mr_time_unit unit,
+                         const char *constant)
+{
+    char copy[64];
+    mr_error err;
+    mr_mapping_entry entry = {.field = field};
+    strcpy(copy, text);
+    if (mr_mapping_source(copy, &entry, &err) != MR_OK)
+        fail_msg("%s", err.text);
+    assert_int_equal(entry.path == NULL, path == NULL);
+    assert_int_equal(entry.constant == NULL, constant == NULL);
+    if (path != NULL)
+        assert_string_equal(entry.path, path);
+    if (constant != NULL)
+        assert_string_equal(entry.constant, constant);
+    assert_int_equal(entry.unit, unit);
+}
+
+static void sources_of_a_mapping_are_read(void **state)
+{
+    (void)state;
+    char bad[] = "path s", twice[] = "at s ms";
+    mr_error err;
+    mr_mapping_entry user = {.field = MR_FIELD_user}, time = {.field = MR_FIELD_time};
+    check_source(MR_FIELD_user, "payload.user_id", "payload.user_id", MR_TIME_AUTO, NULL);
+    check_source(MR_FIELD_user, "  padded  ", "padded", MR_TIME_AUTO, NULL);
+    check_source(MR_FIELD_lines, ".", "", MR_TIME_AUTO, NULL);
+    check_source(MR_FIELD_time, "at s", "at", MR_TIME_SECONDS, NULL);
+    check_source(MR_FIELD_time, "at ns = 0", "at", MR_TIME_NANOS, "0");
+    check_source(MR_FIELD_session, "visit = no visit", "visit", MR_TIME_AUTO, "no visit");
+    check_source(MR_FIELD_action, "= more", NULL, MR_TIME_AUTO, "more");
+    check_source(MR_FIELD_list, "", NULL, MR_TIME_AUTO, NULL);
+    assert_int_equal(mr_mapping_source(bad, &user, &err), MR_FATAL);
+    assert_contains(err.text, "'s' behind the path of 'user'");
+    assert_int_equal(mr_mapping_source(twice, &time, &err), MR_FATAL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -744,6 +781,7 @@ int main(void)
         cmocka_unit_test(a_mapped_field_of_another_type_is_refused),
         cmocka_unit_test(bad_mappings_are_refused),
         cmocka_unit_test(keys_of_a_mapping_are_read_and_the_nearest_is_named),
+        cmocka_unit_test(sources_of_a_mapping_are_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
