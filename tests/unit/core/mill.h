@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: Apache-2.0
+// mill: an engine over a store in memory, fed with made-up events; for the tests of core.
+#ifndef MR_TESTS_UNIT_CORE_MILL_H
+#define MR_TESTS_UNIT_CORE_MILL_H
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <cmocka.h>
+
+#include "core/base/rng.h"
+#include "core/engine.h"
+
+typedef struct stored_row {
+    uint32_t task;
+    mr_row_place place;
+    uint8_t key[256];
+    uint32_t key_size;
+    uint8_t *value;
+    uint32_t value_size;
+    mr_hash128 hash;
+} stored_row;
+
+typedef struct mill {
+    mr_engine *engine;
+    mr_engine_config config;
+    void *memory;
+    size_t memory_bytes;
+    stored_row *rows; // every row that was put and not taken away
+    uint32_t row_count, row_room;
+    uint64_t row_puts;
+    uint64_t seqs[64];
+    mr_hash128 lists;       // chain over everything that a list says
+    uint64_t list_count;
+    int64_t version_of[256]; // newest version by user number
+    mr_list last;
+    mr_list_entry last_entries[MR_LIST_MAX];
+    bool versions_fell, bad_q;
+} mill;
+
+static inline stored_row *mill_find(mill *m, uint32_t task, mr_bytes key)
+{
+    for (uint32_t i = 0; i < m->row_count; i++)
+        if (m->rows[i].task == task && m->rows[i].key_size == key.size &&
+            memcmp(m->rows[i].key, key.data, key.size) == 0)
+            return &m->rows[i];
+    return NULL;
+}
+
+static inline mr_status mill_get(void *context, uint32_t task, mr_bytes key, mr_bytes *value,
+                                 mr_hash128 *hash, mr_error *err)
+{
+    (void)err;
+    const stored_row *row = mill_find(context, task, key);
+    *value = row == NULL ? (mr_bytes){NULL, 0} : mr_bytes_of(row->value, row->value_size);
+    if (row != NULL)
+        *hash = row->hash;
+    return MR_OK;
+}
+
+static inline void mill_row(void *context, uint32_t task, mr_row_place place, mr_bytes key,
+                            mr_bytes value, mr_hash128 *hash)
+{
+    mill *m = context;
+    stored_row *row = mill_find(m, task, key);
+    m->row_puts++;
+    if (row != NULL) {
+        assert_memory_equal(&row->hash, hash, sizeof *hash); // the old value's hash, as it was given
+        free(row->value);
+        if (value.size == 0) {
+            *row = m->rows[--m->row_count];
+            return;
+        }
+    } else {
+        assert_true(value.size > 0); // nothing is taken away that was never there
+        assert_true(hash->low == 0 && hash->high == 0);
+        if (m->row_count == m->row_room) {
+            m->row_room = m->row_room == 0 ? 256 : 2 * m->row_room;
+            m->rows = realloc(m->rows, m->row_room * sizeof *m->rows);
+        }
+        row = &m->rows[m->row_count++];
+        row->task = task;
+        row->place = place;
+        row->key_size = key.size;
+        memcpy(row->key, key.data, key.size);
+    }
+    row->value = malloc(value.size);
+    row->value_size = value.size;
+    memcpy(row->value, value.data, value.size);
+    *hash = row->hash = mr_row_hash(key, value);
+}
+
+static inline void mill_list(void *context, const mr_list *list)
+{
+    mill *m = context;
+    struct {
+        mr_hash128 before;
+        int64_t version;
+        uint64_t candidates;
+        mr_hash128 entries;
+    } link = {m->lists, list->version, list->candidate_hash, {0, 0}};
+    for (uint32_t i = 0; i < list->entry_count; i++) {
+        const mr_list_entry *e = &list->entries[i];
+        const struct {
+            uint64_t key;
+            float score, q;
+            uint64_t sources;
+            mr_hash128 before;
+        } entry = {e->item_key, e->score, e->q, e->source_bits, link.entries};
+        link.entries = mr_hash128_of(&entry, sizeof entry, 0);
+        m->bad_q |= !(e->q > 0 && e->q <= 1);
+    }
+    m->lists = mr_hash128_of(&link, sizeof link, 0);
+    m->list_count++;
+    const uint32_t number = (uint32_t)atoi((const char *)list->user.data + 1) % 256;
+    m->versions_fell |= list->version <= m->version_of[number];
+    m->version_of[number] = list->version;
+    m->last = *list;
+    memcpy(m->last_entries, list->entries, list->entry_count * sizeof *list->entries);
+    m->last.entries = m->last_entries;
+}
+
+static inline mr_engine_config mill_defaults(void)
+{
+    mr_engine_config config = mr_engine_defaults();
+    config.tasks = 4;
+    config.items_max = 2000;
+    config.users_max = 2000;
+    config.epoch_events_max = 64;
+    config.dedup_events_max = 4096;
+    config.list_k = 10;
+    config.explore_bp = 2000;
+    config.probe_every = 2;
+    return config;
+}
+
+static inline void mill_start(mill *m, const mr_engine_config *config)
+{
+    mr_error err;
+    size_t bytes;
+    m->config = *config;
+    m->config.fetch = (mr_fetch){m, mill_get};
+    assert_int_equal(mr_engine_bytes(&m->config, &bytes, &err), MR_OK);
+    m->memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    m->memory_bytes = bytes;
+    assert_true(m->memory != MAP_FAILED);
+    assert_int_equal(mr_engine_init(&m->engine, &m->config, m->memory, bytes, &err), MR_OK);
+}
+
+static inline void mill_open(mill *m, const mr_engine_config *config)
+{
+    mr_error err;
+    memset(m, 0, sizeof *m);
+    mill_start(m, config);
+    for (uint32_t t = 0; t < config->tasks; t++) {
+        m->seqs[t] = 1;
+        mr_engine_take(m->engine, t, 1);
+    }
+    assert_int_equal(mr_engine_ready(m->engine, &err), MR_OK);
+}
+
+// Throws the engine away and makes a new one of the stored rows, loaded in an order that `seed` shuffles:
+// slots, caches, indexes and queues come out different.
+static inline void mill_restart(mill *m, uint64_t seed)
+{
+    mr_error err;
+    munmap(m->memory, m->memory_bytes);
+    mill_start(m, &m->config);
+    for (uint32_t t = 0; t < m->config.tasks; t++)
+        mr_engine_take(m->engine, t, m->seqs[t]);
+    mr_rng rng = mr_rng_make(seed, 0, 0, 0, MR_PURPOSE_SIM);
+    for (uint32_t i = m->row_count; i > 1; i--) {
+        const uint32_t j = mr_rng_below(&rng, i);
+        const stored_row swap = m->rows[j];
+        m->rows[j] = m->rows[i - 1];
+        m->rows[i - 1] = swap;
+    }
+    for (uint32_t i = 0; i < m->row_count; i++) {
+        const stored_row *row = &m->rows[i];
+        if (mr_engine_load(m->engine, row->task, mr_bytes_of(row->key, row->key_size),
+                           mr_bytes_of(row->value, row->value_size), row->hash, &err) != MR_OK)
+            fail_msg("%s", err.text);
+    }
+    if (mr_engine_ready(m->engine, &err) != MR_OK)
+        fail_msg("%s", err.text);
+}
+
+static inline void mill_close_commit(mill *m)
+{
+    mr_error err;
+    const mr_close_sink sink = {m, mill_row, mill_list};
+    assert_int_equal(mr_engine_close(m->engine, m->seqs, &sink, &err), MR_OK);
+    mr_engine_stored(m->engine, mr_engine_closes(m->engine));
+    for (uint32_t t = 0; t < m->config.tasks; t++)
+        m->seqs[t]++;
+}
+
+static inline void mill_close(mill *m)
+{
+    for (uint32_t i = 0; i < m->row_count; i++)
+        free(m->rows[i].value);
+    free(m->rows);
+    munmap(m->memory, m->memory_bytes);
+}
+
+// The sum over stored rows, to hold against what the engine keeps.
+static inline mr_hash128 mill_state_hash(const mill *m, uint32_t task)
+{
+    mr_hash128 sum = {0, 0};
+    for (uint32_t i = 0; i < m->row_count; i++)
+        if (m->rows[i].task == task)
+            mr_hash128_add(&sum, m->rows[i].hash);
+    return sum;
+}
+
+static inline mr_hash128 mill_hash(const mill *m)
+{
+    mr_hash128 sum = {0, 0};
+    for (uint32_t t = 0; t < m->config.tasks; t++)
+        mr_hash128_add(&sum, mill_state_hash(m, t));
+    return sum;
+}
+
+// ---- made-up events
+
+typedef struct made_event { // an arrival and the texts that it points to
+    mr_arrival arrival;
+    char user[16], item[16], id[24];
+    mr_line lines[4];
+    char line_items[4][16];
+} made_event;
+
+static inline void mill_act(made_event *made, mr_event_kind kind, uint32_t user, uint32_t item,
+                            int64_t time_ms)
+{
+    memset(made, 0, sizeof *made);
+    snprintf(made->user, sizeof made->user, "u%u", user);
+    snprintf(made->item, sizeof made->item, "i%u", item);
+    mr_event *event = &made->arrival.event;
+    event->kind = kind;
+    event->present = 1u << MR_FIELD_user | 1u << MR_FIELD_item | 1u << MR_FIELD_time;
+    event->user = mr_bytes_text(made->user);
+    event->item = mr_bytes_text(made->item);
+    event->time_ms = made->arrival.record_ms = time_ms;
+}
+
+// Learns one round; events are dealt to tasks by their user. At most config.epoch_events_max a task.
+static inline mr_status mill_round(mill *m, made_event *events, uint32_t count, mr_error *err)
+{
+    mr_arrival *arrivals[64];
+    mr_epoch epochs[64], round[64];
+    uint32_t rounds = 0;
+    for (uint32_t t = 0; t < m->config.tasks; t++) {
+        arrivals[t] = calloc(count + 1, sizeof(mr_arrival));
+        epochs[t] = (mr_epoch){.task = t, .arrivals = arrivals[t]};
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t task = mr_partition_of(events[i].arrival.event.user, m->config.tasks);
+        events[i].arrival.offset = i;
+        epochs[task].arrivals[epochs[task].count++] = events[i].arrival;
+    }
+    for (uint32_t t = 0; t < m->config.tasks; t++)
+        if (epochs[t].count > 0)
+            round[rounds++] = epochs[t];
+    const mr_status status = mr_engine_round(m->engine, round, rounds, err);
+    for (uint32_t i = 0, at[64] = {0}; i < count; i++) {
+        const uint32_t task = mr_partition_of(events[i].arrival.event.user, m->config.tasks);
+        events[i].arrival = epochs[task].arrivals[at[task]++];
+    }
+    for (uint32_t t = 0; t < m->config.tasks; t++)
+        free(arrivals[t]);
+    return status;
+}
+
+// Rounds of clicks by users of three tastes, with event ids, a purchase and an impression now and then.
+static inline void mill_traffic(mill *m, uint32_t first_round, uint32_t rounds, uint64_t seed)
+{
+    enum { EVENTS = 48 };
+    static made_event events[EVENTS];
+    for (uint32_t r = first_round; r < first_round + rounds; r++) {
+        mr_rng rng = mr_rng_make(seed, 0, r, 0, MR_PURPOSE_SIM);
+        for (uint32_t i = 0; i < EVENTS; i++) {
+            const uint32_t user = mr_rng_below(&rng, 120), taste = user % 3;
+            const uint32_t item = 100 * taste + mr_rng_below(&rng, 40) + r / 10;
+            const mr_event_kind kind = mr_rng_below(&rng, 8) == 0   ? MR_EVENT_PURCHASE
+                                       : mr_rng_below(&rng, 8) == 0 ? MR_EVENT_CART
+                                                                    : MR_EVENT_CLICK;
+            mill_act(&events[i], kind, user, item, 1700000000000 + r * 700 + i * 10);
+            snprintf(events[i].id, sizeof events[i].id, "e%u-%u", r, i);
+            events[i].arrival.event.event_id = mr_bytes_text(events[i].id);
+            events[i].arrival.event.present |= 1u << MR_FIELD_event_id;
+        }
+        mr_error err;
+        if (mill_round(m, events, EVENTS, &err) != MR_OK)
+            fail_msg("%s", err.text);
+    }
+}
+
+#endif

@@ -1,0 +1,443 @@
+// SPDX-License-Identifier: Apache-2.0
+// The engine as a whole: what decides a byte, and what must not.
+#include "tests/unit/core/mill.h"
+
+static void assert_hash_equal(mr_hash128 a, mr_hash128 b)
+{
+    assert_int_equal(a.low, b.low);
+    assert_int_equal(a.high, b.high);
+}
+
+static void run_commits(mill *m, uint32_t first, uint32_t commits)
+{
+    for (uint32_t c = first; c < first + commits; c++) {
+        mill_traffic(m, c * 5, 5, 7);
+        mill_close_commit(m);
+    }
+}
+
+static void the_same_epochs_give_the_same_bytes(void **state)
+{
+    (void)state;
+    static mill a, b;
+    const mr_engine_config config = mill_defaults();
+    mill_open(&a, &config);
+    mill_open(&b, &config);
+    run_commits(&a, 0, 8);
+    run_commits(&b, 0, 8);
+    assert_true(a.list_count > 100);
+    assert_hash_equal(a.lists, b.lists);
+    assert_hash_equal(mill_hash(&a), mill_hash(&b));
+    mill_close(&a);
+    mill_close(&b);
+}
+
+static void run_backwards(void *context, void (*job)(void *arg, uint32_t index), void *arg,
+                          uint32_t count)
+{
+    (void)context;
+    for (uint32_t i = count; i-- > 0;)
+        job(arg, i);
+}
+
+static void the_order_of_lanes_decides_nothing(void **state)
+{
+    (void)state;
+    static mill a, b;
+    mr_engine_config config = mill_defaults();
+    mill_open(&a, &config);
+    config.lanes.run = run_backwards;
+    mill_open(&b, &config);
+    run_commits(&a, 0, 8);
+    run_commits(&b, 0, 8);
+    assert_hash_equal(a.lists, b.lists);
+    assert_hash_equal(mill_hash(&a), mill_hash(&b));
+    mill_close(&a);
+    mill_close(&b);
+}
+
+static void every_kernel_gives_the_same_bytes(void **state)
+{
+    (void)state;
+    static mill a, b;
+    const mr_vec *kernels[4];
+    const uint32_t count = mr_vec_all(kernels);
+    mr_engine_config config = mill_defaults();
+    mill_open(&a, &config);
+    run_commits(&a, 0, 4);
+    for (uint32_t k = 0; k < count; k++) {
+        config.vec = kernels[k];
+        mill_open(&b, &config);
+        run_commits(&b, 0, 4);
+        assert_hash_equal(a.lists, b.lists);
+        assert_hash_equal(mill_hash(&a), mill_hash(&b));
+        mill_close(&b);
+    }
+    mill_close(&a);
+}
+
+static void what_is_derived_can_be_dropped_after_any_commit(void **state)
+{
+    (void)state;
+    static mill a, b;
+    const mr_engine_config config = mill_defaults();
+    mill_open(&a, &config);
+    mill_open(&b, &config);
+    for (uint32_t c = 0; c < 12; c++) {
+        run_commits(&a, c, 1);
+        run_commits(&b, c, 1);
+        if (c % 3 != 1)
+            mill_restart(&b, c + 1);
+        assert_hash_equal(a.lists, b.lists);
+        assert_hash_equal(mill_hash(&a), mill_hash(&b));
+    }
+    mill_close(&a);
+    mill_close(&b);
+}
+
+static void the_size_of_the_cache_decides_nothing(void **state)
+{
+    (void)state;
+    static mill a, b;
+    mr_engine_config config = mill_defaults();
+    config.list_interval_ms = 0; // nobody waits in the queue, so everybody may leave
+    mill_open(&a, &config);
+    config.users_max = 110; // of 120
+    mill_open(&b, &config);
+    for (uint32_t c = 0; c < 30; c++) {
+        mill_traffic(&a, c, 1, 7);
+        mill_traffic(&b, c, 1, 7);
+        mill_close_commit(&a);
+        mill_close_commit(&b);
+    }
+    assert_hash_equal(a.lists, b.lists);
+    assert_hash_equal(mill_hash(&a), mill_hash(&b));
+    mill_close(&a);
+    mill_close(&b);
+}
+
+static void the_kept_hash_and_count_are_those_of_the_rows(void **state)
+{
+    (void)state;
+    static mill m;
+    mr_engine_config config = mill_defaults();
+    config.items_max = 100; // so that items expire
+    mill_open(&m, &config);
+    run_commits(&m, 0, 10);
+    for (uint32_t t = 0; t < config.tasks; t++) {
+        const mr_task_view view = mr_engine_task(m.engine, t);
+        uint64_t count = 0;
+        for (uint32_t i = 0; i < m.row_count; i++)
+            count += m.rows[i].task == t;
+        assert_int_equal(view.row_count, count);
+        assert_hash_equal(view.state_hash, mill_state_hash(&m, t));
+    }
+    mr_engine_metrics metrics;
+    mr_engine_measure(m.engine, &metrics);
+    assert_true(metrics.items_expired > 0);
+    assert_true(metrics.items <= 100);
+    mill_close(&m);
+}
+
+static void expiry_leaves_what_a_restart_leaves(void **state)
+{
+    (void)state;
+    static mill a, b;
+    mr_engine_config config = mill_defaults();
+    config.items_max = 100;
+    config.item_expiry_ms = 20000;
+    mill_open(&a, &config);
+    mill_open(&b, &config);
+    for (uint32_t c = 0; c < 12; c++) {
+        run_commits(&a, c, 1);
+        run_commits(&b, c, 1);
+        mill_restart(&b, c + 1);
+        assert_hash_equal(a.lists, b.lists);
+        assert_hash_equal(mill_hash(&a), mill_hash(&b));
+    }
+    mill_close(&a);
+    mill_close(&b);
+}
+
+static void versions_rise_and_propensities_are_probabilities(void **state)
+{
+    (void)state;
+    static mill m;
+    const mr_engine_config config = mill_defaults();
+    mill_open(&m, &config);
+    run_commits(&m, 0, 10);
+    assert_false(m.versions_fell);
+    assert_false(m.bad_q);
+    assert_true(m.last.version >> 20 <= 10);
+    mill_close(&m);
+}
+
+static void a_duplicate_is_learned_once_also_after_a_restart(void **state)
+{
+    (void)state;
+    static mill m;
+    const mr_engine_config config = mill_defaults();
+    mill_open(&m, &config);
+    mill_traffic(&m, 0, 2, 7);
+    mill_close_commit(&m);
+    const mr_hash128 before = mill_hash(&m);
+    mill_restart(&m, 3);
+    mill_traffic(&m, 0, 2, 7); // every event again
+    uint64_t learned = 0, duplicate = 0, read = 0;
+    for (uint32_t t = 0; t < config.tasks; t++) {
+        const mr_task_counters c = mr_engine_task(m.engine, t).counters;
+        learned += c.learned;
+        duplicate += c.duplicate;
+        read += c.read;
+    }
+    assert_int_equal(learned, 96);
+    assert_int_equal(duplicate, 96);
+    assert_int_equal(read, 192);
+    (void)before;
+    mill_close(&m);
+}
+
+static void late_events_are_counted_and_dropped_only_by_choice(void **state)
+{
+    (void)state;
+    for (int drop = 0; drop < 2; drop++) {
+        static mill m;
+        mr_engine_config config = mill_defaults();
+        config.tasks = 1;
+        config.late_drop = drop;
+        config.late_window_ms = 1000;
+        mill_open(&m, &config);
+        made_event events[3];
+        mr_error err;
+        mill_act(&events[0], MR_EVENT_CLICK, 1, 1, 1700000010000);
+        mill_act(&events[1], MR_EVENT_CLICK, 2, 1, 1700000009000); // exactly at the window's edge
+        mill_act(&events[2], MR_EVENT_CLICK, 3, 1, 1700000008999); // one beyond it
+        for (int i = 0; i < 3; i++)
+            assert_int_equal(mill_round(&m, &events[i], 1, &err), MR_OK);
+        const mr_task_view view = mr_engine_task(m.engine, 0);
+        assert_int_equal(view.counters.late, 1);
+        assert_int_equal(view.counters.late_dropped, drop);
+        assert_int_equal(view.counters.learned, 3 - drop);
+        assert_int_equal(view.clock_ms, 1700000010000);
+        mill_close(&m);
+    }
+}
+
+static void a_refused_event_is_named_and_leaves_no_row(void **state)
+{
+    (void)state;
+    static mill m;
+    mr_engine_config config = mill_defaults();
+    config.tasks = 1;
+    mill_open(&m, &config);
+    made_event events[4];
+    mr_error err;
+    for (uint32_t i = 0; i < 4; i++)
+        mill_act(&events[i], MR_EVENT_CLICK, i, i, 1700000000000);
+    events[0].arrival.event.item = (mr_bytes){NULL, 0};
+    events[1].arrival.event.time_ms = 5; // 1970
+    events[2].arrival.event.time_ms += 360000; // ahead of its record
+    assert_int_equal(mill_round(&m, events, 4, &err), MR_OK);
+    assert_int_equal(events[0].arrival.cause, MR_CAUSE_no_item);
+    assert_int_equal(events[1].arrival.cause, MR_CAUSE_bad_time);
+    assert_int_equal(events[2].arrival.cause, MR_CAUSE_bad_time);
+    assert_int_equal(events[3].arrival.cause, MR_CAUSE_NONE);
+    assert_true(strlen(events[0].arrival.reason) > 10);
+    mill_close_commit(&m);
+    const mr_task_counters c = mr_engine_task(m.engine, 0).counters;
+    assert_int_equal(c.read, 4);
+    assert_int_equal(c.refused, 3);
+    assert_int_equal(c.learned, 1);
+    uint32_t users = 0;
+    for (uint32_t i = 0; i < m.row_count; i++)
+        users += m.rows[i].key[0] == 'u';
+    assert_int_equal(users, 1);
+    mill_close(&m);
+}
+
+static void a_full_cache_asks_for_a_close_and_has_learned_nothing(void **state)
+{
+    (void)state;
+    static mill m;
+    mr_engine_config config = mill_defaults();
+    config.tasks = 1;
+    config.users_max = 8;
+    config.epoch_events_max = 6;
+    config.list_interval_ms = 0;
+    mill_open(&m, &config);
+    made_event events[6];
+    mr_error err;
+    for (uint32_t i = 0; i < 6; i++)
+        mill_act(&events[i], MR_EVENT_CLICK, i, i, 1700000000000);
+    assert_int_equal(mill_round(&m, events, 6, &err), MR_OK);
+    for (uint32_t i = 0; i < 6; i++)
+        mill_act(&events[i], MR_EVENT_CLICK, 10 + i, i, 1700000001000);
+    assert_int_equal(mill_round(&m, events, 6, &err), MR_RETRY);
+    assert_int_equal(mr_engine_task(m.engine, 0).counters.read, 6);
+    mill_close_commit(&m);
+    assert_int_equal(mill_round(&m, events, 6, &err), MR_OK);
+    assert_int_equal(mr_engine_task(m.engine, 0).counters.learned, 12);
+    mill_close(&m);
+}
+
+static uint64_t count_rows(const mill *m, char kind)
+{
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < m->row_count; i++)
+        count += m->rows[i].key[0] == (uint8_t)kind;
+    return count;
+}
+
+static void counts_do_not_depend_on_how_epochs_are_cut(void **state)
+{
+    (void)state;
+    static mill a, b;
+    mr_engine_config config = mill_defaults();
+    static const char *const off[] = {"diag_linucb", "embedding", "covisit"};
+    config.off = off;
+    config.off_count = 3;
+    config.lists = false;
+    mill_open(&a, &config);
+    mill_open(&b, &config);
+    made_event events[40];
+    mr_error err;
+    for (uint32_t i = 0; i < 40; i++)
+        mill_act(&events[i], MR_EVENT_CLICK, i % 7, i % 5, 1700000000000 + i * 1000000);
+    assert_int_equal(mill_round(&a, events, 40, &err), MR_OK);
+    for (uint32_t i = 0; i < 40; i++)
+        assert_int_equal(mill_round(&b, &events[i], 1, &err), MR_OK);
+    mill_close_commit(&a);
+    mill_close_commit(&b);
+    assert_int_equal(count_rows(&a, 'i'), 10); // five items: what they are, and their counts
+    uint32_t compared = 0;
+    for (uint32_t i = 0; i < a.row_count; i++) {
+        const stored_row *row = &a.rows[i];
+        if (row->key[0] != 'i' || row->value_size != 8 + 6 * 24) // the counts of six half-lives
+            continue;
+        compared++;
+        const stored_row *other = mill_find(&b, row->task, mr_bytes_of(row->key, row->key_size));
+        assert_non_null(other);
+        assert_int_equal(row->value_size, other->value_size);
+        assert_memory_equal(row->value, other->value, row->value_size);
+    }
+    assert_int_equal(compared, 5);
+    mill_close(&a);
+    mill_close(&b);
+}
+
+static void taking_a_model_out_leaves_the_rows_of_the_others(void **state)
+{
+    (void)state;
+    static mill a, b;
+    mr_engine_config config = mill_defaults();
+    config.lists = false;
+    mill_open(&a, &config);
+    static const char *const off[] = {"covisit"};
+    config.off = off;
+    config.off_count = 1;
+    mill_open(&b, &config);
+    mill_traffic(&a, 0, 10, 7);
+    mill_traffic(&b, 0, 10, 7);
+    mill_close_commit(&a);
+    mill_close_commit(&b);
+    uint32_t same = 0;
+    for (uint32_t i = 0; i < b.row_count; i++) {
+        const stored_row *row = &b.rows[i];
+        const stored_row *other = mill_find(&a, row->task, mr_bytes_of(row->key, row->key_size));
+        if (row->key[0] == 'n') // the blend's rows depend on what is blended
+            continue;
+        assert_non_null(other);
+        assert_memory_equal(row->value, other->value, row->value_size);
+        same++;
+    }
+    assert_true(same > 200);
+    mill_close(&a);
+    mill_close(&b);
+}
+
+static void a_missing_port_and_a_wrong_parameter_are_refused_by_name(void **state)
+{
+    (void)state;
+    mr_engine_config config = mill_defaults();
+    mr_error err;
+    size_t bytes;
+    static const char *const off[] = {"embedding"};
+    config.off = off;
+    config.off_count = 1;
+    assert_int_equal(mr_engine_bytes(&config, &bytes, &err), MR_FATAL);
+    assert_non_null(strstr(err.text, "'diag_linucb' needs 'embedding'"));
+    config.off_count = 0;
+    const mr_setting wrong[] = {{"embedding", "dim", 1000}};
+    config.settings = wrong;
+    config.setting_count = 1;
+    assert_int_equal(mr_engine_bytes(&config, &bytes, &err), MR_FATAL);
+    assert_non_null(strstr(err.text, "embedding.dim is 1000: want 8 to 256"));
+}
+
+static void another_dimension_stops_the_start(void **state)
+{
+    (void)state;
+    static mill m;
+    mr_engine_config config = mill_defaults();
+    mill_open(&m, &config);
+    mill_traffic(&m, 0, 2, 7);
+    mill_close_commit(&m);
+    const mr_setting other[] = {{"embedding", "dim", 32}};
+    m.config.settings = other;
+    m.config.setting_count = 1;
+    munmap(m.memory, m.memory_bytes);
+    mill_start(&m, &m.config);
+    for (uint32_t t = 0; t < m.config.tasks; t++)
+        mr_engine_take(m.engine, t, m.seqs[t]);
+    mr_error err;
+    mr_status status = MR_OK;
+    for (uint32_t i = 0; i < m.row_count && status == MR_OK; i++)
+        status = mr_engine_load(m.engine, m.rows[i].task,
+                                mr_bytes_of(m.rows[i].key, m.rows[i].key_size),
+                                mr_bytes_of(m.rows[i].value, m.rows[i].value_size), m.rows[i].hash,
+                                &err);
+    assert_int_equal(status, MR_FATAL);
+    assert_non_null(strstr(err.text, "millrace migrate"));
+    mill_close(&m);
+}
+
+static void lists_follow_the_taste_of_their_user(void **state)
+{
+    (void)state;
+    static mill m;
+    mr_engine_config config = mill_defaults();
+    config.explore_bp = 0;
+    mill_open(&m, &config);
+    run_commits(&m, 0, 20);
+    const uint32_t taste = (uint32_t)atoi((const char *)m.last.user.data + 1) % 3;
+    uint32_t mine = 0;
+    for (uint32_t i = 0; i < m.last.entry_count; i++)
+        mine += (uint32_t)atoi((const char *)m.last.entries[i].item.data + 1) / 100 == taste;
+    assert_int_equal(m.last.entry_count, 10);
+    assert_true(mine >= 8);
+    mill_close(&m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_same_epochs_give_the_same_bytes),
+        cmocka_unit_test(the_order_of_lanes_decides_nothing),
+        cmocka_unit_test(every_kernel_gives_the_same_bytes),
+        cmocka_unit_test(what_is_derived_can_be_dropped_after_any_commit),
+        cmocka_unit_test(the_size_of_the_cache_decides_nothing),
+        cmocka_unit_test(the_kept_hash_and_count_are_those_of_the_rows),
+        cmocka_unit_test(expiry_leaves_what_a_restart_leaves),
+        cmocka_unit_test(versions_rise_and_propensities_are_probabilities),
+        cmocka_unit_test(a_duplicate_is_learned_once_also_after_a_restart),
+        cmocka_unit_test(late_events_are_counted_and_dropped_only_by_choice),
+        cmocka_unit_test(a_refused_event_is_named_and_leaves_no_row),
+        cmocka_unit_test(a_full_cache_asks_for_a_close_and_has_learned_nothing),
+        cmocka_unit_test(counts_do_not_depend_on_how_epochs_are_cut),
+        cmocka_unit_test(taking_a_model_out_leaves_the_rows_of_the_others),
+        cmocka_unit_test(a_missing_port_and_a_wrong_parameter_are_refused_by_name),
+        cmocka_unit_test(another_dimension_stops_the_start),
+        cmocka_unit_test(lists_follow_the_taste_of_their_user),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
