@@ -9,6 +9,9 @@
 #include "worker/log.h"
 
 static const mr_command table[] = {
+    {"run", "the worker: reads events, learns, publishes lists", mr_command_run},
+    {"replay", "learns from logged events and measures every model", mr_command_replay},
+    {"check", "says whether a configuration would run, and makes our topics", mr_command_check},
     {"config", "prints the effective configuration, or every key", mr_command_config},
     {0},
 };

@@ -163,6 +163,10 @@ static mr_status set_role(rd_kafka_conf_t *conf, const mr_config *config, mr_kaf
     case MR_KAFKA_PLAIN_PRODUCER:
         return set_producing(conf, config, err);
     case MR_KAFKA_CHANGELOG_READER:
+        // Its reads end at the end of a log, which an empty fetch tells: the default lets the
+        // brokers wait half a second before they say so, for each partition.
+        MR_TRY(set(conf, "fetch.wait.max.ms", "5", err));
+        MR_TRY(set(conf, "fetch.error.backoff.ms", "20", err));
         return set_reading(conf, config, err);
     }
     MR_ASSERT(!"a role that is none");

@@ -274,12 +274,31 @@ uint32_t mr_kafka_consumer_take(mr_kafka_consumer *consumer, uint32_t index,
     return count > 0 ? (uint32_t)count : 0;
 }
 
-void mr_kafka_consumer_wait(mr_kafka_consumer *consumer, int wait_ms)
+void mr_kafka_consumer_wait(mr_kafka_consumer *consumer, int extra_fd, int wait_ms)
 {
-    struct pollfd wake = {.fd = consumer->wake_fd, .events = POLLIN};
+    struct pollfd fds[] = {{.fd = consumer->wake_fd, .events = POLLIN},
+                           {.fd = extra_fd, .events = POLLIN}};
     uint64_t count;
-    if (poll(&wake, 1, wait_ms) > 0 && read(consumer->wake_fd, &count, sizeof count) < 0)
+    if (poll(fds, 2, wait_ms) <= 0 || (fds[0].revents & POLLIN) == 0)
+        return;
+    if (read(consumer->wake_fd, &count, sizeof count) < 0)
         mr_log(MR_LOG_DEBUG, "kafka", "nothing to read from the wake descriptor");
+}
+
+int64_t mr_kafka_consumer_lag(mr_kafka_consumer *consumer, const mr_offset *offsets,
+                              uint32_t offset_count)
+{
+    int64_t lag = -1;
+    for (uint32_t i = 0; i < offset_count; i++) {
+        int64_t low, high;
+        const char *const topic = consumer->config->inputs[offsets[i].input].topic;
+        if (rd_kafka_get_watermark_offsets(consumer->handle, topic, (int32_t)offsets[i].partition,
+                                           &low, &high) != RD_KAFKA_RESP_ERR_NO_ERROR ||
+            high < 0)
+            continue;
+        lag = (lag < 0 ? 0 : lag) + (high > offsets[i].next ? high - offsets[i].next : 0);
+    }
+    return lag;
 }
 
 void mr_kafka_consumer_wake(mr_kafka_consumer *consumer)

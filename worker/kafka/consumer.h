@@ -59,13 +59,20 @@ MR_CHECKED mr_status mr_kafka_consumer_assign(mr_kafka_consumer *consumer, const
 // may be RD_KAFKA_RESP_ERR__PARTITION_EOF. Returns how many.
 uint32_t mr_kafka_consumer_take(mr_kafka_consumer *consumer, uint32_t index,
                                 rd_kafka_message_t **messages, uint32_t max);
-// Waits until some queue may have something, at most wait_ms.
-void mr_kafka_consumer_wait(mr_kafka_consumer *consumer, int wait_ms);
+// Waits until some queue may have something, or until extra_fd (-1: none) can be read, at most
+// wait_ms.
+void mr_kafka_consumer_wait(mr_kafka_consumer *consumer, int extra_fd, int wait_ms);
 // Wakes a thread that waits: from another thread.
 void mr_kafka_consumer_wake(mr_kafka_consumer *consumer);
 
 // Offsets that the group has committed. MR_RETRY: no answer.
 MR_CHECKED mr_status mr_kafka_consumer_committed(mr_kafka_consumer *consumer, mr_offset *offsets,
                                                  uint32_t offset_count, mr_error *err);
+
+// How many records lie between these offsets and the ends of the logs, as far as the client knows
+// them; -1: it knows none yet. Offsets in the order of mr_kafka_consumer_partitions. No question to
+// brokers.
+int64_t mr_kafka_consumer_lag(mr_kafka_consumer *consumer, const mr_offset *offsets,
+                              uint32_t offset_count);
 
 #endif

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-enum { BATCH = 1000, WAIT_MS = 200 };
+enum { BATCH = 1000, WAIT_MS = 20 }; // a batch waits until it is full, or for so long
 
 struct mr_kafka_reader {
     rd_kafka_t *handle;

@@ -10,7 +10,7 @@
 
 typedef struct mr_kafka_reader mr_kafka_reader;
 
-// idle, which may be NULL, is called at least each 200 ms while a read waits: the group has to be
+// idle, which may be NULL, is called many times a second while a read waits: the group has to be
 // polled.
 MR_CHECKED mr_status mr_kafka_reader_open(const mr_config *config,
                                           mr_status (*idle)(void *context, mr_error *err),

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "worker/metrics.h"
+
+#include <math.h>
+
+typedef struct putting {
+    mr_outputs *outputs;
+    mr_frozen *frozen;
+    const mr_metrics_window *window;
+} putting;
+
+static void put_labelled(const putting *p, const char *name, const mr_pair *labels,
+                         uint32_t label_count, double value, int64_t count, bool since_start)
+{
+    const mr_metric metric = {
+        .name = name,
+        .labels = labels,
+        .label_count = label_count,
+        .time_ms = p->window->clock_ms > 0 ? p->window->clock_ms : p->window->now_ms,
+        .window_ms = since_start ? 0 : p->window->now_ms - p->window->begun_ms,
+        .value = value,
+        .count = count,
+        .task = -1,
+        .epoch = -1,
+    };
+    if (isfinite(value))
+        mr_outputs_metric(p->outputs, p->frozen, &metric);
+}
+
+static void put(const putting *p, const char *name, double value)
+{
+    put_labelled(p, name, NULL, 0, value, -1, false);
+}
+
+static void put_prequential(const putting *p, const char *model, const char *protocol,
+                            const mr_prequential *sums)
+{
+    const mr_pair labels[] = {{mr_bytes_text("model"), mr_bytes_text(model)},
+                              {mr_bytes_text("protocol"), mr_bytes_text(protocol)}};
+    if (sums->count <= 0)
+        return;
+    const int64_t count = (int64_t)sums->count;
+    put_labelled(p, "recall_at_20", labels, 2, sums->recall / sums->count, count, false);
+    put_labelled(p, "ndcg_at_20", labels, 2, sums->ndcg / sums->count, count, false);
+    put_labelled(p, "mrr", labels, 2, sums->rr / sums->count, count, false);
+}
+
+static void put_engine(const putting *p, mr_engine *engine)
+{
+    mr_engine_metrics m;
+    mr_engine_measure(engine, &m);
+    for (uint32_t i = 0; i <= m.column_count; i++) {
+        put_prequential(p, m.names[i], "all", &m.all[i]);
+        put_prequential(p, m.names[i], "new", &m.fresh[i]);
+    }
+    put_prequential(p, "served", "all", &m.served);
+    for (uint32_t i = 0; i < m.column_count; i++) {
+        const mr_pair label = {mr_bytes_text("model"), mr_bytes_text(m.names[i])};
+        put_labelled(p, "blend_weight", &label, 1, m.weights[i], -1, true);
+    }
+    put_labelled(p, "items", NULL, 0, (double)m.items, -1, true);
+    put_labelled(p, "items_expired", NULL, 0, (double)m.items_expired, -1, true);
+    put_labelled(p, "users_cached", NULL, 0, (double)m.users_cached, -1, true);
+    put_labelled(p, "lists_published", NULL, 0, (double)m.lists_published, -1, true);
+    put_labelled(p, "coverage", NULL, 0,
+                 m.items > 0 ? (double)m.exposed_items / (double)m.items : (double)NAN, -1, true);
+    put_labelled(p, "exposure_gini", NULL, 0, m.exposure_gini, -1, true);
+}
+
+static void put_refused(const putting *p)
+{
+    for (int cause = MR_CAUSE_NONE + 1; cause < MR_CAUSE_COUNT; cause++) {
+        const uint64_t count = p->window->source->refused[cause];
+        const mr_pair label = {mr_bytes_text("cause"),
+                               mr_bytes_text(mr_cause_name((mr_cause)cause))};
+        if (count > 0)
+            put_labelled(p, "dead_letters", &label, 1, (double)count, -1, true);
+    }
+}
+
+void mr_metrics_put(mr_outputs *outputs, mr_frozen *frozen, mr_engine *engine,
+                    const mr_metrics_window *window)
+{
+    const putting p = {outputs, frozen, window};
+    const double seconds = (double)(window->now_ms - window->begun_ms) / 1000.0;
+    if (seconds <= 0)
+        return;
+    put(&p, "records_per_second", (double)(window->records - window->records_before) / seconds);
+    put(&p, "commits_per_second", (double)(window->commits - window->commits_before) / seconds);
+    put(&p, "lag_seconds", (double)window->lag_ms / 1000.0);
+    if (window->lag_records >= 0)
+        put(&p, "lag_records", (double)window->lag_records);
+    if (window->latency->count > 0) {
+        const int64_t count = (int64_t)window->latency->count;
+        put_labelled(&p, "latency_p50_seconds", NULL, 0,
+                     mr_histogram_quantile(window->latency, 0.5) / 1000.0, count, false);
+        put_labelled(&p, "latency_p99_seconds", NULL, 0,
+                     mr_histogram_quantile(window->latency, 0.99) / 1000.0, count, false);
+    }
+    put(&p, "confirmed_bytes", (double)window->generations.confirmed_bytes);
+    put_labelled(&p, "records_too_large", NULL, 0, (double)window->too_large, -1, true);
+    put_refused(&p);
+    put_engine(&p, engine);
+}

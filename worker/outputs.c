@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "worker/outputs.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/hash.h"
+
+enum {
+    EPOCHS_MAX = 4096,   // task epochs of one commit
+    OFFSETS_MAX = 16384, // their offsets
+    HEADERS_MAX = 64,    // of a dead letter: ours and those that it came with
+    HEADER_TEXT_MAX = 320,
+    OVERHEAD_BYTES = 4096, // of a record, beside value and key: headers and framing
+};
+
+struct mr_outputs {
+    const mr_config *config;
+    uint32_t tasks;
+    uint64_t list_schema, metric_schema, epoch_schema; // fingerprints
+    uint8_t *room;
+    size_t room_bytes;
+    uint64_t too_large;
+    mr_task_epoch *epochs;
+    uint32_t epoch_count;
+    mr_next_offset *offsets;
+    uint32_t offset_count;
+    mr_round *rounds;
+    uint32_t round_count;
+};
+
+static mr_status fingerprint_of(const mr_catalog *catalog, const char *name, uint64_t *fingerprint,
+                                mr_error *err)
+{
+    const mr_catalog_schema *schema;
+    for (uint32_t i = 0; (schema = mr_catalog_at(catalog, i)) != NULL; i++) {
+        if (schema->is_ours && strcmp(schema->name, name) == 0) {
+            *fingerprint = schema->fingerprint;
+            return MR_OK;
+        }
+    }
+    return mr_fail(err, MR_FATAL, "schema %s: it is not in the catalogue", name);
+}
+
+mr_status mr_outputs_open(const mr_config *config, const mr_catalog *catalog, uint32_t tasks,
+                          mr_outputs **out, mr_error *err)
+{
+    mr_outputs *outputs = calloc(1, sizeof *outputs);
+    if (outputs == NULL)
+        return mr_fail(err, MR_FATAL, "out of memory");
+    outputs->config = config;
+    outputs->tasks = tasks;
+    outputs->room_bytes = (size_t)config->outputs_record_bytes_max;
+    outputs->room = malloc(outputs->room_bytes);
+    outputs->epochs = calloc(EPOCHS_MAX, sizeof *outputs->epochs);
+    outputs->offsets = calloc(OFFSETS_MAX, sizeof *outputs->offsets);
+    outputs->rounds = calloc(EPOCHS_MAX, sizeof *outputs->rounds);
+    mr_status status = MR_OK;
+    if (outputs->room == NULL || outputs->epochs == NULL || outputs->offsets == NULL ||
+        outputs->rounds == NULL)
+        status = mr_fail(err, MR_FATAL, "out of memory");
+    if (status == MR_OK)
+        status = fingerprint_of(catalog, "list", &outputs->list_schema, err);
+    if (status == MR_OK)
+        status = fingerprint_of(catalog, "metric", &outputs->metric_schema, err);
+    if (status == MR_OK)
+        status = fingerprint_of(catalog, "epoch", &outputs->epoch_schema, err);
+    if (status != MR_OK) {
+        mr_outputs_close(outputs);
+        return status;
+    }
+    *out = outputs;
+    return MR_OK;
+}
+
+void mr_outputs_close(mr_outputs *outputs)
+{
+    if (outputs == NULL)
+        return;
+    free(outputs->room);
+    free(outputs->epochs);
+    free(outputs->offsets);
+    free(outputs->rounds);
+    free(outputs);
+}
+
+uint64_t mr_outputs_too_large(const mr_outputs *outputs)
+{
+    return outputs->too_large;
+}
+
+static mr_writer begin(mr_outputs *outputs, uint64_t fingerprint)
+{
+    mr_writer out = mr_writer_make(outputs->room, outputs->room_bytes - OVERHEAD_BYTES);
+    mr_frame_put_single_object(&out, fingerprint);
+    return out;
+}
+
+static void put(mr_outputs *outputs, mr_frozen *frozen, mr_topic topic, uint32_t partition,
+                mr_bytes key, const mr_writer *out, int64_t time_ms)
+{
+    if (out->full) {
+        outputs->too_large++;
+        return;
+    }
+    mr_frozen_put_record(frozen, &(mr_record){.topic = topic,
+                                              .partition = partition,
+                                              .key = key,
+                                              .value = mr_bytes_of(out->data, out->size),
+                                              .time_ms = time_ms});
+}
+
+void mr_outputs_list(mr_outputs *outputs, mr_frozen *frozen, const mr_list *list)
+{
+    mr_writer out = begin(outputs, outputs->list_schema);
+    mr_encode_list(&out, list);
+    put(outputs, frozen, MR_TOPIC_LISTS, list->task, list->user, &out, 0);
+}
+
+void mr_outputs_metric(mr_outputs *outputs, mr_frozen *frozen, const mr_metric *metric)
+{
+    mr_writer out = begin(outputs, outputs->metric_schema);
+    const mr_bytes key = mr_bytes_text(metric->name);
+    mr_encode_metric(&out, metric);
+    put(outputs, frozen, MR_TOPIC_METRICS, mr_partition_of(key, outputs->tasks), key, &out, 0);
+}
+
+// Dead letters.
+
+typedef struct letter {
+    mr_header headers[HEADERS_MAX];
+    uint32_t count;
+    char texts[12][HEADER_TEXT_MAX];
+    uint32_t text_count;
+} letter;
+
+static void add_header(letter *l, const char *name, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void add_header(letter *l, const char *name, const char *format, ...)
+{
+    char *text = l->texts[l->text_count++];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, HEADER_TEXT_MAX, format, args);
+    va_end(args);
+    l->headers[l->count++] = (mr_header){name, mr_bytes_text(text)};
+}
+
+static void add_ours(const mr_outputs *outputs, letter *l, const mr_refused *refused, size_t cut)
+{
+    const rd_kafka_message_t *message = refused->message;
+    const char *const topic = outputs->config->inputs[refused->input].topic;
+    add_header(l, "__connect.errors.topic", "%s", topic);
+    add_header(l, "__connect.errors.partition", "%d", message->partition);
+    add_header(l, "__connect.errors.offset", "%lld", (long long)message->offset);
+    add_header(l, "__connect.errors.connector.name", "%s", outputs->config->app);
+    add_header(l, "__connect.errors.task.id", "%u", refused->task);
+    add_header(l, "__connect.errors.stage", "%s", refused->stage);
+    add_header(l, "__connect.errors.class.name", "%s",
+               strcmp(refused->stage, "TASK_PUT") == 0 ? "core/ingest" : "schemas");
+    add_header(l, "__connect.errors.exception.class.name", "%s", mr_cause_name(refused->cause));
+    add_header(l, "__connect.errors.exception.message", "%s", refused->reason);
+    if (cut > 0)
+        add_header(l, "millrace.errors.value.bytes", "%zu", message->len);
+}
+
+static size_t add_theirs(letter *l, const rd_kafka_message_t *message)
+{
+    rd_kafka_headers_t *headers;
+    const char *name;
+    const void *value;
+    size_t size, bytes = 0;
+    if (rd_kafka_message_headers(message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return 0;
+    for (size_t i = 0;
+         l->count < HEADERS_MAX &&
+         rd_kafka_header_get_all(headers, i, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR;
+         i++) {
+        l->headers[l->count++] = (mr_header){name, mr_bytes_of(value, size)};
+        bytes += size + strlen(name);
+    }
+    return bytes;
+}
+
+void mr_outputs_dead_letter(mr_outputs *outputs, mr_frozen *frozen, const mr_refused *refused)
+{
+    letter l = {.count = 0};
+    rd_kafka_timestamp_type_t type;
+    const rd_kafka_message_t *message = refused->message;
+    const size_t room = outputs->room_bytes - OVERHEAD_BYTES;
+    size_t fixed = add_theirs(&l, message) + message->key_len;
+    if (fixed > room / 2 || l.count > HEADERS_MAX - 12) {
+        l.count = 0; // headers as large as the record itself are not worth more than its value
+        fixed = message->key_len;
+    }
+    const size_t key_size = message->key_len < room / 2 ? message->key_len : room / 2;
+    fixed = fixed < room / 2 ? fixed : room / 2;
+    const size_t size = message->len < room - fixed ? message->len : room - fixed;
+    add_ours(outputs, &l, refused, message->len - size + message->key_len - key_size);
+    const int64_t time_ms = rd_kafka_message_timestamp(message, &type);
+    mr_frozen_put_record(frozen, &(mr_record){
+                                     .topic = MR_TOPIC_DEAD_LETTERS,
+                                     .partition = refused->task,
+                                     .key = mr_bytes_of(message->key, key_size),
+                                     .value = mr_bytes_of(message->payload, size),
+                                     .time_ms = time_ms > 0 ? time_ms : 0,
+                                     .headers = l.headers,
+                                     .header_count = l.count,
+                                 });
+}
+
+// The epoch record.
+
+bool mr_outputs_has_room(const mr_outputs *outputs, uint32_t epoch_count, uint32_t offset_count)
+{
+    return outputs->epoch_count + epoch_count <= EPOCHS_MAX &&
+           outputs->offset_count + offset_count <= OFFSETS_MAX && outputs->round_count < EPOCHS_MAX;
+}
+
+void mr_outputs_round(mr_outputs *outputs)
+{
+    MR_ASSERT(outputs->round_count < EPOCHS_MAX);
+    outputs->rounds[outputs->round_count++] =
+        (mr_round){.epochs = outputs->epochs + outputs->epoch_count};
+}
+
+void mr_outputs_epoch(mr_outputs *outputs, const mr_task_epoch *epoch)
+{
+    MR_ASSERT(outputs->round_count > 0 && mr_outputs_has_room(outputs, 1, epoch->offset_count));
+    mr_task_epoch *kept = &outputs->epochs[outputs->epoch_count++];
+    mr_next_offset *offsets = outputs->offsets + outputs->offset_count;
+    if (epoch->offset_count > 0)
+        memcpy(offsets, epoch->offsets, epoch->offset_count * sizeof *offsets);
+    *kept = *epoch;
+    kept->offsets = offsets;
+    outputs->offset_count += epoch->offset_count;
+    outputs->rounds[outputs->round_count - 1].epoch_count++;
+}
+
+void mr_outputs_put_epochs(mr_outputs *outputs, mr_frozen *frozen, int64_t time_ms,
+                           const mr_sequence *marks, const mr_state_hash *hashes, uint32_t count)
+{
+    uint8_t key[4];
+    mr_writer out = begin(outputs, outputs->epoch_schema);
+    const mr_epoch_record record = {
+        .time_ms = time_ms,
+        .configuration = {mr_config_hash(outputs->config), 0},
+        .rounds = outputs->rounds,
+        .round_count = outputs->round_count,
+        .marks = marks,
+        .mark_count = count,
+        .state_hashes = hashes,
+        .state_hash_count = count,
+    };
+    mr_encode_epoch(&out, &record);
+    for (int i = 0; i < 4; i++)
+        key[i] = (uint8_t)(marks[0].of >> 8 * (3 - i));
+    put(outputs, frozen, MR_TOPIC_EPOCHS, marks[0].of, mr_bytes_of(key, sizeof key), &out, 0);
+    outputs->epoch_count = outputs->offset_count = outputs->round_count = 0;
+}

@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: Apache-2.0
+// run: the loop. Messages become epochs, epochs are learned in rounds, rounds are committed: while
+// one commit is on its way the next rounds are learned. Nothing here computes what is learned or
+// published.
+#include "worker/run.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "worker/log.h"
+#include "worker/version.h"
+
+enum {
+    BUSY_FACTOR = 4,     // the next commit waits so many times as long as the last one took
+    ROUNDS_A_TURN = 16,  // before the group is served again
+    STATE_WAIT_MS = 100, // for a generation to be stored
+};
+
+// Learning.
+
+static void put_refused(void *context, const mr_refused *refused)
+{
+    mr_worker *worker = context;
+    mr_outputs_dead_letter(worker->outputs, worker->open, refused);
+    worker->open_refused++;
+    mr_log(MR_LOG_WARNING, "source", "refused",
+           mr_log_text("topic", worker->config->inputs[refused->input].topic),
+           mr_log_long("partition", refused->message->partition),
+           mr_log_long("offset", refused->message->offset),
+           mr_log_text("cause", mr_cause_name(refused->cause)),
+           mr_log_text("error", refused->reason));
+}
+
+static mr_status begin_commit(mr_worker *worker, mr_error *err)
+{
+    if (worker->open != NULL)
+        return MR_OK;
+    MR_TRY(mr_generations_begin(worker->generations, &worker->open, err));
+    worker->open_events = worker->open_refused = worker->open_epochs = 0;
+    worker->first_record_ms = INT64_MAX;
+    return mr_frozen_begin(worker->open, ++worker->commit_number, worker->owned,
+                           worker->owned_count, err);
+}
+
+// Notes an epoch that was learned for the epoch record: where its inputs end.
+static void note_epoch(mr_worker *worker, const mr_epoch *epoch)
+{
+    const mr_task_view view = mr_engine_task(worker->engine, epoch->task);
+    uint32_t count = 0, offset_count;
+    const mr_offset *offsets = mr_source_offsets(worker->source, &offset_count);
+    for (uint32_t i = 0; i < offset_count && epoch->tick_ms == 0; i++) {
+        if (mr_kafka_consumer_task_of(worker->kafka.consumer, offsets[i].input,
+                                      offsets[i].partition) != epoch->task)
+            continue;
+        worker->next_offsets[count++] =
+            (mr_next_offset){worker->config->inputs[offsets[i].input].topic,
+                             (int32_t)offsets[i].partition, offsets[i].next};
+    }
+    const mr_task_epoch noted = {
+        .task = epoch->task,
+        .epoch = (int64_t)view.epoch,
+        .clock_ms = view.clock_ms,
+        .tick_ms = epoch->tick_ms,
+        .offsets = worker->next_offsets,
+        .offset_count = count,
+    };
+    mr_outputs_epoch(worker->outputs, &noted);
+}
+
+// The epochs that the engine learns: those that hold an event or a tick.
+static uint32_t to_learn(const mr_epoch *epochs, uint32_t count, mr_epoch *learn)
+{
+    uint32_t learn_count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (epochs[i].count > 0 || epochs[i].tick_ms > 0)
+            learn[learn_count++] = epochs[i];
+    }
+    return learn_count;
+}
+
+static mr_status learn(mr_worker *worker, uint32_t count, mr_error *err)
+{
+    mr_epoch learned[MR_MARKER_PAIRS_MAX];
+    const uint32_t learn_count = to_learn(worker->epochs, count, learned);
+    if (learn_count > 0)
+        MR_TRY(mr_engine_round(worker->engine, learned, learn_count, err));
+    const int64_t oldest_ms = mr_source_count(worker->source)->oldest_record_ms;
+    if (oldest_ms < worker->first_record_ms)
+        worker->first_record_ms = oldest_ms;
+    for (uint32_t i = 0; i < count; i++) {
+        worker->open_events += worker->epochs[i].count;
+        if (worker->epochs[i].tick_ms != 0)
+            continue;
+        mr_source_refused(worker->source, worker->epochs[i].task, put_refused, worker);
+        mr_source_learned(worker->source, worker->epochs[i].task);
+    }
+    worker->open_epochs += count;
+    if (learn_count == 0)
+        return MR_OK;
+    mr_outputs_round(worker->outputs);
+    for (uint32_t i = 0; i < learn_count; i++)
+        note_epoch(worker, &learned[i]);
+    return MR_OK;
+}
+
+// An idle task's clock moves once, by the interval between two lists: whoever acted last gets the
+// list that was due since. The tick stands in the epoch record.
+static uint32_t add_ticks(mr_worker *worker, uint32_t count, int64_t now_ms)
+{
+    const int64_t after_ms = worker->config->lists_interval_ms + worker->config->epoch_interval_ms;
+    for (uint32_t i = 0; i < worker->owned_count; i++) {
+        bool has_epoch = false;
+        for (uint32_t j = 0; j < count && !has_epoch; j++)
+            has_epoch = worker->epochs[j].task == worker->owned[i];
+        if (has_epoch)
+            worker->idle_since_ms[i] = now_ms;
+    }
+    if (count > 0)
+        return count; // a tick may wait for a quiet moment
+    for (uint32_t i = 0; i < worker->owned_count; i++) {
+        const int64_t since_ms = worker->idle_since_ms[i];
+        if (since_ms == 0 || now_ms - since_ms < after_ms)
+            continue;
+        const mr_task_view view = mr_engine_task(worker->engine, worker->owned[i]);
+        worker->idle_since_ms[i] = 0;
+        if (view.clock_ms > 0)
+            worker->epochs[count++] = (mr_epoch){.task = worker->owned[i],
+                                                 .tick_ms = view.clock_ms + (now_ms - since_ms)};
+    }
+    return count;
+}
+
+// Closing.
+
+static void close_row(void *context, uint32_t task, mr_row_place place, mr_bytes key,
+                      mr_bytes value, mr_hash128 *hash)
+{
+    mr_worker *worker = context;
+    *hash = mr_frozen_put_row(worker->open, task, place == MR_ROW_OF_ITEM, key, value);
+}
+
+static void close_list(void *context, const mr_list *list)
+{
+    mr_worker *worker = context;
+    mr_outputs_list(worker->outputs, worker->open, list);
+}
+
+static uint32_t marker_offsets(mr_worker *worker, uint32_t task)
+{
+    uint32_t count = 0, offset_count;
+    const mr_offset *offsets = mr_source_offsets(worker->source, &offset_count);
+    for (uint32_t i = 0; i < offset_count; i++) {
+        if (mr_kafka_consumer_task_of(worker->kafka.consumer, offsets[i].input,
+                                      offsets[i].partition) == task)
+            worker->marker_offsets[count++] =
+                (mr_marker_offset){mr_bytes_text(worker->config->inputs[offsets[i].input].topic),
+                                   offsets[i].partition, offsets[i].next};
+    }
+    return count;
+}
+
+static mr_status put_markers(mr_worker *worker, const mr_frozen_task *task, mr_error *err)
+{
+    uint8_t sealed[MR_MARKER_BYTES_MAX];
+    const mr_task_view view = mr_engine_task(worker->engine, task->task);
+    for (uint32_t c = 0; c < MR_STORE_CHANGELOGS; c++) {
+        uint32_t size;
+        const mr_marker marker = {
+            .history = {worker->history[0], worker->history[1]},
+            .task = task->task,
+            .tasks = worker->tasks,
+            .seq = worker->seqs[task->task],
+            .instance = mr_bytes_text(worker->config->instance),
+            .commit = mr_frozen_number(worker->open),
+            .clock_ms = view.clock_ms,
+            .wall_ms = worker->clock.wall_ms(worker->clock.context),
+            .config_hash = mr_config_hash(worker->config),
+            .release = mr_bytes_text(mr_version()),
+            .here_count = task->here_count[c],
+            .here_xor = task->here_xor[c],
+            .row_count = view.row_count,
+            .state_hash = view.state_hash,
+            .pairs = worker->pairs,
+            .pair_count = worker->owned_count,
+            .offsets = worker->marker_offsets,
+            .offset_count = marker_offsets(worker, task->task),
+        };
+        MR_TRY(mr_marker_write(&marker, sealed, &size, err));
+        mr_frozen_put_marker(worker->open, task->task, c, mr_bytes_of(sealed, size));
+    }
+    return MR_OK;
+}
+
+static void put_metrics(mr_worker *worker)
+{
+    mr_metrics_window *window = &worker->window;
+    const mr_source_counters *counters = mr_source_count(worker->source);
+    window->now_ms = worker->clock.wall_ms(worker->clock.context);
+    if (window->now_ms - window->begun_ms < worker->config->metrics_interval)
+        return;
+    window->records = counters->records;
+    window->commits = worker->commit_number;
+    uint32_t offset_count;
+    const mr_offset *offsets = mr_source_offsets(worker->source, &offset_count);
+    window->lag_records = mr_kafka_consumer_lag(worker->kafka.consumer, offsets, offset_count);
+    window->lag_ms =
+        counters->newest_record_ms > 0 ? window->now_ms - counters->newest_record_ms : 0;
+    window->latency = &worker->latency;
+    window->source = counters;
+    window->generations = mr_generations_measure(worker->generations);
+    window->too_large = mr_outputs_too_large(worker->outputs);
+    mr_metrics_put(worker->outputs, worker->open, worker->engine, window);
+    mr_log(MR_LOG_INFO, "run", "window",
+           mr_log_long("records", (int64_t)(window->records - window->records_before)),
+           mr_log_long("commits", (int64_t)(window->commits - window->commits_before)),
+           mr_log_double("latency_p50_ms", mr_histogram_quantile(&worker->latency, 0.5)),
+           mr_log_double("latency_p99_ms", mr_histogram_quantile(&worker->latency, 0.99)));
+    mr_engine_metrics_reset(worker->engine);
+    mr_histogram_reset(&worker->latency);
+    window->begun_ms = window->now_ms;
+    window->records_before = window->records;
+    window->commits_before = window->commits;
+}
+
+// The records that tell of the commit itself: after the close, when the tasks' numbers are final.
+static mr_status put_commit(mr_worker *worker, mr_error *err)
+{
+    uint32_t task_count, offset_count;
+    int64_t clock_ms = 0;
+    const mr_frozen_task *tasks = mr_frozen_tasks(worker->open, &task_count);
+    const mr_offset *offsets = mr_source_offsets(worker->source, &offset_count);
+    for (uint32_t i = 0; i < task_count; i++) {
+        const mr_task_view view = mr_engine_task(worker->engine, tasks[i].task);
+        const uint64_t seq = worker->seqs[tasks[i].task];
+        worker->pairs[i] = (mr_marker_pair){tasks[i].task, seq};
+        worker->marks[i] = (mr_sequence){tasks[i].task, (int64_t)seq};
+        worker->hashes[i] = (mr_state_hash){tasks[i].task, view.state_hash};
+        clock_ms = view.clock_ms > clock_ms ? view.clock_ms : clock_ms;
+    }
+    worker->window.clock_ms = clock_ms;
+    put_metrics(worker);
+    mr_outputs_put_epochs(worker->outputs, worker->open, clock_ms, worker->marks, worker->hashes,
+                          task_count);
+    for (uint32_t i = 0; i < task_count; i++)
+        MR_TRY(put_markers(worker, &tasks[i], err));
+    for (uint32_t i = 0; i < offset_count; i++)
+        mr_frozen_put_offset(worker->open, offsets[i]);
+    return MR_OK;
+}
+
+// Freezes the open commit and gives it to the committing thread.
+static mr_status close_commit(mr_worker *worker, int64_t now_ms, mr_error *err)
+{
+    const mr_close_sink sink = {worker, close_row, close_list};
+    MR_TRY(mr_engine_close(worker->engine, worker->seqs, &sink, err));
+    MR_TRY(put_commit(worker, err));
+    MR_TRY(mr_frozen_seal(worker->open, err));
+    for (uint32_t i = 0; i < worker->owned_count; i++)
+        worker->seqs[worker->owned[i]]++;
+    mr_generations_launch(worker->generations, worker->open);
+    // From here fetch finds the rows in the generations, so that the engine's cache may let them
+    // go.
+    mr_engine_stored(worker->engine, mr_engine_closes(worker->engine));
+    worker->in_flight_record_ms = worker->first_record_ms;
+    mr_committer_give(worker->committer, worker->open);
+    worker->open = NULL;
+    worker->closed_ms = now_ms;
+    return MR_OK;
+}
+
+static int64_t commit_interval(const mr_worker *worker, const mr_committer_view *view)
+{
+    int64_t ms = view->last_ms * BUSY_FACTOR;
+    if (ms < worker->config->commit_interval_min)
+        ms = worker->config->commit_interval_min;
+    return ms < worker->config->commit_interval_max ? ms : worker->config->commit_interval_max;
+}
+
+static void count_latency(mr_worker *worker, const mr_committer_view *view)
+{
+    if (view->confirmed == worker->confirmed)
+        return;
+    worker->confirmed = view->confirmed;
+    if (worker->in_flight_record_ms != INT64_MAX)
+        mr_histogram_add(&worker->latency, worker->clock.wall_ms(worker->clock.context) -
+                                               worker->in_flight_record_ms);
+}
+
+static bool has_something(const mr_worker *worker)
+{
+    return worker->open != NULL && worker->open_epochs > 0;
+}
+
+// Whether more may be learned into the open commit.
+static bool has_room(const mr_worker *worker, uint32_t epoch_count)
+{
+    uint32_t offset_count;
+    mr_source_offsets(worker->source, &offset_count);
+    return worker->open_events + worker->open_refused < worker->config->commit_events_max &&
+           mr_outputs_has_room(worker->outputs, epoch_count, offset_count);
+}
+
+// One round, if something is ready. *learned says whether. A memory that is full of rows that are
+// not stored asks for a commit.
+static mr_status learn_round(mr_worker *worker, int64_t now_ms, bool all, bool *learned,
+                             bool *commit, mr_error *err)
+{
+    *learned = false;
+    if (!has_room(worker, worker->owned_count)) {
+        *commit = true;
+        return MR_OK;
+    }
+    mr_status status = begin_commit(worker, err);
+    if (status == MR_RETRY) // every frozen is in use: the committing thread frees some
+        return MR_OK;
+    MR_TRY(status);
+    uint32_t count = mr_source_ready(worker->source, now_ms, all, worker->epochs);
+    count = add_ticks(worker, count, now_ms);
+    if (count == 0)
+        return MR_OK;
+    status = learn(worker, count, err);
+    if (status == MR_RETRY) {
+        if (worker->open_epochs == 0)
+            return mr_fail(err, MR_FATAL,
+                           "one round does not fit into memory: raise users.memory, items.max or "
+                           "dedup.events_max, or lower epoch.events_max");
+        *commit = true;
+        return MR_OK;
+    }
+    *learned = status == MR_OK;
+    return status;
+}
+
+mr_status mr_worker_turn(mr_worker *worker, int extra_fd, int wait_ms, mr_error *err)
+{
+    bool moved = false, learned = true, commit = false;
+    MR_TRY(mr_kafka_consumer_poll(worker->kafka.consumer, 0, err));
+    if (mr_kafka_consumer_state(worker->kafka.consumer) != MR_GROUP_ASSIGNED)
+        return mr_fail(err, MR_FENCED,
+                       "the group took the tasks away; a restart joins again and recovers");
+    for (int i = 0; i < ROUNDS_A_TURN && learned; i++) {
+        const int64_t now_ms = worker->clock.now_ms(worker->clock.context);
+        MR_TRY(mr_source_pump(worker->source, now_ms, &moved, err));
+        MR_TRY(learn_round(worker, now_ms, false, &learned, &commit, err));
+    }
+    const int64_t now_ms = worker->clock.now_ms(worker->clock.context);
+    const mr_committer_view view = mr_committer_look(worker->committer, err);
+    if (view.failed != MR_OK)
+        return view.failed;
+    count_latency(worker, &view);
+    const int64_t due_ms = worker->closed_ms + commit_interval(worker, &view) - now_ms;
+    if (view.idle && has_something(worker) && (commit || due_ms <= 0))
+        return close_commit(worker, now_ms, err);
+    if (moved || learned)
+        return MR_OK;
+    if (has_something(worker) && view.idle && due_ms < wait_ms)
+        wait_ms = (int)due_ms;
+    mr_kafka_consumer_wait(worker->kafka.consumer, extra_fd,
+                           mr_source_patience(worker->source, now_ms, wait_ms));
+    return MR_OK;
+}
+
+mr_task_counters mr_worker_totals(const mr_worker *worker)
+{
+    mr_task_counters sum = {0};
+    for (uint32_t i = 0; i < worker->owned_count; i++) {
+        const mr_task_counters c = mr_engine_task(worker->engine, worker->owned[i]).counters;
+        sum.read += c.read;
+        sum.learned += c.learned;
+        sum.duplicate += c.duplicate;
+        sum.late += c.late;
+        sum.late_dropped += c.late_dropped;
+        sum.limited += c.limited;
+        sum.refused += c.refused;
+    }
+    return sum;
+}
+
+mr_status mr_worker_finish(mr_worker *worker, int64_t wait_ms, mr_error *err)
+{
+    const int64_t until = worker->clock.now_ms(worker->clock.context) + wait_ms;
+    for (bool learned = true, commit = false; learned || commit || has_something(worker);) {
+        const int64_t now_ms = worker->clock.now_ms(worker->clock.context);
+        commit = false;
+        MR_TRY(learn_round(worker, now_ms, true, &learned, &commit, err));
+        if (learned)
+            continue;
+        if (!mr_committer_wait(worker->committer, until - now_ms))
+            break;
+        if (has_something(worker))
+            MR_TRY(close_commit(worker, now_ms, err));
+    }
+    if (!mr_committer_wait(worker->committer,
+                           until - worker->clock.now_ms(worker->clock.context))) {
+        const mr_committer_view view = mr_committer_look(worker->committer, err);
+        return view.failed != MR_OK
+                   ? view.failed
+                   : mr_fail(err, MR_RETRY, "the last commit was not confirmed within %lld s",
+                             (long long)(wait_ms / 1000));
+    }
+    return MR_OK;
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// run: the worker as a whole: what `millrace run` opens, in which order, and the loop that turns
+// it.
+//
+// mr_worker_open brings everything up to the point where the inputs can be read: brokers, topics,
+// local state, the group's assignment, the tasks' rows, the engine. mr_worker_turn is one turn of
+// the loop. The loop's thread owns all of it but the commit, which has a thread of its own.
+#ifndef MR_WORKER_RUN_H
+#define MR_WORKER_RUN_H
+
+#include "worker/committer.h"
+#include "worker/kafka/bus.h"
+#include "worker/lanes.h"
+#include "worker/methods.h"
+#include "worker/metrics.h"
+#include "worker/outputs.h"
+#include "worker/source.h"
+#include "worker/store_port.h"
+#include "worker/task.h"
+
+typedef struct mr_worker {
+    const mr_config *config;
+    const mr_methods *methods;
+    mr_clock clock;
+    mr_chance chance;
+    bool mock; // the brokers are librdkafka's mock: nothing is restored, transactions promise
+               // nothing
+
+    // The bus and the store.
+    mr_kafka_bus kafka;
+    mr_bus bus;
+    mr_local local;
+    mr_store_port store;
+    uint32_t partition_counts[MR_CONFIG_INPUTS_MAX];
+    uint32_t lead, tasks; // P
+    char cluster[MR_STORE_CLUSTER_MAX + 1];
+
+    // The engine.
+    mr_catalog *catalog;
+    mr_lane_pool *lanes;
+    void *engine_memory;
+    size_t engine_bytes;
+    mr_engine *engine;
+    uint8_t *fetched; // one sealed row
+
+    // The tasks and the commit.
+    const uint32_t *owned; // the consumer's, ascending
+    uint32_t owned_count;
+    uint64_t history[2];
+    uint64_t *seqs; // by task: of its next commit
+    mr_offset *offsets;
+    mr_generations *generations;
+    mr_committer *committer;
+    mr_outputs *outputs;
+    mr_source *source;
+    mr_epoch *epochs;
+    mr_next_offset *next_offsets;
+    mr_sequence *marks;
+    mr_state_hash *hashes;
+    mr_marker_pair *pairs;
+    mr_marker_offset *marker_offsets;
+
+    // The commit that is open.
+    mr_frozen *open;
+    uint64_t commit_number;
+    uint32_t open_events, open_refused, open_epochs;
+    int64_t closed_ms;       // when the last commit was closed
+    int64_t first_record_ms; // timestamp of the oldest record in it
+    int64_t *idle_since_ms;  // by place in `owned`: when the task learned last; 0: its tick is done
+
+    // Measuring.
+    mr_histogram latency;
+    mr_metrics_window window;
+    int64_t in_flight_record_ms;
+    uint64_t confirmed; // number of the last commit whose latency was counted
+} mr_worker;
+
+// Opens everything; `worker` is zeroed but for config, methods and mock. Errors: MR_FATAL and the
+// outcomes of the ports; what was opened is closed by mr_worker_close in any case.
+MR_CHECKED mr_status mr_worker_open(mr_worker *worker, mr_error *err);
+// Closes everything. Errors: a last write to the local state that failed (Kafka has everything).
+mr_status mr_worker_close(mr_worker *worker, mr_error *err);
+
+// One turn: takes messages, learns what is ready, commits when it is time; waits up to wait_ms, or
+// until extra_fd (-1: none) can be read, where there is nothing to do.
+MR_CHECKED mr_status mr_worker_turn(mr_worker *worker, int extra_fd, int wait_ms, mr_error *err);
+
+// What the tasks have counted since their history began: the same after a restart, a kill or a
+// move.
+mr_task_counters mr_worker_totals(const mr_worker *worker);
+
+// Learns what has been taken and commits it, within wait_ms. Errors: MR_RETRY: it took longer.
+MR_CHECKED mr_status mr_worker_finish(mr_worker *worker, int64_t wait_ms, mr_error *err);
+
+#endif

@@ -1,0 +1,596 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "worker/source.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/arena.h"
+#include "worker/log.h"
+
+enum {
+    FEED_MESSAGES = 256,
+    ARENA_BYTES = 2 << 20,
+    MAPPING_TEXT_MAX = 256,
+};
+
+typedef struct input { // of the configuration, compiled
+    uint32_t rank;     // in order of topic names: the order of equal event times
+    mr_framing framing;
+    mr_event_kind kind;
+    const char *bare;
+    int key;
+    mr_mapping mapping;
+    mr_mapping_entry entries[MR_MAPPING_ENTRIES_MAX];
+    char texts[MR_MAPPING_ENTRIES_MAX][MAPPING_TEXT_MAX];
+    uint32_t handle;
+} input;
+
+typedef struct feed { // an input partition
+    uint32_t input, partition;
+    int64_t next; // of what was put into an epoch
+    rd_kafka_message_t *messages[FEED_MESSAGES];
+    uint32_t first, count;
+    bool at_end; // the consumer has said so since the last message
+} feed;
+
+typedef struct held { // a message of an epoch
+    rd_kafka_message_t *message;
+    uint32_t feed;
+    mr_cause cause; // of the decoder; MR_CAUSE_NONE: it became an arrival
+    char reason[120];
+} held;
+
+typedef struct builder { // the next epoch of a task
+    uint32_t task;
+    mr_arrival *arrivals, *scratch;
+    uint32_t count;
+    held *held;
+    uint32_t held_count;
+    size_t bytes;
+    mr_arena arena;
+    int64_t opened_ms;  // when the first message was taken
+    int64_t waiting_ms; // since when a feed that is not at its end has nothing; 0: it is not so
+    bool closed;        // given out by ready, not learned yet
+    uint32_t *feeds;
+    uint32_t feed_count;
+} builder;
+
+struct mr_source {
+    const mr_config *config;
+    mr_catalog *catalog;
+    mr_kafka_consumer *consumer;
+    input *inputs;
+    feed *feeds;
+    mr_offset *learned; // by feed
+    uint32_t feed_count;
+    builder *builders;
+    uint32_t task_count, held_max;
+    size_t event_bytes; // arena room that the next event may need
+    mr_line *lines;     // the decoder's, copied as far as they are used
+    float *vector;
+    mr_source_counters counters;
+};
+
+// Mappings: "path", "path seconds", "path = default", "= constant".
+
+static mr_status parse_unit(const char *word, mr_mapping_entry *entry, mr_error *err)
+{
+    static const char *const units[] = {"", "seconds", "millis", "micros", "nanos"};
+    for (int i = MR_TIME_SECONDS; i <= MR_TIME_NANOS; i++) {
+        if (strcmp(word, units[i]) == 0) {
+            entry->unit = (mr_time_unit)i;
+            return MR_OK;
+        }
+    }
+    return mr_fail(
+        err, MR_FATAL,
+        "found '%.40s' behind the path, want seconds, millis, micros, nanos, or '= value'", word);
+}
+
+static char *trim(char *text)
+{
+    text += strspn(text, " ");
+    for (size_t size = strlen(text); size > 0 && text[size - 1] == ' ';)
+        text[--size] = '\0';
+    return text;
+}
+
+static mr_status parse_entry(const mr_config_property *row, char text[static MAPPING_TEXT_MAX],
+                             mr_mapping_entry *entry, mr_error *err)
+{
+    MR_TRY(mr_mapping_key(mr_bytes_text(row->name), entry, err));
+    if (strlen(row->value) >= MAPPING_TEXT_MAX)
+        return mr_fail(err, MR_FATAL, "longer than %d bytes", MAPPING_TEXT_MAX - 1);
+    snprintf(text, MAPPING_TEXT_MAX, "%s", row->value);
+    char *const equals = strchr(text, '=');
+    if (equals != NULL) {
+        *equals = '\0';
+        entry->constant = trim(equals + 1);
+    }
+    char *const path = trim(text), *const space = strchr(path, ' ');
+    if (space != NULL) {
+        *space = '\0';
+        MR_TRY(parse_unit(trim(space + 1), entry, err));
+    }
+    // An empty path of a part is the line itself; of anything else it is no path.
+    entry->path = path[0] == '\0' && entry->part == MR_PART_WHOLE ? NULL : path;
+    if (entry->path == NULL && entry->constant == NULL)
+        return mr_fail(err, MR_FATAL, "want a path in the record, or '= value'");
+    return MR_OK;
+}
+
+static mr_status compile_input(mr_source *source, uint32_t index, mr_error *err)
+{
+    const mr_config_input *from = &source->config->inputs[index];
+    input *to = &source->inputs[index];
+    MR_ASSERT(from->mapping.count <= MR_MAPPING_ENTRIES_MAX);
+    for (uint32_t i = 0; i < from->mapping.count; i++) {
+        if (parse_entry(&from->mapping.rows[i], to->texts[i], &to->entries[i], err) != MR_OK) {
+            mr_wrap(err, "topics.%s.mapping.%s", from->name, from->mapping.rows[i].name);
+            return mr_wrap(err, "%s", from->mapping.rows[i].place);
+        }
+    }
+    for (uint32_t i = 0; i < source->config->input_count; i++)
+        to->rank += strcmp(source->config->inputs[i].topic, from->topic) < 0;
+    to->kind = mr_config_kind(from);
+    to->framing = (mr_framing)from->format; // the choices are in that order
+    to->bare = from->schema[0] != '\0' ? from->schema : NULL;
+    to->key = from->key;
+    const uint32_t by_key =
+        to->kind == MR_EVENT_CATALOGUE ? 1u << MR_FIELD_item : 1u << MR_FIELD_user;
+    to->mapping = (mr_mapping){
+        .kind = to->kind,
+        .entries = to->entries,
+        .entry_count = from->mapping.count,
+        .given = 1u << MR_FIELD_time | (to->key != MR_MESSAGE_KEY_NONE ? by_key : 0),
+    };
+    return mr_catalog_map(source->catalog, &to->mapping, &to->handle, err);
+}
+
+static mr_status open_builder(mr_source *source, builder *b, uint32_t task, mr_error *err)
+{
+    const uint32_t max = source->held_max;
+    b->task = task;
+    b->arrivals = calloc(max, sizeof *b->arrivals);
+    b->scratch = calloc(max, sizeof *b->scratch);
+    b->held = calloc(max, sizeof *b->held);
+    b->feeds = calloc(source->feed_count + 1, sizeof *b->feeds);
+    void *memory = aligned_alloc(MR_ARENA_ALIGN, ARENA_BYTES);
+    if (b->arrivals == NULL || b->scratch == NULL || b->held == NULL || b->feeds == NULL ||
+        memory == NULL) {
+        free(memory);
+        return mr_fail(err, MR_FATAL, "out of memory for the epochs of task %u", task);
+    }
+    mr_arena_init(&b->arena, memory, ARENA_BYTES);
+    for (uint32_t i = 0; i < source->feed_count; i++) {
+        const feed *f = &source->feeds[i];
+        if (mr_kafka_consumer_task_of(source->consumer, f->input, f->partition) == task)
+            b->feeds[b->feed_count++] = i;
+    }
+    return MR_OK;
+}
+
+static mr_status open_all(mr_source *source, const uint32_t *tasks, const mr_offset *offsets,
+                          mr_error *err)
+{
+    source->inputs = calloc(source->config->input_count + 1, sizeof *source->inputs);
+    source->feeds = calloc(source->feed_count + 1, sizeof *source->feeds);
+    source->learned = calloc(source->feed_count + 1, sizeof *source->learned);
+    source->builders = calloc(source->task_count + 1, sizeof *source->builders);
+    source->lines = calloc(MR_LINES_MAX, sizeof *source->lines);
+    source->vector = calloc(MR_VECTOR_MAX, sizeof *source->vector);
+    if (source->inputs == NULL || source->feeds == NULL || source->learned == NULL ||
+        source->builders == NULL || source->lines == NULL || source->vector == NULL)
+        return mr_fail(err, MR_FATAL, "out of memory");
+    for (uint32_t i = 0; i < source->config->input_count; i++)
+        MR_TRY(compile_input(source, i, err));
+    for (uint32_t i = 0; i < source->feed_count; i++) {
+        source->learned[i] = offsets[i];
+        source->feeds[i] = (feed){
+            .input = offsets[i].input, .partition = offsets[i].partition, .next = offsets[i].next};
+    }
+    for (uint32_t i = 0; i < source->task_count; i++)
+        MR_TRY(open_builder(source, &source->builders[i], tasks[i], err));
+    return MR_OK;
+}
+
+mr_status mr_source_open(const mr_config *config, mr_catalog *catalog, mr_kafka_consumer *consumer,
+                         const uint32_t *tasks, uint32_t task_count, const mr_offset *offsets,
+                         uint32_t offset_count, mr_source **out, mr_error *err)
+{
+    mr_source *source = calloc(1, sizeof *source);
+    if (source == NULL)
+        return mr_fail(err, MR_FATAL, "out of memory");
+    source->config = config;
+    source->catalog = catalog;
+    source->consumer = consumer;
+    source->feed_count = offset_count;
+    source->task_count = task_count;
+    // An event has at most one user, so that fewer events than users_max never touch more users.
+    source->held_max =
+        (uint32_t)(config->epoch_events_max < config->epoch_users_max ? config->epoch_events_max
+                                                                      : config->epoch_users_max);
+    source->event_bytes = 4096 + MR_LINES_MAX * sizeof(mr_line) + MR_VECTOR_MAX * sizeof(float);
+    const mr_status status = open_all(source, tasks, offsets, err);
+    if (status != MR_OK) {
+        mr_source_close(source);
+        return status;
+    }
+    *out = source;
+    return MR_OK;
+}
+
+static void release(builder *b)
+{
+    for (uint32_t i = 0; i < b->held_count; i++)
+        rd_kafka_message_destroy(b->held[i].message);
+    b->held_count = b->count = 0;
+    b->bytes = 0;
+    b->closed = false;
+    mr_arena_reset(&b->arena);
+}
+
+void mr_source_close(mr_source *source)
+{
+    if (source == NULL)
+        return;
+    for (uint32_t i = 0; source->builders != NULL && i < source->task_count; i++) {
+        builder *b = &source->builders[i];
+        if (b->held != NULL)
+            release(b);
+        free(b->arrivals);
+        free(b->scratch);
+        free(b->held);
+        free(b->feeds);
+        free(b->arena.base);
+    }
+    for (uint32_t i = 0; source->feeds != NULL && i < source->feed_count; i++) {
+        feed *f = &source->feeds[i];
+        for (uint32_t j = 0; j < f->count; j++)
+            rd_kafka_message_destroy(f->messages[f->first + j]);
+    }
+    free(source->builders);
+    free(source->feeds);
+    free(source->learned);
+    free(source->inputs);
+    free(source->lines);
+    free(source->vector);
+    free(source);
+}
+
+// Decoding.
+
+static int64_t record_time(const rd_kafka_message_t *message)
+{
+    rd_kafka_timestamp_type_t type;
+    const int64_t ms = rd_kafka_message_timestamp(message, &type);
+    return type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE ? 0 : ms;
+}
+
+static mr_bytes schema_header(const rd_kafka_message_t *message)
+{
+    rd_kafka_headers_t *headers;
+    const void *value;
+    size_t size;
+    if (rd_kafka_message_headers(message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR ||
+        rd_kafka_header_get_last(headers, MR_FRAME_HEADER, &value, &size) !=
+            RD_KAFKA_RESP_ERR_NO_ERROR)
+        return (mr_bytes){NULL, 0};
+    return mr_bytes_of(value, size);
+}
+
+// The message's key as an id. Errors: MR_REJECT where it has another format than configured.
+static mr_status read_key(const input *in, const rd_kafka_message_t *message, mr_arena *arena,
+                          mr_bytes *id, mr_error *err)
+{
+    *id = mr_bytes_of(message->key, message->key_len);
+    if (in->key == MR_MESSAGE_KEY_NONE)
+        *id = (mr_bytes){NULL, 0};
+    if (in->key != MR_MESSAGE_KEY_LONG || message->key == NULL)
+        return MR_OK;
+    if (message->key_len != 8)
+        return mr_reject(err, MR_CAUSE_bad_value, "key: %zu bytes, want a long of 8",
+                         message->key_len);
+    uint64_t value = 0;
+    for (int i = 0; i < 8; i++)
+        value = value << 8 | id->data[i];
+    char *text = mr_arena_push(arena, 24);
+    *id = mr_bytes_of(text, (size_t)snprintf(text, 24, "%lld", (long long)value));
+    return MR_OK;
+}
+
+static void take_given(const input *in, const rd_kafka_message_t *message, mr_bytes key,
+                       mr_event *event)
+{
+    const mr_field by_key = in->kind == MR_EVENT_CATALOGUE ? MR_FIELD_item : MR_FIELD_user;
+    if (!mr_event_has(event, by_key) && key.data != NULL) {
+        event->present |= 1u << by_key;
+        *(by_key == MR_FIELD_item ? &event->item : &event->user) = key;
+    }
+    if (!mr_event_has(event, MR_FIELD_time)) {
+        event->present |= 1u << MR_FIELD_time;
+        event->time_ms = record_time(message);
+    }
+}
+
+static mr_status decode_tombstone(const input *in, const rd_kafka_message_t *message, mr_bytes key,
+                                  mr_event *event, mr_error *err)
+{
+    if (in->kind != MR_EVENT_CATALOGUE)
+        return mr_reject(err, MR_CAUSE_empty_value, "a null value says nothing but in a catalogue");
+    *event = (mr_event){.kind = MR_EVENT_CATALOGUE, .deleted = true};
+    take_given(in, message, key, event);
+    return MR_OK;
+}
+
+// What the decoder wrote into shared room is copied as far as it is used.
+static void keep_arrays(mr_arena *arena, mr_event *event)
+{
+    if (event->line_count > 0) {
+        mr_line *lines = mr_arena_push(arena, event->line_count * sizeof *lines);
+        memcpy(lines, event->lines, event->line_count * sizeof *lines);
+        event->lines = lines;
+    }
+    if (event->vector_count > 0) {
+        float *vector = mr_arena_push(arena, event->vector_count * sizeof *vector);
+        memcpy(vector, event->vector, event->vector_count * sizeof *vector);
+        event->vector = vector;
+    }
+}
+
+static mr_status decode(mr_source *source, builder *b, const input *in,
+                        const rd_kafka_message_t *message, mr_event *event, mr_error *err)
+{
+    mr_frame frame;
+    const mr_plan *plan;
+    mr_bytes key;
+    const mr_bytes value = mr_bytes_of(message->payload, message->len);
+    MR_TRY(read_key(in, message, &b->arena, &key, err));
+    MR_TRY(mr_frame_read(in->framing, value, schema_header(message), &frame, err));
+    if (frame.tombstone)
+        return decode_tombstone(in, message, key, event, err);
+    MR_TRY(mr_catalog_plan(source->catalog, &frame, in->bare, in->handle, &plan, err));
+    *event = (mr_event){.lines = source->lines, .vector = source->vector};
+    const uint32_t scratch = mr_plan_scratch_bytes(plan);
+    if (scratch > b->arena.size - b->arena.used - (source->event_bytes - 4096))
+        return mr_reject(err, MR_CAUSE_unsuitable_schema, "texts made of numbers need %u bytes",
+                         scratch);
+    event->scratch = scratch > 0 ? mr_arena_push(&b->arena, scratch) : NULL;
+    MR_TRY(mr_plan_decode(plan, frame.payload.data, frame.payload.size, event, err));
+    keep_arrays(&b->arena, event);
+    take_given(in, message, key, event);
+    return MR_OK;
+}
+
+// Feeds.
+
+static mr_status refill(mr_source *source, uint32_t index, mr_error *err)
+{
+    feed *f = &source->feeds[index];
+    rd_kafka_message_t *batch[FEED_MESSAGES];
+    if (f->count > 0)
+        return MR_OK;
+    f->first = 0;
+    const uint32_t count = mr_kafka_consumer_take(source->consumer, index, batch, FEED_MESSAGES);
+    mr_status status = MR_OK;
+    for (uint32_t i = 0; i < count; i++) {
+        const rd_kafka_resp_err_t code = batch[i]->err;
+        if (code == RD_KAFKA_RESP_ERR_NO_ERROR && batch[i]->offset >= f->next) {
+            f->messages[f->count++] = batch[i];
+            f->at_end = false;
+            continue;
+        }
+        if (code == RD_KAFKA_RESP_ERR__PARTITION_EOF)
+            f->at_end = true;
+        else if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+            source->counters.below++; // clients up to 2.3 may step back
+        else if (status == MR_OK)
+            status = mr_fail(err, MR_FATAL, "%s [%u]: %s", source->config->inputs[f->input].topic,
+                             f->partition, rd_kafka_message_errstr(batch[i]));
+        rd_kafka_message_destroy(batch[i]);
+    }
+    return status;
+}
+
+// The feed of a task whose next message is the oldest; NULL: nothing to take now.
+static feed *choose(mr_source *source, builder *b, int64_t now_ms, uint32_t *index, mr_error *err,
+                    mr_status *status)
+{
+    feed *best = NULL;
+    int64_t best_ms = 0;
+    bool missing = false;
+    for (uint32_t i = 0; i < b->feed_count; i++) {
+        feed *f = &source->feeds[b->feeds[i]];
+        *status = refill(source, b->feeds[i], err);
+        if (*status != MR_OK)
+            return NULL;
+        missing = missing || (f->count == 0 && !f->at_end);
+        if (f->count == 0)
+            continue;
+        const int64_t ms = record_time(f->messages[f->first]);
+        if (best == NULL || ms < best_ms) {
+            best = f;
+            best_ms = ms;
+            *index = b->feeds[i];
+        }
+    }
+    if (!missing || best == NULL) {
+        b->waiting_ms = 0;
+        return best;
+    }
+    if (b->waiting_ms == 0)
+        b->waiting_ms = now_ms;
+    return now_ms - b->waiting_ms >= source->config->align_wait_ms ? best : NULL;
+}
+
+static bool is_full(const mr_source *source, const builder *b)
+{
+    return b->held_count == source->held_max ||
+           b->bytes >= (size_t)source->config->epoch_bytes_max ||
+           b->arena.size - b->arena.used < 2 * source->event_bytes;
+}
+
+static void hold(mr_source *source, builder *b, feed *f, uint32_t index, int64_t now_ms)
+{
+    mr_error err = {0};
+    held *h = &b->held[b->held_count++];
+    rd_kafka_message_t *message = f->messages[f->first++];
+    f->count--;
+    f->next = message->offset + 1;
+    if (b->held_count == 1)
+        b->opened_ms = now_ms;
+    b->bytes += message->len + message->key_len;
+    *h = (held){.message = message, .feed = index};
+    mr_arrival *arrival = &b->arrivals[b->count];
+    *arrival = (mr_arrival){
+        .record_ms = record_time(message),
+        .offset = message->offset,
+        .partition = message->partition,
+        .topic = source->inputs[f->input].rank,
+    };
+    source->counters.records++;
+    if (decode(source, b, &source->inputs[f->input], message, &arrival->event, &err) == MR_OK) {
+        b->count++;
+        return;
+    }
+    h->cause = err.cause;
+    snprintf(h->reason, sizeof h->reason, "%.119s", err.text);
+}
+
+mr_status mr_source_pump(mr_source *source, int64_t now_ms, bool *moved, mr_error *err)
+{
+    *moved = false;
+    for (uint32_t i = 0; i < source->task_count; i++) {
+        builder *b = &source->builders[i];
+        while (!b->closed && !is_full(source, b)) {
+            uint32_t index = 0;
+            mr_status status = MR_OK;
+            feed *f = choose(source, b, now_ms, &index, err, &status);
+            MR_TRY(status);
+            if (f == NULL)
+                break;
+            hold(source, b, f, index, now_ms);
+            *moved = true;
+        }
+    }
+    return MR_OK;
+}
+
+uint32_t mr_source_ready(mr_source *source, int64_t now_ms, bool all, mr_epoch *epochs)
+{
+    uint32_t count = 0;
+    source->counters.oldest_record_ms = INT64_MAX;
+    for (uint32_t i = 0; i < source->task_count; i++) {
+        builder *b = &source->builders[i];
+        const bool old = now_ms - b->opened_ms >= source->config->epoch_interval_ms;
+        if (b->held_count == 0 || !(all || old || is_full(source, b)))
+            continue;
+        b->closed = true;
+        for (uint32_t j = 0; j < b->count; j++) {
+            if (b->arrivals[j].record_ms < source->counters.oldest_record_ms)
+                source->counters.oldest_record_ms = b->arrivals[j].record_ms;
+        }
+        mr_epoch_sort(b->arrivals, b->scratch, b->count);
+        epochs[count++] = (mr_epoch){.task = b->task, .arrivals = b->arrivals, .count = b->count};
+    }
+    return count;
+}
+
+static builder *builder_of(const mr_source *source, uint32_t task)
+{
+    for (uint32_t i = 0; i < source->task_count; i++) {
+        if (source->builders[i].task == task)
+            return &source->builders[i];
+    }
+    MR_ASSERT(!"a task that is not ours");
+    return NULL;
+}
+
+static const held *held_of(const mr_source *source, const builder *b, const mr_arrival *arrival)
+{
+    for (uint32_t i = 0; i < b->held_count; i++) {
+        const held *h = &b->held[i];
+        if (h->message->offset == arrival->offset && h->message->partition == arrival->partition &&
+            source->inputs[source->feeds[h->feed].input].rank == arrival->topic)
+            return h;
+    }
+    MR_ASSERT(!"an arrival without its message");
+    return NULL;
+}
+
+void mr_source_refused(mr_source *source, uint32_t task, mr_refused_visit *visit, void *context)
+{
+    const builder *b = builder_of(source, task);
+    for (uint32_t i = 0; i < b->held_count; i++) {
+        const held *h = &b->held[i];
+        if (h->cause == MR_CAUSE_NONE)
+            continue;
+        source->counters.refused[h->cause]++;
+        const mr_refused refused = {
+            h->message, source->feeds[h->feed].input, task, h->cause, h->reason, "VALUE_CONVERTER"};
+        visit(context, &refused);
+    }
+    for (uint32_t i = 0; i < b->count; i++) {
+        const mr_arrival *arrival = &b->arrivals[i];
+        if (arrival->cause == MR_CAUSE_NONE)
+            continue;
+        const held *h = held_of(source, b, arrival);
+        source->counters.refused[arrival->cause]++;
+        const mr_refused refused = {
+            h->message, source->feeds[h->feed].input, task, arrival->cause, arrival->reason,
+            "TASK_PUT"};
+        visit(context, &refused);
+    }
+}
+
+void mr_source_learned(mr_source *source, uint32_t task)
+{
+    builder *b = builder_of(source, task);
+    for (uint32_t i = 0; i < b->feed_count; i++)
+        source->learned[b->feeds[i]].next = source->feeds[b->feeds[i]].next;
+    for (uint32_t i = 0; i < b->count; i++) {
+        if (b->arrivals[i].record_ms > source->counters.newest_record_ms)
+            source->counters.newest_record_ms = b->arrivals[i].record_ms;
+    }
+    source->counters.events += b->count;
+    release(b);
+}
+
+const mr_offset *mr_source_offsets(const mr_source *source, uint32_t *count)
+{
+    *count = source->feed_count;
+    return source->learned;
+}
+
+const mr_source_counters *mr_source_count(const mr_source *source)
+{
+    return &source->counters;
+}
+
+bool mr_source_at_end(const mr_source *source)
+{
+    for (uint32_t i = 0; i < source->feed_count; i++) {
+        if (!source->feeds[i].at_end || source->feeds[i].count > 0)
+            return false;
+    }
+    for (uint32_t i = 0; i < source->task_count; i++) {
+        if (source->builders[i].held_count > 0)
+            return false;
+    }
+    return true;
+}
+
+int mr_source_patience(const mr_source *source, int64_t now_ms, int most)
+{
+    int64_t least = most;
+    for (uint32_t i = 0; i < source->task_count; i++) {
+        const builder *b = &source->builders[i];
+        const int64_t left = b->opened_ms + source->config->epoch_interval_ms - now_ms;
+        if (b->held_count > 0 && left < least)
+            least = left;
+        if (b->waiting_ms != 0 && least > 5)
+            least = 5;
+    }
+    return least > 0 ? (int)least : 0;
+}

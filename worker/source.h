@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// source: from messages to epochs.
+//
+// Each input partition is a feed; each task gathers the messages of its feeds into the epoch that
+// it will learn next. A task that is behind takes the message with the lowest record timestamp
+// among its feeds, and waits align.wait_ms for a feed that has nothing although it is not at its
+// end. An epoch is closed by the age of its first message, by count, by bytes, or when its memory
+// is nearly used.
+//
+// What an epoch's events borrow (the messages, decoded lines, vectors) lives until
+// mr_source_learned. Offsets move there too, so that a commit never covers a message that was not
+// learned.
+#ifndef MR_WORKER_SOURCE_H
+#define MR_WORKER_SOURCE_H
+
+#include "core/event/epoch.h"
+#include "schemas/catalog.h"
+#include "worker/kafka/consumer.h"
+
+typedef struct mr_source mr_source;
+
+// Opens the feeds at these offsets; the consumer has been assigned the same. Borrows everything.
+// Errors: MR_FATAL: a mapping that cannot be read, out of memory.
+MR_CHECKED mr_status mr_source_open(const mr_config *config, mr_catalog *catalog,
+                                    mr_kafka_consumer *consumer, const uint32_t *tasks,
+                                    uint32_t task_count, const mr_offset *offsets,
+                                    uint32_t offset_count, mr_source **source, mr_error *err);
+void mr_source_close(mr_source *source);
+
+// Takes and decodes what there is and has room. Returns whether anything was taken. Errors:
+// MR_FATAL: an input cannot be read.
+MR_CHECKED mr_status mr_source_pump(mr_source *source, int64_t now_ms, bool *moved, mr_error *err);
+
+// The epochs that are ready (`all`: every one that is not empty), sorted, in order of tasks: at
+// most task_count. An epoch may hold no event: then it holds refused records only.
+uint32_t mr_source_ready(mr_source *source, int64_t now_ms, bool all, mr_epoch *epochs);
+
+typedef struct mr_refused { // a record for the dead letters
+    const rd_kafka_message_t *message;
+    uint32_t input, task;
+    mr_cause cause;
+    const char *reason;
+    const char *stage; // "VALUE_CONVERTER" or "TASK_PUT"
+} mr_refused;
+typedef void mr_refused_visit(void *context, const mr_refused *refused);
+
+// Visits what was refused of a task's epoch, by the decoder or (after the round) by the engine.
+void mr_source_refused(mr_source *source, uint32_t task, mr_refused_visit *visit, void *context);
+// The task's epoch was learned: its offsets count, its memory is free.
+void mr_source_learned(mr_source *source, uint32_t task);
+
+// Next offsets of all feeds, learned epochs only; order as given to open.
+const mr_offset *mr_source_offsets(const mr_source *source, uint32_t *count);
+
+typedef struct mr_source_counters {
+    uint64_t records, events, refused[MR_CAUSE_COUNT];
+    uint64_t below;           // records below the next offset: dropped
+    int64_t newest_record_ms; // timestamp of the newest record of a learned epoch
+    int64_t oldest_record_ms; // of the oldest in the epochs that mr_source_ready gave last
+} mr_source_counters;
+const mr_source_counters *mr_source_count(const mr_source *source);
+
+// Whether every feed was read to the end that its log had when the consumer last said so, and all
+// of it was learned.
+bool mr_source_at_end(const mr_source *source);
+
+// How long the loop may wait before an epoch is due, at most `most`.
+int mr_source_patience(const mr_source *source, int64_t now_ms, int most);
+
+#endif
