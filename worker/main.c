@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "worker/blas.h"
 #include "worker/command.h"
+#include "worker/log.h"
 #include "worker/nearest.h"
 #include "worker/version.h"
 
@@ -29,6 +31,7 @@ static int unknown_command(const char *name)
 
 int main(int argc, char **argv)
 {
+    const mr_blas blas = mr_blas_start(argv); // first: it may begin the process again
     signal(SIGPIPE, SIG_IGN); // a reader that goes away is a failed write, not a death
     if (argc < 2) {
         print_usage(stderr);
@@ -43,5 +46,10 @@ int main(int argc, char **argv)
         return MR_EXIT_GOOD;
     }
     const mr_command *command = mr_command_find(argv[1]);
-    return command != NULL ? command->run(argc - 1, argv + 1) : unknown_command(argv[1]);
+    if (command == NULL)
+        return unknown_command(argv[1]);
+    if (blas.slow)
+        mr_log(MR_LOG_WARNING, "blas", "OpenBLAS uses slow kernels: set OPENBLAS_CORETYPE",
+               mr_log_text("core", blas.core), mr_log_text("wanted", blas.wanted));
+    return command->run(argc - 1, argv + 1);
 }
