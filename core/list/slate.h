@@ -6,6 +6,7 @@
 #ifndef MR_CORE_LIST_SLATE_H
 #define MR_CORE_LIST_SLATE_H
 
+#include "core/base/sort.h"
 #include "core/list/candidates.h"
 
 typedef struct mr_slate {
@@ -20,11 +21,18 @@ typedef struct mr_slate {
     double q[MR_LIST_MAX];
     uint32_t picked_count;
     double weights[MR_UNION_MAX];   // scratch of the policy
+    mr_sorted order[MR_UNION_MAX];  // and more of it
+    uint32_t next;
 } mr_slate;
 
 static inline bool mr_slate_may(const mr_slate *slate, uint32_t candidate)
 {
     return (slate->bits[candidate / 64] >> (candidate % 64) & 1) != 0;
+}
+
+static inline bool mr_slate_free(const mr_slate *slate, uint32_t candidate)
+{
+    return (slate->free_bits[candidate / 64] >> (candidate % 64) & 1) != 0;
 }
 
 // Draws up to k places with the policy under the rules.

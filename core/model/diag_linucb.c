@@ -20,7 +20,7 @@
 #include "core/list/found.h"
 #include "core/model/top.h"
 
-enum { EDGES = 8, NEAREST = 4, REFRESH = 4, CLUSTERS_MAX = 1024, FRESH = 64, DIM = 64, BEST = 128, SEEN = 1024 };
+enum { EDGES = 8, NEAREST = 4, REFRESH = 4, CLUSTERS_MAX = 1024, FRESH = 64, DIM = 64, BEST = 64, SEEN = 1024 };
 #define FADED 0.25
 
 enum { FIELD_N, FIELD_S, FIELD_D, FIELDS };

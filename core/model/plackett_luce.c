@@ -22,12 +22,30 @@ static const mr_param params[] = {
     {0},
 };
 
+// Candidates in order of relevance, higher first; equal ones in the order in which they stand. The bits
+// of a float are turned into an unsigned number that sorts as the float does.
+static void order_by_relevance(mr_slate *slate)
+{
+    const uint32_t n = slate->candidates->count;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t bits;
+        const float value = slate->relevance[i] + 0.0f; // -0 becomes 0
+        memcpy(&bits, &value, 4);
+        const uint32_t ascending = (bits & 0x80000000u) != 0 ? ~bits : bits | 0x80000000u;
+        slate->order[i] = (mr_sorted){~ascending, i, 0};
+    }
+    mr_sort(slate->order, n);
+    slate->next = 0;
+}
+
 static void open(const mr_instance *self, mr_slate *slate)
 {
     const config *c = self->config;
     const uint32_t n = slate->candidates->count;
-    if (!slate->explore || n == 0)
+    if (!slate->explore || n == 0) {
+        order_by_relevance(slate);
         return;
+    }
     double sum = 0, squares = 0, top = -1e300;
     for (uint32_t i = 0; i < n; i++) {
         const double u = slate->mean == NULL
@@ -44,15 +62,18 @@ static void open(const mr_instance *self, mr_slate *slate)
         slate->weights[i] = mr_exp((slate->weights[i] - top) / t);
 }
 
-static uint32_t best(const mr_slate *slate, double *q)
+// The best one that may stand here. One that may not now may later, so only a prefix of picked ones is
+// passed over for good.
+static uint32_t best(mr_slate *slate, double *q)
 {
-    uint32_t found = UINT32_MAX;
-    for (uint32_t i = 0; i < slate->candidates->count; i++)
-        if (mr_slate_may(slate, i) &&
-            (found == UINT32_MAX || slate->relevance[i] > slate->relevance[found]))
-            found = i;
+    const uint32_t n = slate->candidates->count;
     *q = 1.0;
-    return found;
+    while (slate->next < n && !mr_slate_free(slate, slate->order[slate->next].value))
+        slate->next++;
+    for (uint32_t i = slate->next; i < n; i++)
+        if (mr_slate_may(slate, slate->order[i].value))
+            return slate->order[i].value;
+    return UINT32_MAX;
 }
 
 static uint32_t draw(const mr_instance *self, mr_slate *slate, mr_rng *rng, double *q)

@@ -13,6 +13,7 @@ typedef enum stream {
     STREAM_GAPS,
     STREAM_CLICKS,
     STREAM_RANDOM_LISTS,
+    STREAM_BROWSING,
 } stream;
 
 static mr_rng draws(const mr_world_config *config, stream of, uint64_t entity, uint64_t step)
@@ -24,19 +25,21 @@ mr_world_config mr_world_defaults(void)
 {
     return (mr_world_config){
         .seed = 1,
-        .users = 900,
+        .users = 1500,
         .items = 600,
         .themes = 12,
         .communities = 8,
         .late_share = 0.1,
         .late_ms = 60000,
-        .match = 4.0,
-        .base = -3.6,
-        .quality = 0.5,
-        .fatigue = 1.0,
+        .match = 7.0,
+        .base = -5.0,
+        .quality = 0.8,
+        .fatigue = 0.3,
+        .sated = 2.0,
         .examine = 0.85,
         .stop = 0.35,
-        .gap_ms = 1500,
+        .browse = 0.15,
+        .gap_ms = 4000,
     };
 }
 
@@ -120,7 +123,7 @@ static void make_item(const mr_world_config *config, uint32_t index, const float
     double shapes[MR_WORLD_THEMES_MAX];
     const uint32_t theme = pick(&rng, theme_shares, config->themes);
     for (uint32_t t = 0; t < config->themes; t++)
-        shapes[t] = t == theme ? 3.0 : 0.12;
+        shapes[t] = t == theme ? 8.0 : 0.15;
     *item = (mr_world_item){.quality = (float)config->quality * mr_rng_normal(&rng)};
     dirichlet(&rng, shapes, config->themes, item->alpha);
     for (uint32_t t = 1; t < config->themes; t++)
@@ -231,7 +234,9 @@ double mr_world_utility(const mr_world *world, uint32_t user, uint32_t item)
         in_vain += tired(&u->shown[l], item);
     const double match =
         u->match_max > 0 ? dot(u->rho, i->alpha, c->themes) / (double)u->match_max : 0;
-    return c->match * match + (double)i->quality + c->base - c->fatigue * in_vain / MR_WORLD_LISTS;
+    const double worn = c->fatigue * in_vain / MR_WORLD_LISTS +
+                        (mr_world_liked(world, user, item) ? c->sated : 0);
+    return c->match * match + (double)i->quality + c->base - worn;
 }
 
 double mr_world_expect(const mr_world *world, uint32_t user, const uint32_t *slate, uint32_t count,
@@ -294,6 +299,25 @@ uint32_t mr_world_random(const mr_world *world, uint32_t user, uint32_t live, ui
 }
 
 // ---- a visit
+
+uint32_t mr_world_browse(const mr_world *world, uint32_t user, uint32_t live)
+{
+    const mr_world_config *c = &world->config;
+    const mr_world_user *u = &world->users[user];
+    mr_rng rng = draws(c, STREAM_BROWSING, user, u->visits);
+    if (mr_rng_double(&rng) >= c->browse)
+        return MR_WORLD_NONE;
+    const uint32_t theme = pick(&rng, u->rho, c->themes);
+    double sum = 0;
+    for (uint32_t i = 0; i < live; i++)
+        sum += (double)world->items[i].alpha[theme];
+    const double wanted = sum * mr_rng_double(&rng);
+    double reached = 0;
+    for (uint32_t i = 0; i < live; i++)
+        if ((reached += (double)world->items[i].alpha[theme]) > wanted)
+            return i;
+    return live > 0 ? live - 1 : MR_WORLD_NONE;
+}
 
 static uint32_t quantity_of(mr_rng *rng)
 {

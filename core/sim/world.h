@@ -5,7 +5,8 @@
 // An item has a hidden mixture of themes (alpha_i, sums to 1), of which the strongest is its category,
 // a quality q_i, a price, and a time from which it exists. A user belongs to a community and has tastes
 // of his own around those of the community (rho_u, sums to 1). With
-//     x_ui = match * (rho_u . alpha_i) / (max_j rho_u . alpha_j) + q_i + base - fatigue * f_ui,
+//     x_ui = match * (rho_u . alpha_i) / (max_j rho_u . alpha_j) + q_i + base - fatigue * f_ui
+//            - sated * [he has clicked i lately],
 // f_ui the share of his last LISTS lists that showed item i without a click on it, he reads a list from
 // the top: goes on to the next place with probability `examine`, clicks with sigma(x), and stops after
 // a click with probability `stop`. A clicked item goes to the cart with sigma(x - 1.5), what is in the
@@ -38,7 +39,8 @@ typedef struct mr_world_config {
     double late_share;            // of the items, born at even distances up to late_ms
     int64_t late_ms;
     double match, base, quality; // quality: standard deviation of q_i
-    double fatigue, examine, stop;
+    double fatigue, sated, examine, stop;
+    double browse; // share of the visits that begin with a find of his own
     double gap_ms; // mean time between two visits of an average user
 } mr_world_config;
 
@@ -101,6 +103,10 @@ uint32_t mr_world_oracle(const mr_world *world, uint32_t user, uint32_t live, ui
 // user's number of visits. Returns how many there are.
 uint32_t mr_world_random(const mr_world *world, uint32_t user, uint32_t live, uint32_t *slate,
                          uint32_t count);
+
+// What the user finds by himself on this visit, by searching or browsing: a theme by his taste, then an
+// item of it; MR_WORLD_NONE on most visits. He clicks it, whatever list he is shown.
+uint32_t mr_world_browse(const mr_world *world, uint32_t user, uint32_t live);
 
 typedef struct mr_world_act {
     mr_event_kind kind; // click, cart or purchase
