@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+// From candidates to a list: the blend's gradient and gate, expected hits under ties, exact propensities.
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+
+#include "core/eval/probe.h"
+#include "core/list/slate.h"
+
+enum { COLUMNS = 2, CANDIDATES = 40 };
+
+typedef struct fixture {
+    mr_columns columns;
+    mr_column shown[COLUMNS];
+    mr_blend blend;
+    mr_blend_column rows[COLUMNS];
+    mr_blend_gate gate;
+    mr_union candidates;
+    float x[MR_FEATURES_MAX * MR_UNION_MAX], relevance[MR_UNION_MAX];
+} fixture;
+
+static void setup(fixture *f, uint64_t seed)
+{
+    memset(f, 0, sizeof *f);
+    f->columns.count = f->blend.column_count = f->candidates.column_count = COLUMNS;
+    f->shown[0] = (mr_column){"count", MR_SCALE_COUNT};
+    f->shown[1] = (mr_column){"real", MR_SCALE_REAL};
+    f->blend.gate = &f->gate;
+    f->candidates.count = CANDIDATES;
+    mr_rng rng = mr_rng_make(seed, 0, 0, 0, MR_PURPOSE_SIM);
+    for (uint32_t c = 0; c < COLUMNS; c++) {
+        f->columns.of[c].column = &f->shown[c];
+        f->columns.of[c].key = 100 + c;
+        f->blend.columns[c] = &f->rows[c];
+        mr_blend_column_init(&f->rows[c], COLUMNS);
+        for (uint32_t i = 0; i < CANDIDATES; i++) {
+            f->candidates.value[c][i] = c == 0 ? (float)mr_rng_below(&rng, 1000)
+                                               : mr_rng_normal(&rng);
+            f->candidates.place[c][i] = i < 20 ? (uint8_t)i : MR_PLACE_NONE;
+        }
+    }
+    mr_blend_features(&f->blend, &f->columns, &f->candidates, 1000, f->x);
+    mr_blend_relevance(&f->blend, 1, f->x, CANDIDATES, f->relevance);
+}
+
+static double loss(fixture *f, uint32_t target)
+{
+    mr_rng rng = mr_rng_make(5, 0, 0, 0, MR_PURPOSE_BLEND);
+    double sum = 0;
+    mr_blend_relevance(&f->blend, 1, f->x, CANDIDATES, f->relevance);
+    sum += exp((double)f->relevance[target]);
+    for (int d = 0; d < MR_BLEND_DRAWS; d++) {
+        const uint32_t i = mr_rng_below(&rng, CANDIDATES);
+        if (i != target)
+            sum += exp((double)f->relevance[i]);
+    }
+    return log(sum) - (double)f->relevance[target];
+}
+
+static void the_blends_gradient_is_that_of_its_loss(void **state)
+{
+    (void)state;
+    static fixture f;
+    setup(&f, 1);
+    float gradient[MR_FEATURES_MAX];
+    mr_rng rng = mr_rng_make(5, 0, 0, 0, MR_PURPOSE_BLEND);
+    mr_blend_gradient(&f.blend, 1, f.x, f.relevance, CANDIDATES, 7, 1.0f, &rng, gradient);
+    for (uint32_t c = 0; c < COLUMNS; c++)
+        for (uint32_t k = 0; k < MR_FEATURES; k++) {
+            const float step = 1e-2f, kept = f.rows[c].weight[k];
+            f.rows[c].weight[k] = kept + step;
+            const double up = loss(&f, 7);
+            f.rows[c].weight[k] = kept - step;
+            const double down = loss(&f, 7);
+            f.rows[c].weight[k] = kept;
+            const double want = (up - down) / (2 * (double)step);
+            assert_true(fabs(want - (double)gradient[c * MR_FEATURES + k]) < 2e-3 + 1e-2 * fabs(want));
+        }
+}
+
+static void the_blend_learns_which_column_knows(void **state)
+{
+    (void)state;
+    static fixture f;
+    for (uint64_t probe = 0; probe < 400; probe++) {
+        mr_blend_column rows[COLUMNS];
+        mr_blend_gate gate = f.gate;
+        memcpy(rows, f.rows, sizeof rows);
+        setup(&f, 100 + probe);
+        if (probe > 0) {
+            memcpy(f.rows, rows, sizeof rows);
+            f.gate = gate;
+            mr_blend_relevance(&f.blend, 1, f.x, CANDIDATES, f.relevance);
+        }
+        uint32_t target = 0; // the item that the second column likes best
+        for (uint32_t i = 1; i < CANDIDATES; i++)
+            if (f.candidates.value[1][i] > f.candidates.value[1][target])
+                target = i;
+        mr_blend_lesson lesson = {.segment = 1, .in_union = true, .places = {50, 0},
+                                  .ndcg = {0.0f, 1.0f, 0.2f}};
+        mr_rng rng = mr_rng_make(probe, 0, 0, 0, MR_PURPOSE_BLEND);
+        mr_blend_gradient(&f.blend, 1, f.x, f.relevance, CANDIDATES, target, 1.0f, &rng,
+                          lesson.gradient);
+        const uint32_t arm = mr_blend_arm(&f.blend, &f.columns, 1);
+        if (probe < 199)
+            assert_int_equal(arm, COLUMNS); // the blend, until there are 200 probes
+        mr_blend_learn(&f.blend, &f.columns, &lesson);
+    }
+    assert_true(f.rows[1].weight[0] > 3 * fabsf(f.rows[0].weight[0]));
+    assert_int_equal(mr_blend_arm(&f.blend, &f.columns, 1), 1); // the gate: that column alone
+    assert_int_equal(mr_blend_arm(&f.blend, &f.columns, 2), COLUMNS);
+}
+
+static void ties_count_by_expectation(void **state)
+{
+    (void)state;
+    // Three items at ranks 19, 20, 21 share the score: two of three orders hit at 20.
+    mr_hit_value hit = mr_hit_value_of(18, 3);
+    assert_true(fabs((double)hit.recall - 2.0 / 3) < 1e-6);
+    assert_true(fabs((double)hit.rr - (1.0 / 19 + 1.0 / 20) / 3) < 1e-6);
+    assert_true(fabs((double)hit.ndcg - (1 / log2(20) + 1 / log2(21)) / 3) < 1e-6);
+    // A model that scores 1,000 items alike gets what chance gets.
+    hit = mr_hit_value_of(0, 1000);
+    assert_true(fabs((double)hit.recall - 0.02) < 1e-6);
+    hit = mr_hit_value_of(0, 1);
+    assert_true(hit.recall == 1 && hit.rr == 1 && fabsf(hit.ndcg - 1) < 1e-6f);
+    hit = mr_hit_value_of(20, 1);
+    assert_true(hit.recall == 0 && hit.ndcg == 0);
+}
+
+// ---- propensities
+
+static mr_instance policy, rules[1];
+static double policy_config[3] = {0.3, 0.7, 0.1}; // alpha, temperature, epsilon
+static uint32_t forbidden_above; // the rule: this candidate may not follow a picked one
+
+static void admit(const mr_instance *self, mr_slate *slate, uint64_t *bits)
+{
+    (void)self;
+    if (slate->picked_count > 0 && slate->picked[0] == 0)
+        bits[0] &= ~(1ull << forbidden_above);
+}
+
+static const mr_rule a_rule = {.state = {.name = "test"}, .admit = admit};
+
+static void open_slate(mr_slate *slate, mr_union *candidates, float *relevance, float *mean,
+                       float *deviation, uint32_t count)
+{
+    policy = (mr_instance){.state = &mr_policies[0]->state, .config = policy_config};
+    rules[0] = (mr_instance){.state = &a_rule.state};
+    candidates->count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        relevance[i] = (float)(count - i);
+        mean[i] = 0.1f * (float)(i * i % 5);
+        deviation[i] = 0.05f * (float)i;
+    }
+    slate->candidates = candidates;
+    slate->relevance = relevance;
+    slate->mean = mean;
+    slate->deviation = deviation;
+}
+
+static void drawn_slates_have_the_probability_that_they_say(void **state)
+{
+    (void)state;
+    enum { N = 5, DRAWS = 1000000 };
+    static mr_slate slate;
+    static mr_union candidates;
+    static double count[N][N], said[N][N];
+    float relevance[N], mean[N], deviation[N];
+    open_slate(&slate, &candidates, relevance, mean, deviation, N);
+    slate.explore = true;
+    forbidden_above = 3;
+    for (uint32_t d = 0; d < DRAWS; d++) {
+        mr_rng rng = mr_rng_make(1, 0, d, 0, MR_PURPOSE_POLICY);
+        mr_slate_draw(&slate, &policy, rules, 1, 2, &rng);
+        assert_int_equal(slate.picked_count, 2);
+        count[slate.picked[0]][slate.picked[1]]++;
+        said[slate.picked[0]][slate.picked[1]] = slate.q[0] * slate.q[1];
+    }
+    double sum = 0, chi = 0;
+    uint32_t cells = 0;
+    for (int a = 0; a < N; a++)
+        for (int b = 0; b < N; b++) {
+            if (count[a][b] == 0)
+                continue;
+            sum += said[a][b];
+            const double want = said[a][b] * DRAWS;
+            chi += (count[a][b] - want) * (count[a][b] - want) / want;
+            cells++;
+        }
+    assert_int_equal(count[0][3], 0); // the rule was kept
+    assert_int_equal(cells, 19);      // every other ordered pair was seen
+    assert_true(fabs(sum - 1) < 1e-9);
+    assert_true(chi < 49); // 18 degrees of freedom, p = 1e-4
+}
+
+static void without_exploration_the_list_is_sorted_and_q_is_one(void **state)
+{
+    (void)state;
+    enum { N = 30 };
+    static mr_slate slate;
+    static mr_union candidates;
+    float relevance[N], mean[N], deviation[N];
+    open_slate(&slate, &candidates, relevance, mean, deviation, N);
+    relevance[4] = relevance[5] = 100; // equal: in the order in which they stand
+    slate.explore = false;
+    mr_rng rng = mr_rng_make(1, 0, 0, 0, MR_PURPOSE_POLICY);
+    mr_slate_draw(&slate, &policy, NULL, 0, 40, &rng);
+    assert_int_equal(slate.picked_count, N);
+    assert_int_equal(slate.picked[0], 4);
+    assert_int_equal(slate.picked[1], 5);
+    for (uint32_t p = 1; p < N; p++) {
+        assert_true(relevance[slate.picked[p - 1]] >= relevance[slate.picked[p]]);
+        assert_true(slate.q[p] == 1);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_blends_gradient_is_that_of_its_loss),
+        cmocka_unit_test(the_blend_learns_which_column_knows),
+        cmocka_unit_test(ties_count_by_expectation),
+        cmocka_unit_test(drawn_slates_have_the_probability_that_they_say),
+        cmocka_unit_test(without_exploration_the_list_is_sorted_and_q_is_one),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

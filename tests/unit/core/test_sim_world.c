@@ -1,0 +1,423 @@
+// SPDX-License-Identifier: Apache-2.0
+// The simulated users do what their formulas say: rates are compared with the truth that the world
+// keeps, at three standard errors.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/base/vec.h"
+#include "core/sim/world.h"
+
+enum { K = 10 };
+
+static mr_world make(const mr_world_config *config)
+{
+    mr_world world;
+    void *memory = aligned_alloc(64, mr_world_bytes(config));
+    assert_non_null(memory);
+    memset(memory, 0xa5, mr_world_bytes(config)); // nothing may be taken from what was there
+    mr_world_init(&world, config, memory);
+    return world;
+}
+
+static void drop(mr_world *world)
+{
+    free(world->items); // the first of the block
+}
+
+static mr_world_config small(void)
+{
+    mr_world_config config = mr_world_defaults();
+    config.users = 200;
+    config.items = 150;
+    return config;
+}
+
+static uint32_t clicks_in(const mr_world_act *acts, uint32_t count)
+{
+    uint32_t clicks = 0;
+    for (uint32_t i = 0; i < count; i++)
+        clicks += acts[i].kind == MR_EVENT_CLICK;
+    return clicks;
+}
+
+// |sum| of n differences whose squares sum to `squares` is below three standard errors.
+static void assert_is_noise(double sum, double squares)
+{
+    assert_true(squares > 0);
+    assert_true(sum * sum < 9 * squares);
+}
+
+static void random_items_shown_alone_get_the_mean_click_probability(void **state)
+{
+    (void)state;
+    mr_world_config config = small();
+    config.fatigue = 0;
+    config.late_share = 0;
+    mr_world world = make(&config);
+    mr_world_act acts[MR_WORLD_ACTS_MAX];
+    double clicks = 0, expected = 0, variance = 0;
+    for (uint32_t u = 0; u < config.users; u++) {
+        double mean = 0;
+        for (uint32_t i = 0; i < config.items; i++)
+            mean += mr_sigmoid(mr_world_utility(&world, u, i)) / config.items;
+        for (uint32_t visit = 0; visit < 100; visit++) {
+            uint32_t item;
+            // What he liked before is shown again: the draw is even over all items.
+            memset(world.users[u].liked, 0xff, sizeof world.users[u].liked);
+            assert_int_equal(mr_world_random(&world, u, config.items, &item, 1), 1);
+            clicks += clicks_in(acts, mr_world_visit(&world, u, &item, 1, acts));
+            expected += mean;
+            variance += mean * (1 - mean);
+        }
+    }
+    assert_true(clicks > 100);
+    assert_is_noise(clicks - expected, variance);
+    drop(&world);
+}
+
+static void each_place_of_random_lists_gets_the_clicks_that_are_expected(void **state)
+{
+    (void)state;
+    const mr_world_config config = small();
+    mr_world world = make(&config);
+    mr_world_act acts[MR_WORLD_ACTS_MAX];
+    double sums[K + 1] = {0}, squares[K + 1] = {0};
+    for (uint32_t visit = 0; visit < 100; visit++)
+        for (uint32_t u = 0; u < config.users; u++) {
+            uint32_t slate[K];
+            double p[K], left[K + 1];
+            assert_int_equal(mr_world_random(&world, u, config.items, slate, K), K);
+            left[K] = -mr_world_expect(&world, u, slate, K, p);
+            for (uint32_t i = 0; i < K; i++)
+                left[i] = -p[i];
+            const uint32_t count = mr_world_visit(&world, u, slate, K, acts);
+            for (uint32_t a = 0; a < count; a++)
+                left[acts[a].place] += acts[a].kind == MR_EVENT_CLICK;
+            left[K] += clicks_in(acts, count);
+            for (uint32_t i = 0; i <= K; i++) {
+                sums[i] += left[i];
+                squares[i] += left[i] * left[i];
+            }
+        }
+    for (uint32_t i = 0; i <= K; i++)
+        assert_is_noise(sums[i], squares[i]);
+    drop(&world);
+}
+
+static void the_second_place_is_seen_if_the_first_did_not_end_the_visit(void **state)
+{
+    (void)state;
+    const mr_world_config config = small();
+    mr_world world = make(&config);
+    const uint32_t slate[2] = {3, 4};
+    double p[2];
+    const double a = mr_sigmoid(mr_world_utility(&world, 0, 3));
+    const double b = mr_sigmoid(mr_world_utility(&world, 0, 4));
+    const double sum = mr_world_expect(&world, 0, slate, 2, p);
+    assert_true(p[0] == a);
+    assert_true(p[1] > 0.999999 * 0.85 * (1 - 0.35 * a) * b);
+    assert_true(p[1] < 1.000001 * 0.85 * (1 - 0.35 * a) * b);
+    assert_true(sum == p[0] + p[1]);
+    drop(&world);
+}
+
+// ---- policies
+
+typedef uint32_t policy(const mr_world *world, const uint32_t *clicks, uint32_t user, uint32_t *slate);
+
+static uint32_t show_oracle(const mr_world *world, const uint32_t *clicks, uint32_t user,
+                            uint32_t *slate)
+{
+    (void)clicks;
+    return mr_world_oracle(world, user, world->config.items, slate, K);
+}
+
+static uint32_t show_random(const mr_world *world, const uint32_t *clicks, uint32_t user,
+                            uint32_t *slate)
+{
+    (void)clicks;
+    return mr_world_random(world, user, world->config.items, slate, K);
+}
+
+static uint32_t show_popular(const mr_world *world, const uint32_t *clicks, uint32_t user,
+                             uint32_t *slate)
+{
+    uint32_t count = 0;
+    bool taken[4096] = {false};
+    assert_true(world->config.items <= 4096);
+    while (count < K) {
+        uint32_t best = MR_WORLD_NONE;
+        for (uint32_t i = 0; i < world->config.items; i++)
+            if (!taken[i] && (best == MR_WORLD_NONE || clicks[i] > clicks[best]))
+                best = i;
+        taken[best] = true;
+        if (!mr_world_liked(world, user, best))
+            slate[count++] = best;
+    }
+    return count;
+}
+
+// Clicks of each user in `visits` visits.
+static void run(const mr_world_config *config, policy *show, uint32_t visits, double *by_user)
+{
+    mr_world world = make(config);
+    mr_world_act acts[MR_WORLD_ACTS_MAX];
+    uint32_t *clicks = calloc(config->items, sizeof *clicks);
+    assert_non_null(clicks);
+    memset(by_user, 0, config->users * sizeof *by_user);
+    for (uint32_t visit = 0; visit < visits; visit++)
+        for (uint32_t u = 0; u < config->users; u++) {
+            uint32_t slate[K];
+            const uint32_t count = show(&world, clicks, u, slate);
+            const uint32_t act_count = mr_world_visit(&world, u, slate, count, acts);
+            by_user[u] += clicks_in(acts, act_count);
+            for (uint32_t a = 0; a < act_count; a++)
+                clicks[acts[a].item] += acts[a].kind == MR_EVENT_CLICK;
+        }
+    free(clicks);
+    drop(&world);
+}
+
+static void assert_more(const double *more, const double *less, uint32_t users)
+{
+    double sum = 0, squares = 0;
+    for (uint32_t u = 0; u < users; u++) {
+        sum += more[u] - less[u];
+        squares += (more[u] - less[u]) * (more[u] - less[u]);
+    }
+    assert_true(sum > 0 && sum * sum > 9 * squares); // paired by user
+}
+
+static void an_oracle_beats_popularity_and_popularity_beats_chance(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 3; seed++) {
+        mr_world_config config = small();
+        double oracle[200], popular[200], random[200];
+        config.seed = seed;
+        run(&config, show_oracle, 30, oracle);
+        run(&config, show_popular, 30, popular);
+        run(&config, show_random, 30, random);
+        assert_more(oracle, popular, config.users);
+        assert_more(popular, random, config.users);
+    }
+}
+
+// ---- bytes
+
+static void visit_all(mr_world *world, bool backwards)
+{
+    mr_world_act acts[MR_WORLD_ACTS_MAX];
+    for (uint32_t visit = 0; visit < 20; visit++)
+        for (uint32_t n = 0; n < world->config.users; n++) {
+            const uint32_t u = backwards ? world->config.users - 1 - n : n;
+            uint32_t slate[K];
+            const uint32_t count = mr_world_random(world, u, world->config.items, slate, K);
+            mr_world_visit(world, u, slate, count, acts);
+        }
+}
+
+static bool same(const mr_world *a, const mr_world *b)
+{
+    bool equal = true;
+    for (uint32_t u = 0; u < a->config.users; u++) {
+        equal = equal && memcmp(a->users[u].rho, b->users[u].rho, sizeof a->users[u].rho) == 0 &&
+                memcmp(a->users[u].liked, b->users[u].liked, sizeof a->users[u].liked) == 0 &&
+                a->users[u].liked_count == b->users[u].liked_count &&
+                mr_world_gap_ms(a, u) == mr_world_gap_ms(b, u);
+    }
+    for (uint32_t i = 0; i < a->config.items; i++)
+        equal = equal && memcmp(&a->items[i], &b->items[i], sizeof a->items[i]) == 0;
+    return equal;
+}
+
+static void equal_seeds_give_equal_worlds_in_any_order_of_users(void **state)
+{
+    (void)state;
+    mr_world_config config = small();
+    mr_world a = make(&config), b = make(&config);
+    visit_all(&a, false);
+    visit_all(&b, true);
+    assert_true(same(&a, &b));
+    config.seed++;
+    mr_world c = make(&config);
+    visit_all(&c, false);
+    assert_false(same(&a, &c));
+    drop(&a);
+    drop(&b);
+    drop(&c);
+}
+
+// ---- what is made
+
+static void mixtures_add_up_and_the_category_is_the_strongest_theme(void **state)
+{
+    (void)state;
+    mr_world_config config = small();
+    mr_world world = make(&config);
+    for (uint32_t i = 0; i < config.items; i++) {
+        const mr_world_item *item = &world.items[i];
+        double sum = 0;
+        for (uint32_t t = 0; t < config.themes; t++) {
+            sum += (double)item->alpha[t];
+            assert_true(item->alpha[t] <= item->alpha[item->category]);
+        }
+        assert_true(sum > 0.9999 && sum < 1.0001);
+        assert_in_range(item->cents, 400, 12000);
+    }
+    for (uint32_t u = 0; u < config.users; u++) {
+        double sum = 0;
+        for (uint32_t t = 0; t < config.themes; t++)
+            sum += (double)world.users[u].rho[t];
+        assert_true(sum > 0.9999 && sum < 1.0001);
+        assert_true(world.users[u].community < config.communities);
+    }
+    drop(&world);
+}
+
+static void members_of_a_community_are_more_alike_than_others(void **state)
+{
+    (void)state;
+    mr_world_config config = small();
+    mr_world world = make(&config);
+    double sums[2] = {0}, counts[2] = {0};
+    for (uint32_t a = 0; a < config.users; a++)
+        for (uint32_t b = 0; b < a; b++) {
+            const mr_world_user *x = &world.users[a], *y = &world.users[b];
+            const uint32_t alike = x->community == y->community;
+            for (uint32_t t = 0; t < config.themes; t++)
+                sums[alike] += (double)x->rho[t] * (double)y->rho[t];
+            counts[alike]++;
+        }
+    assert_true(sums[1] / counts[1] > 1.5 * sums[0] / counts[0]);
+    drop(&world);
+}
+
+static void items_are_numbered_in_order_of_their_birth(void **state)
+{
+    (void)state;
+    mr_world_config config = small(); // 150 items, 15 of them late
+    mr_world world = make(&config);
+    assert_int_equal(mr_world_live(&world, 0), 135);
+    for (uint32_t i = 135; i < 150; i++) {
+        const int64_t born = world.items[i].born_ms;
+        assert_true(born > world.items[i - 1].born_ms && born < config.late_ms);
+        assert_int_equal(mr_world_live(&world, born - 1), i);
+        assert_int_equal(mr_world_live(&world, born), i + 1);
+    }
+    drop(&world);
+}
+
+static void the_smallest_world_has_a_user_an_item_and_a_theme(void **state)
+{
+    (void)state;
+    mr_world_config config = mr_world_defaults();
+    config.users = config.items = config.themes = config.communities = 1;
+    mr_world world = make(&config);
+    uint32_t slate[K];
+    assert_int_equal(mr_world_random(&world, 0, 1, slate, K), 1);
+    assert_int_equal(mr_world_oracle(&world, 0, 1, slate, K), 1);
+    assert_int_equal(mr_world_oracle(&world, 0, 0, slate, K), 0);
+    assert_int_equal(mr_world_random(&world, 0, 0, slate, K), 0);
+    assert_true(mr_world_gap_ms(&world, 0) >= 1);
+    drop(&world);
+}
+
+// ---- a user's memory
+
+static void an_item_shown_in_vain_tires_and_recovers_after_three_lists(void **state)
+{
+    (void)state;
+    mr_world_config config = small();
+    config.base = -100; // nobody clicks
+    mr_world world = make(&config);
+    mr_world_act acts[MR_WORLD_ACTS_MAX];
+    const uint32_t item = 7, other = 8;
+    const double fresh = mr_world_utility(&world, 0, item);
+    for (uint32_t n = 1; n <= 5; n++) {
+        assert_int_equal(mr_world_visit(&world, 0, &item, 1, acts), 0);
+        const double lost = fresh - mr_world_utility(&world, 0, item);
+        const double wanted = config.fatigue * (n < 3 ? n : 3) / 3.0;
+        assert_true(lost > wanted - 1e-9 && lost < wanted + 1e-9);
+    }
+    for (uint32_t n = 0; n < MR_WORLD_LISTS; n++)
+        mr_world_visit(&world, 0, &other, 1, acts);
+    assert_true(mr_world_utility(&world, 0, item) == fresh);
+    drop(&world);
+}
+
+static void a_clicked_item_does_not_tire_and_is_remembered_until_24_others_came(void **state)
+{
+    (void)state;
+    mr_world_config config = small();
+    config.base = 100; // everybody clicks
+    mr_world world = make(&config);
+    mr_world_act acts[MR_WORLD_ACTS_MAX];
+    const double fresh = mr_world_utility(&world, 0, 0);
+    for (uint32_t item = 0; item < MR_WORLD_LIKED; item++) {
+        assert_int_equal(mr_world_visit(&world, 0, &item, 1, acts), 3);
+        assert_int_equal(acts[0].kind, MR_EVENT_CLICK);
+        assert_int_equal(acts[1].kind, MR_EVENT_CART);
+        assert_int_equal(acts[2].kind, MR_EVENT_PURCHASE);
+        assert_int_equal(acts[2].quantity, acts[1].quantity);
+    }
+    assert_true(mr_world_utility(&world, 0, 0) == fresh);
+    assert_true(mr_world_liked(&world, 0, 0));
+    const uint32_t next = MR_WORLD_LIKED;
+    mr_world_visit(&world, 0, &next, 1, acts);
+    assert_false(mr_world_liked(&world, 0, 0));
+    assert_true(mr_world_liked(&world, 0, 1));
+    assert_true(mr_world_liked(&world, 0, next));
+    drop(&world);
+}
+
+static void lists_hold_different_items_that_exist_and_are_not_liked_yet(void **state)
+{
+    (void)state;
+    mr_world_config config = small();
+    config.base = 2; // many clicks
+    mr_world world = make(&config);
+    mr_world_act acts[MR_WORLD_ACTS_MAX];
+    for (uint32_t visit = 0; visit < 40; visit++) {
+        uint32_t slates[2][K];
+        assert_int_equal(mr_world_random(&world, 5, 60, slates[0], K), K);
+        assert_int_equal(mr_world_oracle(&world, 5, 60, slates[1], K), K);
+        for (uint32_t s = 0; s < 2; s++)
+            for (uint32_t i = 0; i < K; i++) {
+                assert_true(slates[s][i] < 60);
+                assert_false(mr_world_liked(&world, 5, slates[s][i]));
+                for (uint32_t j = 0; j < i; j++)
+                    assert_int_not_equal(slates[s][i], slates[s][j]);
+            }
+        for (uint32_t i = 1; i < K; i++)
+            assert_true(mr_world_utility(&world, 5, slates[1][i - 1]) >=
+                        mr_world_utility(&world, 5, slates[1][i]));
+        mr_world_visit(&world, 5, slates[visit % 2], K, acts);
+    }
+    drop(&world);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(random_items_shown_alone_get_the_mean_click_probability),
+        cmocka_unit_test(each_place_of_random_lists_gets_the_clicks_that_are_expected),
+        cmocka_unit_test(the_second_place_is_seen_if_the_first_did_not_end_the_visit),
+        cmocka_unit_test(an_oracle_beats_popularity_and_popularity_beats_chance),
+        cmocka_unit_test(equal_seeds_give_equal_worlds_in_any_order_of_users),
+        cmocka_unit_test(mixtures_add_up_and_the_category_is_the_strongest_theme),
+        cmocka_unit_test(members_of_a_community_are_more_alike_than_others),
+        cmocka_unit_test(items_are_numbered_in_order_of_their_birth),
+        cmocka_unit_test(the_smallest_world_has_a_user_an_item_and_a_theme),
+        cmocka_unit_test(an_item_shown_in_vain_tires_and_recovers_after_three_lists),
+        cmocka_unit_test(a_clicked_item_does_not_tire_and_is_remembered_until_24_others_came),
+        cmocka_unit_test(lists_hold_different_items_that_exist_and_are_not_liked_yet),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
