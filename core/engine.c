@@ -4,128 +4,6 @@
 
 enum { PAYLOAD_HEADER = 8 };
 
-// ---- the engine's own families: items and the blend
-
-typedef struct item_delta {
-    int64_t last_ms;
-    uint32_t events, reserved;
-} item_delta;
-
-typedef struct item_config {
-    double id_bytes_max;
-} item_config;
-
-static uint32_t item_bytes(const void *config)
-{
-    const item_config *c = config;
-    return ((uint32_t)sizeof(mr_item) + (uint32_t)c->id_bytes_max + 7u) & ~7u;
-}
-
-static uint32_t item_used(const void *config, const void *row)
-{
-    (void)config;
-    return (uint32_t)offsetof(mr_item, id) + ((const mr_item *)row)->id_size;
-}
-
-static uint32_t item_delta_bytes(const void *config)
-{
-    (void)config;
-    return sizeof(item_delta);
-}
-
-static void item_init(const void *config, uint64_t key, uint64_t seed, void *row)
-{
-    (void)config, (void)seed;
-    mr_item *item = row;
-    item->key = key;
-    item->available = 1;
-}
-
-static void item_combine(const void *config, void *into, const void *from)
-{
-    (void)config;
-    item_delta *sum = into;
-    const item_delta *more = from;
-    sum->events += more->events;
-    sum->last_ms = more->last_ms > sum->last_ms ? more->last_ms : sum->last_ms;
-}
-
-static void item_observe(const mr_instance *self, const mr_view *view, const mr_signal *signals,
-                         uint32_t signal_count, mr_deltas *deltas, mr_arena *arena)
-{
-    (void)view, (void)arena;
-    for (uint32_t s = 0; s < signal_count; s++) {
-        if (signals[s].kind != MR_SIGNAL_ACT)
-            continue;
-        const item_delta one = {signals[s].time_ms, 1, 0};
-        item_combine(NULL, mr_deltas_at(deltas, self->family_first, signals[s].item), &one);
-    }
-}
-
-static void item_apply(const mr_instance *self, const mr_view *view, uint32_t family, uint64_t key,
-                       const void *delta, void *row)
-{
-    (void)self, (void)view, (void)family, (void)key;
-    mr_item *item = row;
-    const item_delta *sum = delta;
-    item->events += sum->events;
-    item->last_ms = sum->last_ms > item->last_ms ? sum->last_ms : item->last_ms;
-}
-
-static const mr_family item_families[] = {
-    {.name = "item", .key = MR_KEY_ITEM, .delta = MR_DELTA_SUM, .version = 1, .row_bytes = item_bytes,
-     .delta_bytes = item_delta_bytes, .init = item_init, .used = item_used,
-     .combine = item_combine},
-};
-
-static const mr_state item_state = {.name = "items", .config_bytes = sizeof(item_config),
-                                    .families = item_families, .family_count = 1,
-                                    .observe = item_observe, .apply = item_apply};
-
-typedef struct blend_config {
-    double columns;
-} blend_config;
-
-static uint32_t blend_column_bytes(const void *config)
-{
-    (void)config;
-    return (sizeof(mr_blend_column) + 7u) & ~7u;
-}
-
-static uint32_t blend_gate_bytes(const void *config)
-{
-    (void)config;
-    return (sizeof(mr_blend_gate) + 7u) & ~7u;
-}
-
-static uint32_t blend_columns_max(const void *config)
-{
-    (void)config;
-    return MR_ENGINE_COLUMNS_MAX;
-}
-
-static uint32_t one_row(const void *config)
-{
-    (void)config;
-    return 1;
-}
-
-static void blend_column_init(const void *config, uint64_t key, uint64_t seed, void *row)
-{
-    (void)key, (void)seed;
-    mr_blend_column_init(row, (uint32_t)((const blend_config *)config)->columns);
-}
-
-static const mr_family blend_families[] = {
-    {.name = "column", .key = MR_KEY_NAMED, .version = 1, .row_bytes = blend_column_bytes,
-     .rows_max = blend_columns_max, .init = blend_column_init},
-    {.name = "gate", .key = MR_KEY_NAMED, .version = 1, .row_bytes = blend_gate_bytes,
-     .rows_max = one_row},
-};
-
-static const mr_state blend_state = {.name = "blend", .config_bytes = sizeof(blend_config),
-                                     .families = blend_families, .family_count = 2};
-
 // ---- defaults
 
 mr_engine_config mr_engine_defaults(void)
@@ -259,9 +137,9 @@ static mr_status check_settings(const mr_engine *engine, mr_error *err)
 
 static mr_status add_methods(mr_engine *engine, mr_error *err)
 {
-    MR_TRY(add_instance(engine, &item_state, err));
-    ((item_config *)engine->instances[0].config)->id_bytes_max = engine->config.item_id_bytes_max;
-    MR_TRY(add_instance(engine, &blend_state, err));
+    MR_TRY(add_instance(engine, &mr_engine_items, err));
+    ((mr_items_config *)engine->instances[0].config)->id_bytes_max = engine->config.item_id_bytes_max;
+    MR_TRY(add_instance(engine, &mr_engine_blend, err));
     engine->model_first = engine->instance_count;
     for (uint32_t m = 0; m < mr_model_count; m++) {
         if (is_off(&engine->config, mr_models[m]->state.name))
@@ -272,7 +150,7 @@ static mr_status add_methods(mr_engine *engine, mr_error *err)
     engine->model_count = engine->instance_count - engine->model_first;
     if (engine->columns.count == 0)
         return mr_fail(err, MR_FATAL, "every model is switched off: at least one is needed");
-    ((blend_config *)engine->instances[1].config)->columns = engine->columns.count;
+    ((mr_blend_config *)engine->instances[1].config)->columns = engine->columns.count;
     engine->policy = engine->instance_count;
     MR_TRY(add_instance(engine, &mr_policies[0]->state, err));
     engine->rule_first = engine->instance_count;

@@ -53,6 +53,7 @@ typedef struct mr_engine_config {
     uint32_t tasks;              // P: partitions of the lead topic; fixed for a history
     uint32_t items_max;          // above it the stalest are expired at a close
     uint32_t item_id_bytes_max;  // 8..255
+    uint32_t vector_length;      // of catalogue vectors; 0: any
     int64_t item_expiry_ms;      // an item without an event for so long is expired; 0: never
     uint32_t users_max;          // users in memory (mr_engine_users_for gives it from bytes)
     uint32_t user_id_bytes_max;  // 8..200

@@ -218,7 +218,8 @@ static void ingest(mr_engine *engine, mr_work *work)
     mr_task *task = &engine->tasks[work->epoch->task];
     const mr_ingest_limits limits = {engine->config.user_id_bytes_max,
                                      engine->config.item_id_bytes_max,
-                                     engine->config.clock_skew_max_ms};
+                                     engine->config.clock_skew_max_ms,
+                                     engine->config.vector_length};
     work->signal_count = work->wave_count = work->catalogue_count = work->probe_count = 0;
     for (uint32_t a = 0; a < work->epoch->count; a++) {
         mr_arrival *arrival = &work->epoch->arrivals[a];

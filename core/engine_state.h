@@ -89,6 +89,15 @@ struct mr_engine {
     uint64_t lists_made, lists_published, items_expired, exposures;
 };
 
+// engine_own.c: the engine's own rows, as methods of their own
+typedef struct mr_items_config {
+    double id_bytes_max;
+} mr_items_config;
+typedef struct mr_blend_config {
+    double columns; // how many share the start
+} mr_blend_config;
+extern const mr_state mr_engine_items, mr_engine_blend;
+
 // engine.c
 mr_view mr_engine_view(const mr_engine *engine, uint32_t task);
 void mr_engine_run(const mr_engine *engine, void (*job)(void *arg, uint32_t index), void *arg,

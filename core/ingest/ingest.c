@@ -72,8 +72,11 @@ static mr_status check_lines(const mr_event *event, const mr_ingest_limits *limi
     return MR_OK;
 }
 
-static mr_status check_vector(const mr_event *event, mr_error *err)
+static mr_status check_vector(const mr_event *event, uint32_t length, mr_error *err)
 {
+    if (mr_event_has(event, MR_FIELD_vector) && length > 0 && event->vector_count != length)
+        return mr_reject(err, MR_CAUSE_vector_length, "field 'vector' has %u numbers: want %u "
+                         "(items.vector_length)", event->vector_count, length);
     for (uint32_t i = 0; i < event->vector_count; i++)
         if (!__builtin_isfinite(event->vector[i]))
             return mr_reject(err, MR_CAUSE_not_finite, "field 'vector', entry %u is no finite number",
@@ -103,7 +106,7 @@ mr_status mr_ingest_check(const mr_arrival *arrival, const mr_ingest_limits *lim
     case MR_EVENT_IMPRESSION:
         return check_lines(event, limits, err);
     case MR_EVENT_CATALOGUE:
-        MR_TRY(check_vector(event, err));
+        MR_TRY(check_vector(event, limits->vector_length, err));
         return check_id("item", event->item, mr_event_has(event, MR_FIELD_item),
                         limits->item_id_bytes_max, MR_CAUSE_no_item, err);
     case MR_EVENT_SEARCH:

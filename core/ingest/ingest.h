@@ -8,6 +8,7 @@
 typedef struct mr_ingest_limits {
     uint32_t user_id_bytes_max, item_id_bytes_max;
     int64_t clock_skew_max_ms;
+    uint32_t vector_length; // of catalogue vectors; 0: any
 } mr_ingest_limits;
 
 #define MR_TIME_MIN_MS 631152000000ll // 1990-01-01: an older event time is a mistake of units

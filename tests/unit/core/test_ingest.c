@@ -13,7 +13,7 @@
 
 #include "core/ingest/ingest.h"
 
-static const mr_ingest_limits limits = {16, 8, 1000};
+static const mr_ingest_limits limits = {16, 8, 1000, 3};
 static mr_line lines[2];
 
 static mr_arrival good(mr_event_kind kind)
@@ -134,6 +134,10 @@ static void catalogue_vectors_must_be_finite(void **state)
     refused(&a, MR_CAUSE_not_finite, "entry 1");
     vector[1] = 0;
     taken(&a);
+    a.event.present |= 1u << MR_FIELD_vector;
+    taken(&a);
+    a.event.vector_count = 2;
+    refused(&a, MR_CAUSE_vector_length, "has 2 numbers: want 3");
 }
 
 int main(void)
