@@ -36,7 +36,6 @@ static mr_status begin_commit(mr_worker *worker, mr_error *err)
     if (worker->open != NULL)
         return MR_OK;
     MR_TRY(mr_generations_begin(worker->generations, &worker->open, err));
-    worker->open_events = worker->open_refused = worker->open_epochs = 0;
     worker->first_record_ms = INT64_MAX;
     return mr_frozen_begin(worker->open, ++worker->commit_number, worker->owned,
                            worker->owned_count, err);
@@ -264,6 +263,7 @@ static mr_status close_commit(mr_worker *worker, int64_t now_ms, mr_error *err)
     worker->in_flight_record_ms = worker->first_record_ms;
     mr_committer_give(worker->committer, worker->open);
     worker->open = NULL;
+    worker->open_events = worker->open_refused = worker->open_epochs = 0;
     worker->closed_ms = now_ms;
     return MR_OK;
 }
@@ -355,8 +355,10 @@ mr_status mr_worker_turn(mr_worker *worker, int extra_fd, int wait_ms, mr_error 
         return MR_OK;
     if (has_something(worker) && view.idle && due_ms < wait_ms)
         wait_ms = (int)due_ms;
-    mr_kafka_consumer_wait(worker->kafka.consumer, extra_fd,
-                           mr_source_patience(worker->source, now_ms, wait_ms));
+    // With no room to learn into, only the end of the commit under way helps; it wakes us.
+    if (!commit)
+        wait_ms = mr_source_patience(worker->source, now_ms, wait_ms);
+    mr_kafka_consumer_wait(worker->kafka.consumer, extra_fd, wait_ms);
     return MR_OK;
 }
 

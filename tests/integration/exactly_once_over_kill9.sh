@@ -41,6 +41,7 @@ users: {memory: 8MiB}
 items: {max: 5000}
 dedup: {events_max: 20000}
 metrics: {interval: 1s}
+commit: {events_max: 2000}
 Y
 "$tool" "$brokers" make clicks 4
 "$millrace" check --config "$work/worker.yaml" --create-topics > "$work/check.log" || broken "$(cat "$work/check.log")"
