@@ -11,7 +11,8 @@
 static const mr_option rows[] = {
     {"input", "FILE", "events: Avro container or CSV (plain, gzip, zstd), '-' for standard input"},
     {"as", "NAME", "the files have the kind and the mapping of topics.NAME of the configuration"},
-    {"out", "DIR", "folder for state, lists.avro, windows.csv and summary.json; must not hold a state"},
+    {"out", "DIR",
+     "folder for state, lists.avro, windows.csv and summary.json; must not hold a state"},
     {"warmup", "SHARE", "share of the events that is learned from but not scored (0.1)"},
     {"window", "HOURS", "length of a row's window in windows.csv, in hours of event time (24)"},
     {"no-metrics", NULL, "learn only: nothing is ranked, much faster"},
@@ -53,8 +54,9 @@ int mr_command_replay(int argc, char **argv)
     mr_options options = {
         .command = "replay",
         .operands = "[FILE...]",
-        .summary = "Learns from logged events as fast as the machine goes, and says for every model "
-                   "how well it\nforesaw each of them before it learned it.",
+        .summary =
+            "Learns from logged events as fast as the machine goes, and says for every model "
+            "how well it\nforesaw each of them before it learned it.",
         .rows = rows,
         .configured = true,
         .operands_max = MR_REPLAY_INPUTS_MAX,

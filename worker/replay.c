@@ -20,6 +20,7 @@
 #include "worker/generations.h"
 #include "worker/input/input.h"
 #include "worker/lanes.h"
+#include "worker/mapped.h"
 #include "worker/marker.h"
 #include "worker/progress.h"
 #include "worker/replay_result.h"
@@ -438,36 +439,23 @@ static mr_status read_input(replay *r, const char *path, const mr_mapping *mappi
     return status;
 }
 
-static mr_status find_mapping(const replay *r, mr_mapping *mapping, mr_mapping_entry *entries,
-                              mr_error *err)
+static mr_status find_mapping(const replay *r, mr_mapped *mapped, mr_error *err)
 {
-    const mr_config_input *input = NULL;
     for (uint32_t i = 0; i < r->config->input_count; i++)
         if (strcmp(r->config->inputs[i].name, r->options->mapped_as) == 0)
-            input = &r->config->inputs[i];
-    if (input == NULL)
-        return mr_fail(err, MR_FATAL, "--as %s: the configuration has no topics.%s",
-                       r->options->mapped_as, r->options->mapped_as);
-    *mapping = (mr_mapping){.kind = mr_config_kind(input), .entries = entries,
-                            .entry_count = input->mapping.count};
-    for (uint32_t i = 0; i < input->mapping.count; i++) {
-        const mr_config_property *row = &input->mapping.rows[i];
-        if (mr_mapping_key(mr_bytes_text(row->name), &entries[i], err) != MR_OK)
-            return mr_wrap(err, "%s", row->place);
-        entries[i].path = row->value;
-    }
-    return MR_OK;
+            return mr_mapped_read(&r->config->inputs[i], mapped, err);
+    return mr_fail(err, MR_FATAL, "--as %s: the configuration has no topics.%s",
+                   r->options->mapped_as, r->options->mapped_as);
 }
 
 static mr_status read_all(replay *r, mr_error *err)
 {
-    mr_mapping mapping;
-    mr_mapping_entry entries[MR_MAPPING_ENTRIES_MAX];
+    mr_mapped mapped = {0};
     if (r->options->mapped_as != NULL)
-        MR_TRY(find_mapping(r, &mapping, entries, err));
+        MR_TRY(find_mapping(r, &mapped, err));
     for (uint32_t i = 0; i < r->options->input_count; i++)
         MR_TRY(read_input(r, r->options->inputs[i],
-                          r->options->mapped_as != NULL ? &mapping : NULL, err));
+                          r->options->mapped_as != NULL ? &mapped.mapping : NULL, err));
     if (r->generations == NULL)
         return mr_fail(err, MR_FATAL, "%s: holds no event that could be read", r->options->inputs[0]);
     bool all[MR_MARKER_PAIRS_MAX];

@@ -7,11 +7,11 @@
 
 #include "core/base/arena.h"
 #include "worker/log.h"
+#include "worker/mapped.h"
 
 enum {
     FEED_MESSAGES = 256,
     ARENA_BYTES = 2 << 20,
-    MAPPING_TEXT_MAX = 256,
 };
 
 typedef struct input { // of the configuration, compiled
@@ -20,9 +20,7 @@ typedef struct input { // of the configuration, compiled
     mr_event_kind kind;
     const char *bare;
     int key;
-    mr_mapping mapping;
-    mr_mapping_entry entries[MR_MAPPING_ENTRIES_MAX];
-    char texts[MR_MAPPING_ENTRIES_MAX][MAPPING_TEXT_MAX];
+    mr_mapped mapped;
     uint32_t handle;
 } input;
 
@@ -72,65 +70,11 @@ struct mr_source {
     mr_source_counters counters;
 };
 
-// Mappings: "path", "path seconds", "path = default", "= constant".
-
-static mr_status parse_unit(const char *word, mr_mapping_entry *entry, mr_error *err)
-{
-    static const char *const units[] = {"", "seconds", "millis", "micros", "nanos"};
-    for (int i = MR_TIME_SECONDS; i <= MR_TIME_NANOS; i++) {
-        if (strcmp(word, units[i]) == 0) {
-            entry->unit = (mr_time_unit)i;
-            return MR_OK;
-        }
-    }
-    return mr_fail(
-        err, MR_FATAL,
-        "found '%.40s' behind the path, want seconds, millis, micros, nanos, or '= value'", word);
-}
-
-static char *trim(char *text)
-{
-    text += strspn(text, " ");
-    for (size_t size = strlen(text); size > 0 && text[size - 1] == ' ';)
-        text[--size] = '\0';
-    return text;
-}
-
-static mr_status parse_entry(const mr_config_property *row, char text[static MAPPING_TEXT_MAX],
-                             mr_mapping_entry *entry, mr_error *err)
-{
-    MR_TRY(mr_mapping_key(mr_bytes_text(row->name), entry, err));
-    if (strlen(row->value) >= MAPPING_TEXT_MAX)
-        return mr_fail(err, MR_FATAL, "longer than %d bytes", MAPPING_TEXT_MAX - 1);
-    snprintf(text, MAPPING_TEXT_MAX, "%s", row->value);
-    char *const equals = strchr(text, '=');
-    if (equals != NULL) {
-        *equals = '\0';
-        entry->constant = trim(equals + 1);
-    }
-    char *const path = trim(text), *const space = strchr(path, ' ');
-    if (space != NULL) {
-        *space = '\0';
-        MR_TRY(parse_unit(trim(space + 1), entry, err));
-    }
-    // An empty path of a part is the line itself; of anything else it is no path.
-    entry->path = path[0] == '\0' && entry->part == MR_PART_WHOLE ? NULL : path;
-    if (entry->path == NULL && entry->constant == NULL)
-        return mr_fail(err, MR_FATAL, "want a path in the record, or '= value'");
-    return MR_OK;
-}
-
 static mr_status compile_input(mr_source *source, uint32_t index, mr_error *err)
 {
     const mr_config_input *from = &source->config->inputs[index];
     input *to = &source->inputs[index];
-    MR_ASSERT(from->mapping.count <= MR_MAPPING_ENTRIES_MAX);
-    for (uint32_t i = 0; i < from->mapping.count; i++) {
-        if (parse_entry(&from->mapping.rows[i], to->texts[i], &to->entries[i], err) != MR_OK) {
-            mr_wrap(err, "topics.%s.mapping.%s", from->name, from->mapping.rows[i].name);
-            return mr_wrap(err, "%s", from->mapping.rows[i].place);
-        }
-    }
+    MR_TRY(mr_mapped_read(from, &to->mapped, err));
     for (uint32_t i = 0; i < source->config->input_count; i++)
         to->rank += strcmp(source->config->inputs[i].topic, from->topic) < 0;
     to->kind = mr_config_kind(from);
@@ -139,13 +83,9 @@ static mr_status compile_input(mr_source *source, uint32_t index, mr_error *err)
     to->key = from->key;
     const uint32_t by_key =
         to->kind == MR_EVENT_CATALOGUE ? 1u << MR_FIELD_item : 1u << MR_FIELD_user;
-    to->mapping = (mr_mapping){
-        .kind = to->kind,
-        .entries = to->entries,
-        .entry_count = from->mapping.count,
-        .given = 1u << MR_FIELD_time | (to->key != MR_MESSAGE_KEY_NONE ? by_key : 0),
-    };
-    return mr_catalog_map(source->catalog, &to->mapping, &to->handle, err);
+    to->mapped.mapping.given =
+        1u << MR_FIELD_time | (to->key != MR_MESSAGE_KEY_NONE ? by_key : 0);
+    return mr_catalog_map(source->catalog, &to->mapped.mapping, &to->handle, err);
 }
 
 static mr_status open_builder(mr_source *source, builder *b, uint32_t task, mr_error *err)
