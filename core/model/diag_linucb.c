@@ -10,6 +10,7 @@
 // (the `smoothed` mean: the paper's own b/d adds up over edges and favours items with many).
 // Where no impressions are logged there are no zeros to count. Then (mode `activity`) n is replaced by
 // the exposures E = the cluster's activity since the edge was born: a_c(now) - a_c(birth).
+// Clusters of little weight (WEAK) are left out of learning: an item has room for few edges.
 // Centroids move by online spherical k-means: mu_c <- normalise(mu_c min(N_c, cap) + sum of q).
 // An edge is born when a user of that cluster acts on the item or sees it; an item without edges, fresh
 // from the catalogue, has the prior mean and the widest spread, so it is explored within one epoch.
@@ -20,8 +21,9 @@
 #include "core/list/found.h"
 #include "core/model/top.h"
 
-enum { EDGES = 8, NEAREST = 4, REFRESH = 4, CLUSTERS_MAX = 1024, FRESH = 64, DIM = 64, BEST = 64, SEEN = 1024 };
-#define FADED 0.25
+enum { EDGES = 8, NEAREST = 4, REFRESH = 4, CLUSTERS_MAX = 1024, FRESH = 64, DIM = 64, BEST = 48, SEEN = 1024 };
+#define FADED 0.02 // acts: an edge below it gives its place to a new one
+#define WEAK 0.1f  // a user's cluster of less weight learns nothing from him
 
 enum { FIELD_N, FIELD_S, FIELD_D, FIELDS };
 
@@ -249,6 +251,8 @@ static void reward(const mr_instance *self, const mr_view *view, const mr_signal
     // an act is all there is.
     const bool tried = !act || !view->impressions;
     for (uint32_t i = 0; i < m->count; i++) {
+        if (m->nearest[i].weight < WEAK)
+            break; // and those after it
         const double w = (double)m->nearest[i].weight;
         const uint64_t cell = (uint64_t)m->nearest[i].cluster * FIELDS;
         const uint32_t f = self->family_first + FAMILY_EDGES;
@@ -491,7 +495,9 @@ typedef struct ask {
     const membership *m;
     membership everyone;
     mr_decay_time now;
-    mr_decayed activity[NEAREST];
+    double activity[NEAREST]; // faded to now
+    const indexed *of_item;
+    double prior, prior_weight, prior_sum;
 } ask;
 
 static void open_ask(ask *a, const mr_instance *self, const mr_view *view, uint32_t user)
@@ -505,24 +511,31 @@ static void open_ask(ask *a, const mr_instance *self, const mr_view *view, uint3
         a->m = &a->everyone;
     }
     for (uint32_t i = 0; i < a->m->count; i++)
-        a->activity[i] = *activity_of(self, view, a->m->nearest[i].cluster);
+        a->activity[i] =
+            mr_decayed_at(activity_of(self, view, a->m->nearest[i].cluster), a->now);
+    const config *c = self->config;
+    a->of_item = ((const cache *)self->cache)->of_item;
+    a->prior = c->prior;
+    a->prior_weight = c->prior_weight;
+    a->prior_sum = c->prior * c->prior_weight;
 }
 
+// How often the item was tried, faded to now: showings, or what its cluster did since the edge's birth.
 static double tries(const ask *a, uint32_t nearest, const edge *link)
 {
     if (a->view->impressions)
         return mr_decayed_at(&link->sums[FIELD_N], a->now);
-    mr_decayed since = a->activity[nearest];
-    mr_decayed_add(&since, (mr_decayed){.newest = -link->birth, .era = link->birth_era});
-    const double tried = mr_decayed_at(&since, a->now);
+    const double born = link->birth_era == a->now.era       ? (double)link->birth
+                        : link->birth_era + 1 == a->now.era ? (double)link->birth * 0x1p-16
+                                                            : 0.0;
+    const double tried = a->activity[nearest] - born * a->now.inverse;
     return tried > 0 ? tried : 0;
 }
 
 // Mean and variance of an item for the user: the formulas at the head of this file.
 static void estimate(const ask *a, uint32_t slot, float *mean, float *variance)
 {
-    const config *c = a->self->config;
-    const indexed *of = &((const cache *)a->self->cache)->of_item[slot]; // small, so it stays near
+    const indexed *of = &a->of_item[slot]; // small, so it stays near
     double sum = 0, weights = 0, spread = 0;
     for (uint32_t i = 0; i < a->m->count; i++) {
         uint32_t e = 0;
@@ -532,12 +545,12 @@ static void estimate(const ask *a, uint32_t slot, float *mean, float *variance)
             continue;
         const edge *link = &edges_of(a->self, a->view, slot)->cells[e];
         const double w = (double)a->m->nearest[i].weight;
-        sum += w * (mr_decayed_at(&link->sums[FIELD_S], a->now) + c->prior_weight * c->prior) /
-               (tries(a, i, link) + c->prior_weight);
+        sum += w * (mr_decayed_at(&link->sums[FIELD_S], a->now) + a->prior_sum) /
+               (tries(a, i, link) + a->prior_weight);
         spread += w * w / (1.0 + mr_decayed_at(&link->sums[FIELD_D], a->now));
         weights += w;
     }
-    *mean = (float)(weights > 0 ? sum / weights : c->prior);
+    *mean = (float)(weights > 0 ? sum / weights : a->prior);
     *variance = (float)(weights > 0 ? spread / (weights * weights) : 1.0);
 }
 
