@@ -467,6 +467,7 @@ mr_view mr_engine_view(const mr_engine *engine, uint32_t task)
         .user_stride = engine->users.stride,
         .instances = engine->instances,
         .instance_count = engine->instance_count,
+        .memos = engine->work[task].memos,
         .seed = engine->config.seed,
         .task = task,
         .epoch = t->epoch,

@@ -138,14 +138,15 @@ static const float *relevance_of(const mr_engine *engine, const mr_union *candid
     return relevance;
 }
 
-static void make_list(mr_engine *engine, mr_work *work, uint32_t slot, const mr_found *founds,
-                      uint32_t stride, mr_list *list, mr_list_entry *entries)
+static void make_list(mr_engine *engine, mr_work *work, uint32_t slot, const mr_filter *filter,
+                      mr_found *founds, uint32_t stride, mr_list *list, mr_list_entry *entries)
 {
     mr_arena *arena = &work->arena;
     const size_t mark = arena->used;
     const mr_user *user = mr_users_at(&engine->users, slot);
     mr_union *candidates = mr_arena_push(arena, sizeof *candidates);
     mr_slate *slate = mr_arena_push(arena, sizeof *slate);
+    mr_columns_find(&engine->columns, &work->view, slot, filter, arena, founds, stride);
     mr_union_make(&engine->columns, &work->view, slot, founds, stride, arena, candidates);
     const uint32_t segment = mr_blend_segment(user);
     const uint32_t arm = mr_blend_arm(&engine->blend, &engine->columns, segment);
@@ -209,9 +210,10 @@ static void make_batch(void *arg, uint32_t task)
     if (count == 0)
         return;
     mr_found *founds = mr_arena_push(&work->arena, engine->columns.count * count * sizeof *founds);
-    mr_columns_find(&engine->columns, &work->view, users, count, filters, &work->arena, founds);
+    mr_columns_find_batched(&engine->columns, &work->view, users, count, filters, &work->arena,
+                            founds);
     for (uint32_t u = 0; u < count; u++)
-        make_list(engine, work, users[u], founds + u, count, &work->lists[u],
+        make_list(engine, work, users[u], &filters[u], founds + u, count, &work->lists[u],
                   work->entries + (size_t)u * engine->config.list_k);
     mr_arena_reset(&work->arena);
 }

@@ -32,6 +32,7 @@ typedef struct mr_catalogue_set { // what a catalogue event says, until the merg
 typedef struct mr_work { // what one task needs to learn an epoch and to make lists
     mr_epoch *epoch;     // of this round; NULL: none
     mr_view view;
+    mr_memo memos[MR_INSTANCES_MAX];
     mr_arena arena;
     mr_deltas deltas;
     mr_signal *signals, *wave;

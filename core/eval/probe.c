@@ -80,7 +80,8 @@ void mr_probe_target(const mr_columns *columns, const mr_blend *blend, const mr_
     memset(result->hits, 0, sizeof result->hits);
     result->lesson.segment = mr_blend_segment(mr_view_user(view, user));
     mr_found *founds = mr_arena_push(arena, n * sizeof *founds);
-    mr_columns_find(columns, view, &user, 1, filter, arena, founds);
+    mr_columns_find_batched(columns, view, &user, 1, filter, arena, founds);
+    mr_columns_find(columns, view, user, filter, arena, founds, 1);
     if (known) {
         for (uint32_t c = 0; c < n; c++)
             result->hits[c] = column_hit(&founds[c], target, view->items->order_count);

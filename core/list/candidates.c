@@ -5,17 +5,33 @@ enum { TABLE = 4096 }; // open addressing of at most MR_UNION_MAX slots
 
 _Static_assert(MR_UNION_MAX * 2 < TABLE, "the table never fills");
 
-void mr_columns_find(const mr_columns *columns, const mr_view *view, const uint32_t *users,
-                     uint32_t user_count, const mr_filter *filters, mr_arena *arena,
-                     mr_found *founds)
+static void find(const mr_columns *columns, uint32_t c, const mr_view *view, const uint32_t *users,
+                 uint32_t user_count, const mr_filter *filters, mr_arena *arena, mr_found *found)
 {
-    for (uint32_t c = 0; c < columns->count; c++) {
-        mr_found *found = founds + (size_t)c * user_count;
-        for (uint32_t u = 0; u < user_count; u++)
-            found[u].max = MR_COLUMN_BEST;
-        columns->of[c].model->candidates(columns->of[c].instance, view, users, user_count,
-                                         columns->of[c].index, filters, arena, found);
-    }
+    for (uint32_t u = 0; u < user_count; u++)
+        found[u].max = MR_COLUMN_BEST;
+    columns->of[c].model->candidates(columns->of[c].instance, view, users, user_count,
+                                     columns->of[c].index, filters, arena, found);
+}
+
+void mr_columns_find_batched(const mr_columns *columns, const mr_view *view, const uint32_t *users,
+                             uint32_t user_count, const mr_filter *filters, mr_arena *arena,
+                             mr_found *founds)
+{
+    for (uint32_t c = 0; c < columns->count; c++)
+        if (columns->of[c].model->batched)
+            find(columns, c, view, users, user_count, filters, arena,
+                 founds + (size_t)c * user_count);
+}
+
+void mr_columns_find(const mr_columns *columns, const mr_view *view, uint32_t user,
+                     const mr_filter *filter, mr_arena *arena, mr_found *founds, uint32_t stride)
+{
+    for (uint32_t i = 0; i < view->instance_count; i++)
+        view->memos[i].user = UINT32_MAX;
+    for (uint32_t c = 0; c < columns->count; c++)
+        if (!columns->of[c].model->batched)
+            find(columns, c, view, &user, 1, filter, arena, &founds[(size_t)c * stride]);
 }
 
 static uint32_t place_of(const uint16_t *table, const mr_union *candidates, uint32_t slot)

@@ -33,10 +33,15 @@ typedef struct mr_union {
     float value[MR_ENGINE_COLUMNS_MAX][MR_UNION_MAX];
 } mr_union;
 
-// Fills founds[c * user_count + u] for each column c and user u, MR_COLUMN_BEST each.
-void mr_columns_find(const mr_columns *columns, const mr_view *view, const uint32_t *users,
-                     uint32_t user_count, const mr_filter *filters, mr_arena *arena,
-                     mr_found *founds);
+// Fills founds[c * user_count + u] for each column c of batched models and each user u, MR_COLUMN_BEST
+// each.
+void mr_columns_find_batched(const mr_columns *columns, const mr_view *view, const uint32_t *users,
+                             uint32_t user_count, const mr_filter *filters, mr_arena *arena,
+                             mr_found *founds);
+// Fills founds[c * stride] of the columns of all other models for one user. What models keep for
+// mr_union_make of the same user stays in the arena.
+void mr_columns_find(const mr_columns *columns, const mr_view *view, uint32_t user,
+                     const mr_filter *filter, mr_arena *arena, mr_found *founds, uint32_t stride);
 // The union of founds[c * stride] over columns, and every column's value of each candidate.
 void mr_union_make(const mr_columns *columns, const mr_view *view, uint32_t user,
                    const mr_found *founds, uint32_t stride, mr_arena *arena, mr_union *out);

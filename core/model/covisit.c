@@ -250,9 +250,14 @@ static void add_neighbours(const mr_instance *self, const mr_view *view, uint32_
     }
 }
 
-static sums *neighbours_of(const mr_instance *self, const mr_view *view, uint32_t user_slot,
-                           mr_arena *arena)
+// The neighbours of a user's newest items with their scores: made once for a user, kept in the arena
+// for the calls that follow.
+static const sums *neighbours_of(const mr_instance *self, const mr_view *view, uint32_t user_slot,
+                                 mr_arena *arena)
 {
+    mr_memo *memo = &view->memos[self - view->instances];
+    if (memo->user == user_slot)
+        return memo->data;
     const config *c = self->config;
     sums *sum = mr_arena_push(arena, sizeof *sum);
     memset(sum->slots, 0, sizeof sum->slots);
@@ -267,6 +272,7 @@ static sums *neighbours_of(const mr_instance *self, const mr_view *view, uint32_
             add_neighbours(self, view, item, weight, sum);
         weight *= (float)c->recency;
     }
+    *memo = (mr_memo){user_slot, sum};
     return sum;
 }
 
@@ -276,7 +282,6 @@ static void candidates(const mr_instance *self, const mr_view *view, const uint3
 {
     (void)column;
     for (uint32_t u = 0; u < user_count; u++) {
-        const size_t mark = arena->used;
         const sums *sum = neighbours_of(self, view, users[u], arena);
         found[u].count = 0;
         for (uint32_t i = 0; i < sum->count; i++) {
@@ -285,7 +290,6 @@ static void candidates(const mr_instance *self, const mr_view *view, const uint3
                 mr_found_offer(&found[u], view->items, slot, sum->scores[sum->filled[i]]);
         }
         mr_found_sort(&found[u], view->items);
-        arena->used = mark;
     }
 }
 
@@ -293,13 +297,11 @@ static void score(const mr_instance *self, const mr_view *view, uint32_t user, c
                   uint32_t slot_count, float *out, uint32_t stride, mr_arena *arena)
 {
     (void)stride;
-    const size_t mark = arena->used;
     const sums *sum = neighbours_of(self, view, user, arena);
     for (uint32_t i = 0; i < slot_count; i++) {
         const uint32_t at = place(sum, slots[i]);
         out[i] = sum->slots[at] == 0 ? 0.0f : sum->scores[at];
     }
-    arena->used = mark;
 }
 
 static uint32_t column_count(const void *c)

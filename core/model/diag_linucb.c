@@ -68,8 +68,9 @@ typedef struct membership {
     } nearest[NEAREST];
 } membership;
 
-typedef struct indexed { // the clusters whose top an item was offered to
+typedef struct indexed { // an item's edges as scoring wants them: dense, in units of the tops' era
     uint16_t count, clusters[EDGES];
+    float n[EDGES], s[EDGES], d[EDGES], birth[EDGES];
 } indexed;
 
 typedef struct cache {
@@ -402,18 +403,29 @@ static const edges *edges_of(const mr_instance *self, const mr_view *view, uint3
     return mr_items_row(view->items, self->family_first + FAMILY_EDGES, slot);
 }
 
+static float in_era(int64_t units, int64_t of, int64_t era)
+{
+    return of == era ? (float)units : of + 1 == era ? (float)units * 0x1p-16f : 0.0f;
+}
+
+// Brings what is derived of an item up to date. False: a value has fallen, rebuild.
 static bool offer(const mr_instance *self, const mr_view *view, uint32_t slot)
 {
     cache *derived = self->cache;
     const edges *row = edges_of(self, view, slot);
+    const int64_t era = derived->tops[0].era; // all have the same
     indexed *of = &derived->of_item[slot];
     bool exact = true;
-    of->count = (uint16_t)row->count; // in the order of the row: see estimate()
+    of->count = (uint16_t)row->count;
     for (uint32_t i = 0; i < row->count; i++) {
-        mr_top *top = &derived->tops[row->cells[i].cluster];
-        of->clusters[i] = (uint16_t)row->cells[i].cluster;
-        exact &= mr_top_raise(top, view->items, slot,
-                              mr_decayed_in(&row->cells[i].sums[FIELD_N], top->era));
+        const edge *e = &row->cells[i];
+        const double n = mr_decayed_in(&e->sums[FIELD_N], era);
+        of->clusters[i] = (uint16_t)e->cluster;
+        of->n[i] = (float)n;
+        of->s[i] = (float)mr_decayed_in(&e->sums[FIELD_S], era);
+        of->d[i] = (float)mr_decayed_in(&e->sums[FIELD_D], era);
+        of->birth[i] = in_era(e->birth, e->birth_era, era);
+        exact &= mr_top_raise(&derived->tops[e->cluster], view->items, slot, n);
     }
     return exact;
 }
@@ -494,64 +506,55 @@ typedef struct ask {
     const mr_view *view;
     const membership *m;
     membership everyone;
-    mr_decay_time now;
-    double activity[NEAREST]; // faded to now
     const indexed *of_item;
-    double prior, prior_weight, prior_sum;
+    float unit;              // turns units of the tops' era into acts now
+    float activity[NEAREST]; // of the user's clusters, in acts now
+    float prior, prior_weight, prior_sum;
 } ask;
 
 static void open_ask(ask *a, const mr_instance *self, const mr_view *view, uint32_t user)
 {
+    const config *c = self->config;
+    const cache *derived = self->cache;
+    const mr_decay_time now = mr_decay_time_of(view->clock_ms, half_life_ms(c));
     a->self = self;
     a->view = view;
     a->m = membership_of(self, view, user);
-    a->now = mr_decay_time_of(view->clock_ms, half_life_ms(self->config));
     if (a->m->count == 0) { // not placed yet: the first cluster stands for everyone
         a->everyone = (membership){.count = 1, .nearest = {{0, 1.0f}}};
         a->m = &a->everyone;
     }
+    const mr_decayed one = {.newest = 1, .era = derived->tops[0].era};
+    a->unit = (float)mr_decayed_at(&one, now);
     for (uint32_t i = 0; i < a->m->count; i++)
         a->activity[i] =
-            mr_decayed_at(activity_of(self, view, a->m->nearest[i].cluster), a->now);
-    const config *c = self->config;
-    a->of_item = ((const cache *)self->cache)->of_item;
-    a->prior = c->prior;
-    a->prior_weight = c->prior_weight;
-    a->prior_sum = c->prior * c->prior_weight;
-}
-
-// How often the item was tried, faded to now: showings, or what its cluster did since the edge's birth.
-static double tries(const ask *a, uint32_t nearest, const edge *link)
-{
-    if (a->view->impressions)
-        return mr_decayed_at(&link->sums[FIELD_N], a->now);
-    const double born = link->birth_era == a->now.era       ? (double)link->birth
-                        : link->birth_era + 1 == a->now.era ? (double)link->birth * 0x1p-16
-                                                            : 0.0;
-    const double tried = a->activity[nearest] - born * a->now.inverse;
-    return tried > 0 ? tried : 0;
+            (float)mr_decayed_at(activity_of(self, view, a->m->nearest[i].cluster), now);
+    a->of_item = derived->of_item;
+    a->prior = (float)c->prior;
+    a->prior_weight = (float)c->prior_weight;
+    a->prior_sum = (float)(c->prior * c->prior_weight);
 }
 
 // Mean and variance of an item for the user: the formulas at the head of this file.
 static void estimate(const ask *a, uint32_t slot, float *mean, float *variance)
 {
-    const indexed *of = &a->of_item[slot]; // small, so it stays near
-    double sum = 0, weights = 0, spread = 0;
+    const indexed *of = &a->of_item[slot];
+    float sum = 0, weights = 0, spread = 0;
     for (uint32_t i = 0; i < a->m->count; i++) {
         uint32_t e = 0;
         while (e < of->count && of->clusters[e] != a->m->nearest[i].cluster)
             e++;
         if (e == of->count)
             continue;
-        const edge *link = &edges_of(a->self, a->view, slot)->cells[e];
-        const double w = (double)a->m->nearest[i].weight;
-        sum += w * (mr_decayed_at(&link->sums[FIELD_S], a->now) + a->prior_sum) /
-               (tries(a, i, link) + a->prior_weight);
-        spread += w * w / (1.0 + mr_decayed_at(&link->sums[FIELD_D], a->now));
+        const float w = a->m->nearest[i].weight;
+        const float since = a->activity[i] - of->birth[e] * a->unit;
+        const float tried = a->view->impressions ? of->n[e] * a->unit : since > 0 ? since : 0;
+        sum += w * (of->s[e] * a->unit + a->prior_sum) / (tried + a->prior_weight);
+        spread += w * w / (1.0f + of->d[e] * a->unit);
         weights += w;
     }
-    *mean = (float)(weights > 0 ? sum / weights : a->prior);
-    *variance = (float)(weights > 0 ? spread / (weights * weights) : 1.0);
+    *mean = weights > 0 ? sum / weights : a->prior;
+    *variance = weights > 0 ? spread / (weights * weights) : 1.0f;
 }
 
 static uint32_t gather(const ask *a, uint32_t *slots)

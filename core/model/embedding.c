@@ -408,6 +408,7 @@ const mr_model mr_model_embedding = {
               .apply = apply},
     .columns = columns,
     .column_count = column_count,
+    .batched = true,
     .candidates = candidates,
     .score = score,
 };

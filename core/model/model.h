@@ -127,6 +127,13 @@ typedef struct mr_instance {
     void *cache;           // derived memory of cache_bytes; dropped and rebuilt at any time
 } mr_instance;
 
+// What a model found out about one user and may use again for the same user: in the arena, until the
+// engine goes on to the next user. Only a matter of speed.
+typedef struct mr_memo {
+    uint32_t user; // UINT32_MAX: nothing
+    const void *data;
+} mr_memo;
+
 typedef struct mr_view { // what a method may read
     const mr_vec *vec;
     const struct mr_items *items;
@@ -135,6 +142,7 @@ typedef struct mr_view { // what a method may read
     uint32_t user_stride;
     const mr_instance *instances; // for ports: see `needs`
     uint32_t instance_count;
+    mr_memo *memos; // by instance; one lane's alone
     uint64_t seed;
     uint32_t task;
     uint64_t epoch;   // of the task
@@ -226,6 +234,9 @@ typedef struct mr_model {
     mr_state state;
     const mr_column *columns;
     uint32_t (*column_count)(const void *config);
+    // Whether `candidates` gains from many users at once; otherwise it is called user by user, right
+    // before `score` of the same user.
+    bool batched;
     // The best items of column `column` (index inside the method) for each of user_count users, among
     // those that the user's filter admits; found[i].max is set by the caller. Scores are those of
     // `score`, order is score descending, then key ascending.

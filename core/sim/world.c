@@ -51,9 +51,9 @@ size_t mr_world_bytes(const mr_world_config *config)
 
 // ---- distributions
 
-// The logarithm of a Gamma(shape, 1) variate; in logarithms, because with a small shape it underflows.
-// Source: Marsaglia and Tsang, "A Simple Method for Generating Gamma Variables"; below 1 the boost by
-// U^(1/shape).
+// The logarithm of a Gamma(shape, 1) variate; in logarithms, because with a small shape it
+// underflows. Source: Marsaglia and Tsang, "A Simple Method for Generating Gamma Variables"; below
+// 1 the boost by U^(1/shape).
 static double log_gamma_variate(mr_rng *rng, double shape)
 {
     const double boost = shape < 1 ? mr_log(mr_rng_double(rng)) / shape : 0;
@@ -234,8 +234,8 @@ double mr_world_utility(const mr_world *world, uint32_t user, uint32_t item)
         in_vain += tired(&u->shown[l], item);
     const double match =
         u->match_max > 0 ? dot(u->rho, i->alpha, c->themes) / (double)u->match_max : 0;
-    const double worn = c->fatigue * in_vain / MR_WORLD_LISTS +
-                        (mr_world_liked(world, user, item) ? c->sated : 0);
+    const double worn =
+        c->fatigue * in_vain / MR_WORLD_LISTS + (mr_world_liked(world, user, item) ? c->sated : 0);
     return c->match * match + (double)i->quality + c->base - worn;
 }
 
