@@ -90,6 +90,13 @@ static inline void *mr_part_row(const mr_part *part, uint32_t slot)
     return part->rows + (size_t)slot * part->stride;
 }
 
+// Asks for a row's memory before it is needed: rows of a catalogue lie far apart.
+static inline void mr_prefetch(const void *row, uint32_t bytes)
+{
+    for (uint32_t line = 0; line < bytes; line += 64)
+        __builtin_prefetch((const uint8_t *)row + line);
+}
+
 static inline void mr_part_touch(mr_part *part, uint32_t slot)
 {
     if (!part->dirty[slot]) {

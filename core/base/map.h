@@ -33,6 +33,11 @@ void mr_map_clear(mr_map *map);
 
 // The value of key, or MR_MAP_NONE.
 uint32_t mr_map_get(const mr_map *map, uint64_t key);
+// Asks for the memory where key would stand.
+static inline void mr_map_prefetch(const mr_map *map, uint64_t key)
+{
+    __builtin_prefetch(&map->entries[(uint32_t)((key ^ (key >> 32)) & map->mask)]);
+}
 // Adds a key that is not there; count < count_max is the caller's duty (asserted).
 void mr_map_put(mr_map *map, uint64_t key, uint32_t value);
 // Takes a key out; it must be there (asserted).

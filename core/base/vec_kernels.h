@@ -59,8 +59,9 @@ static void dot_rows(const float *a, const float *rows, const uint32_t *index, u
                      uint32_t stride, float *scores)
 {
     for (uint32_t i = 0; i < count; i++) {
-        if (i + 4 < count)
-            __builtin_prefetch(rows + (size_t)index[i + 4] * stride);
+        if (i + 6 < count)
+            for (uint32_t line = 0; line < stride; line += 16)
+                __builtin_prefetch(rows + (size_t)index[i + 6] * stride + line);
         scores[i] = dot(a, rows + (size_t)index[i] * stride, stride);
     }
 }

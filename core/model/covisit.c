@@ -18,7 +18,7 @@
 #include "core/list/found.h"
 #include "core/model/decay.h"
 
-enum { CELLS = 64, TOTAL_KEY = 0, TABLE = 8192 };
+enum { CELLS = 64, TOTAL_KEY = 0, TABLE = 8192, AHEAD = 8 };
 
 typedef struct config {
     double half_life_s, session_s, pairs, beyond, back, exponent, shrink, recency, history;
@@ -236,6 +236,8 @@ static void add_neighbours(const mr_instance *self, const mr_view *view, uint32_
     const norms *all = self->cache;
     const float shrink = (float)(c->shrink * MR_DECAY_UNIT), first = all[item].first;
     for (uint32_t i = 0; i < t->count; i++) {
+        if (i + AHEAD < t->count)
+            mr_map_prefetch(&view->items->slots.map, t->cells[i + AHEAD].key);
         const uint32_t slot = mr_items_find(view->items, t->cells[i].key);
         if (slot == MR_MAP_NONE)
             continue;

@@ -21,7 +21,7 @@
 #include "core/list/found.h"
 #include "core/model/top.h"
 
-enum { EDGES = 8, NEAREST = 4, REFRESH = 4, CLUSTERS_MAX = 1024, FRESH = 64, DIM = 64, BEST = 48, SEEN = 1024 };
+enum { EDGES = 8, NEAREST = 4, REFRESH = 4, CLUSTERS_MAX = 1024, FRESH = 64, DIM = 64, BEST = 48, SEEN = 1024, AHEAD = 8 };
 #define FADED 0.02 // acts: an edge below it gives its place to a new one
 #define WEAK 0.1f  // a user's cluster of less weight learns nothing from him
 
@@ -602,6 +602,8 @@ static void candidates(const mr_instance *self, const mr_view *view, const uint3
         found[u].count = 0;
         for (uint32_t i = 0; i < count; i++) {
             float mean, variance;
+            if (i + AHEAD < count)
+                mr_prefetch(&a.of_item[slots[i + AHEAD]], sizeof(indexed));
             if (!first_time(table, slots[i]) || !mr_filter_admits(&filters[u], slots[i]))
                 continue;
             estimate(&a, slots[i], &mean, &variance);
@@ -620,6 +622,8 @@ static void score(const mr_instance *self, const mr_view *view, uint32_t user, c
     open_ask(&a, self, view, user);
     for (uint32_t i = 0; i < slot_count; i++) {
         float variance;
+        if (i + AHEAD < slot_count)
+            mr_prefetch(&a.of_item[slots[i + AHEAD]], sizeof(indexed));
         estimate(&a, slots[i], &out[i], &variance);
     }
 }

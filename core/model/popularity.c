@@ -9,7 +9,7 @@
 #include "core/deltas.h"
 #include "core/model/top.h"
 
-enum { LADDER = 6 };
+enum { LADDER = 6, AHEAD = 8 };
 
 static const int64_t half_lives_ms[LADDER] = {
     900 * 1000ll, 3600 * 1000ll, 6 * 3600 * 1000ll, 86400 * 1000ll, 7 * 86400 * 1000ll,
@@ -162,6 +162,8 @@ static void score(const mr_instance *self, const mr_view *view, uint32_t user, c
     const cache *derived = self->cache;
     for (uint32_t i = 0; i < slot_count; i++) {
         const counts *row = counts_of(self, view, slots[i]);
+        if (i + AHEAD < slot_count)
+            mr_prefetch(counts_of(self, view, slots[i + AHEAD]), sizeof *row);
         for (int h = 0; h < LADDER; h++)
             out[(uint32_t)h * stride + i] =
                 (float)(mr_decayed_in(&row->by_half_life[h], derived->tops[h].era) /
