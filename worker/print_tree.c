@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "worker/print_tree.h"
 
+#include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -23,6 +24,16 @@ static bool is_empty(const json_t *value)
            (json_is_object(value) && json_object_size(value) == 0);
 }
 
+// Four digits, and all of those before the point.
+static void print_real(double value, char text[CELL_BYTES])
+{
+    const double size = fabs(value);
+    if (size >= 1000 && size < 1e15)
+        snprintf(text, CELL_BYTES, "%.0f", value);
+    else
+        snprintf(text, CELL_BYTES, "%.4g", value);
+}
+
 // A plain value, or an array of them, as text.
 static const char *cell_text(const json_t *value, char text[CELL_BYTES])
 {
@@ -34,7 +45,7 @@ static const char *cell_text(const json_t *value, char text[CELL_BYTES])
         snprintf(text, CELL_BYTES, "%lld", (long long)json_integer_value(value));
         break;
     case JSON_REAL:
-        snprintf(text, CELL_BYTES, "%.4g", json_real_value(value));
+        print_real(json_real_value(value), text);
         break;
     case JSON_TRUE:
     case JSON_FALSE:

@@ -21,6 +21,7 @@ typedef struct mr_figure {
 // They take seconds and hundreds of megabytes, and write to TMPDIR (or /tmp) at most.
 // Errors: MR_FATAL: no memory, no room on the disk.
 MR_CHECKED mr_status mr_bench_decode(mr_figure *figures, uint32_t *count, mr_error *err);
+MR_CHECKED mr_status mr_bench_learn(mr_figure *figures, uint32_t *count, mr_error *err);
 MR_CHECKED mr_status mr_bench_topk(mr_figure *figures, uint32_t *count, mr_error *err);
 MR_CHECKED mr_status mr_bench_state(mr_figure *figures, uint32_t *count, mr_error *err);
 

@@ -57,6 +57,13 @@ static void an_array_of_plain_values_is_one_cell_and_an_empty_one_none(void **st
     expect("{\"a\":[1,\"x\"],\"empty\":[],\"nothing\":{}}", "a  1, x\n");
 }
 
+static void a_real_has_four_digits_and_all_of_those_before_the_point(void **state)
+{
+    (void)state;
+    expect("{\"a\":1234567.8,\"b\":999.94,\"c\":0.00012346,\"d\":-1000.4}",
+           "a  1234568\nb  999.9\nc  0.0001235\nd  -1000\n");
+}
+
 static void letters_of_several_bytes_take_one_column(void **state)
 {
     (void)state;
@@ -72,6 +79,7 @@ int main(void)
         cmocka_unit_test(a_row_may_lack_what_another_has),
         cmocka_unit_test(nested_objects_follow_under_their_name),
         cmocka_unit_test(an_array_of_plain_values_is_one_cell_and_an_empty_one_none),
+        cmocka_unit_test(a_real_has_four_digits_and_all_of_those_before_the_point),
         cmocka_unit_test(letters_of_several_bytes_take_one_column),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
