@@ -182,12 +182,13 @@ static void place_user_parts(mr_engine *engine)
 static uint32_t item_slots(const mr_engine_config *config)
 {
     return config->items_max + config->items_max / 8 +
-           config->tasks * config->epoch_events_max * MR_SIGNALS_PER_EVENT;
+           config->tasks * (config->epoch_events_max * MR_SIGNALS_PER_EVENT + MR_LINES_MAX);
 }
 
+// An epoch always has room for one event, whatever its lines.
 static uint32_t signals_max(const mr_engine_config *config)
 {
-    return config->epoch_events_max * MR_SIGNALS_PER_EVENT;
+    return config->epoch_events_max * MR_SIGNALS_PER_EVENT + MR_LINES_MAX;
 }
 
 static uint32_t delta_rows_max(const mr_engine_config *config)
@@ -202,7 +203,7 @@ static uint32_t delta_cells_max(const mr_engine_config *config)
 
 static uint32_t open_events_max(const mr_engine_config *config)
 {
-    return 65536 + config->epoch_events_max * 4;
+    return 65536 + 2 * signals_max(config);
 }
 
 static size_t list_arena_bytes(const mr_engine_config *config)
@@ -222,7 +223,7 @@ static size_t work_bytes(const mr_engine *engine)
                            delta_cells_max(c)) +
            2 * mr_arena_round(signals * sizeof(mr_signal)) + mr_arena_round(signals * 4) +
            mr_arena_round(c->epoch_events_max * sizeof(mr_catalogue_set)) +
-           mr_arena_round(signals * 2 * sizeof(mr_probe_result)) +
+           mr_arena_round(signals * 3 * sizeof(mr_probe_result)) +
            mr_arena_round(c->users_max * sizeof(mr_sorted)) +
            mr_arena_round(MR_LIST_BATCH * sizeof(mr_list)) +
            mr_arena_round((size_t)MR_LIST_BATCH * c->list_k * sizeof(mr_list_entry)) + 4096;
@@ -397,7 +398,7 @@ static void init_work(mr_engine *engine, mr_work *work)
     work->wave = mr_arena_push(memory, signals * sizeof(mr_signal));
     work->wave_of = mr_arena_push(memory, signals * 4);
     work->catalogue = mr_arena_push(memory, c->epoch_events_max * sizeof(mr_catalogue_set));
-    work->probe_max = (uint32_t)(signals * 2);
+    work->probe_max = (uint32_t)(signals * 3); // both protocols, and what the product serves
     work->probes = mr_arena_push(memory, work->probe_max * sizeof(mr_probe_result));
     work->due = mr_arena_push(memory, c->users_max * sizeof(mr_sorted));
     work->lists = mr_arena_push(memory, MR_LIST_BATCH * sizeof(mr_list));

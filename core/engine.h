@@ -120,7 +120,7 @@ mr_task_view mr_engine_task(const mr_engine *engine, uint32_t task);
 
 // Learns one round: at most one epoch of each task, sorted by mr_epoch_sort, at most epoch_events_max
 // events each, whose line items add up to at most 64 * epoch_events_max (an event without any counts
-// as one). Sets cause and reason of each arrival that was refused; those are the caller's to
+// as one; a single event may have more). Sets cause and reason of each arrival that was refused; those are the caller's to
 // dead-letter. Errors: MR_RETRY: memory is full of rows that are not stored yet: close, store, call
 // again (nothing was learned); MR_FATAL from fetch.
 MR_CHECKED mr_status mr_engine_round(mr_engine *engine, mr_epoch *epochs, uint32_t epoch_count,

@@ -11,9 +11,16 @@
 
 // ---- fetch
 
+// Lines count where the kind of event has them; elsewhere a mapping may have filled them for nothing.
+static bool has_lines(const mr_event *event)
+{
+    return event->line_count > 0 &&
+           (event->kind == MR_EVENT_PURCHASE || event->kind == MR_EVENT_IMPRESSION);
+}
+
 static uint32_t line_count(const mr_event *event)
 {
-    return event->line_count > 0 ? event->line_count : 1;
+    return has_lines(event) ? event->line_count : 1;
 }
 
 static mr_status fetch_user(mr_engine *engine, uint32_t task, mr_bytes id, mr_error *err)
@@ -68,7 +75,8 @@ static mr_status fetch(mr_engine *engine, const mr_epoch *epochs, uint32_t epoch
                 event->user.size <= engine->users.id_bytes_max)
                 MR_TRY(fetch_user(engine, epochs[e].task, event->user, err));
         }
-        MR_ASSERT(lines <= engine->config.epoch_events_max * MR_SIGNALS_PER_EVENT);
+        MR_ASSERT(epochs[e].count <= 1 ||
+                  lines <= engine->config.epoch_events_max * MR_SIGNALS_PER_EVENT);
         if (lines > mr_task_room(&engine->tasks[epochs[e].task]))
             return mr_fail(err, MR_RETRY, "the window of recent events is full of events that are not "
                            "stored yet");
@@ -192,7 +200,7 @@ static mr_status ingest_event(mr_engine *engine, mr_work *work, const mr_arrival
     if (!mr_bytes_equal(mr_users_id(&engine->users, user), event->user))
         return mr_reject(err, MR_CAUSE_id_collision, "user id '%.*s' has the 64-bit key of another",
                          (int)event->user.size, (const char *)event->user.data);
-    if (event->line_count > 0)
+    if (has_lines(event))
         return ingest_lines(engine, work, arrival, user, index, event_hash, err);
     if (event->kind == MR_EVENT_SEARCH || event->kind == MR_EVENT_CONTROL) {
         mr_task_remember(task, event_hash, 0);

@@ -12,6 +12,7 @@
 enum {
     FEED_MESSAGES = 256,
     ARENA_BYTES = 2 << 20,
+    LINES_PER_EVENT = 64, // as mr_engine_round wants it
 };
 
 typedef struct input { // of the configuration, compiled
@@ -46,6 +47,7 @@ typedef struct builder { // the next epoch of a task
     held *held;
     uint32_t held_count;
     size_t bytes;
+    uint32_t lines; // of its events, one without any counting as one: the engine's room
     mr_arena arena;
     int64_t opened_ms;  // when the first message was taken
     int64_t waiting_ms; // since when a feed that is not at its end has nothing; 0: it is not so
@@ -167,6 +169,7 @@ static void release(builder *b)
         rd_kafka_message_destroy(b->held[i].message);
     b->held_count = b->count = 0;
     b->bytes = 0;
+    b->lines = 0;
     b->closed = false;
     mr_arena_reset(&b->arena);
 }
@@ -368,6 +371,7 @@ static bool is_full(const mr_source *source, const builder *b)
 {
     return b->held_count == source->held_max ||
            b->bytes >= (size_t)source->config->epoch_bytes_max ||
+           (b->lines > 0 && b->lines + MR_LINES_MAX > LINES_PER_EVENT * source->held_max) ||
            b->arena.size - b->arena.used < 2 * source->event_bytes;
 }
 
@@ -392,6 +396,7 @@ static void hold(mr_source *source, builder *b, feed *f, uint32_t index, int64_t
     source->counters.records++;
     if (decode(source, b, &source->inputs[f->input], message, &arrival->event, &err) == MR_OK) {
         b->count++;
+        b->lines += arrival->event.line_count > 0 ? arrival->event.line_count : 1;
         return;
     }
     h->cause = err.cause;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/base/map.h"
 
+#include <string.h>
+
 static uint32_t capacity_for(uint32_t count_max)
 {
     uint64_t capacity = 16;
@@ -21,13 +23,13 @@ void mr_map_init(mr_map *map, uint32_t count_max, mr_arena *arena)
     map->entries = mr_arena_push(arena, capacity * sizeof(mr_map_entry));
     map->mask = capacity - 1;
     map->count_max = count_max;
-    mr_map_clear(map);
+    map->count = 0;
 }
 
 void mr_map_clear(mr_map *map)
 {
-    for (uint32_t i = 0; i <= map->mask; i++)
-        map->entries[i].value = MR_MAP_NONE;
+    if (map->count > 0)
+        memset(map->entries, 0, ((size_t)map->mask + 1) * sizeof(mr_map_entry));
     map->count = 0;
 }
 
@@ -40,30 +42,30 @@ static uint32_t home(const mr_map *map, uint64_t key)
 static uint32_t place(const mr_map *map, uint64_t key)
 {
     uint32_t i = home(map, key);
-    while (map->entries[i].value != MR_MAP_NONE && map->entries[i].key != key)
+    while (map->entries[i].value != 0 && map->entries[i].key != key)
         i = (i + 1) & map->mask;
     return i;
 }
 
 uint32_t mr_map_get(const mr_map *map, uint64_t key)
 {
-    return map->entries[place(map, key)].value;
+    return map->entries[place(map, key)].value - 1; // empty: 0 - 1 is MR_MAP_NONE
 }
 
 void mr_map_put(mr_map *map, uint64_t key, uint32_t value)
 {
     MR_ASSERT(map->count < map->count_max);
     const uint32_t i = place(map, key);
-    MR_ASSERT(map->entries[i].value == MR_MAP_NONE);
-    map->entries[i] = (mr_map_entry){key, value, 0};
+    MR_ASSERT(map->entries[i].value == 0 && value != MR_MAP_NONE);
+    map->entries[i] = (mr_map_entry){key, value + 1, 0};
     map->count++;
 }
 
 void mr_map_remove(mr_map *map, uint64_t key)
 {
     uint32_t hole = place(map, key);
-    MR_ASSERT(map->entries[hole].value != MR_MAP_NONE);
-    for (uint32_t i = (hole + 1) & map->mask; map->entries[i].value != MR_MAP_NONE;
+    MR_ASSERT(map->entries[hole].value != 0);
+    for (uint32_t i = (hole + 1) & map->mask; map->entries[i].value != 0;
          i = (i + 1) & map->mask) {
         const uint32_t wish = home(map, map->entries[i].key);
         if (((i - wish) & map->mask) >= ((i - hole) & map->mask)) { // may move back into the hole
@@ -71,6 +73,6 @@ void mr_map_remove(mr_map *map, uint64_t key)
             hole = i;
         }
     }
-    map->entries[hole].value = MR_MAP_NONE;
+    map->entries[hole].value = 0;
     map->count--;
 }

@@ -16,7 +16,7 @@
 
 typedef struct mr_map_entry {
     uint64_t key;
-    uint32_t value; // MR_MAP_NONE: empty
+    uint32_t value; // the value + 1; 0: empty
     uint32_t reserved;
 } mr_map_entry;
 
@@ -26,6 +26,9 @@ typedef struct mr_map {
     uint32_t count, count_max;
 } mr_map;
 
+// Memory of the map has to be zeroed: an empty map touches none of it, so that room for many entries
+// costs nothing until they come.
+//
 // Bytes that mr_map_init takes from the arena for count_max entries.
 size_t mr_map_bytes(uint32_t count_max);
 void mr_map_init(mr_map *map, uint32_t count_max, mr_arena *arena);
