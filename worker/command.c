@@ -13,6 +13,7 @@ static const mr_command table[] = {
     {"replay", "learns from logged events and measures every model", mr_command_replay},
     {"check", "says whether a configuration would run, and makes our topics", mr_command_check},
     {"bench", "measures the parts, each beside a reference", mr_command_bench},
+    {"recover", "settles which holds, the local state or the changelogs", mr_command_recover},
     {"inspect", "shows what a state folder holds, also while in use", mr_command_inspect},
     {"schema", "prints the Avro schemas of events and outputs", mr_command_schema},
     {"config", "prints the effective configuration, or every key", mr_command_config},

@@ -19,6 +19,7 @@ int mr_command_config(int argc, char **argv);
 int mr_command_demo(int argc, char **argv);
 int mr_command_inspect(int argc, char **argv);
 int mr_command_produce(int argc, char **argv);
+int mr_command_recover(int argc, char **argv);
 int mr_command_replay(int argc, char **argv);
 int mr_command_run(int argc, char **argv);
 int mr_command_schema(int argc, char **argv);

@@ -46,7 +46,7 @@ void mr_frozen_put_record(mr_frozen *frozen, const mr_record *record);
 void mr_frozen_put_marker(mr_frozen *frozen, uint32_t task, uint32_t changelog, mr_bytes sealed);
 void mr_frozen_put_offset(mr_frozen *frozen, mr_offset offset);
 
-// Ends the puts and builds the index. Errors: MR_FATAL: the first failure of a put.
+// Ends the puts and builds the index. All of its tasks have markers, or none has. Errors: MR_FATAL: the first failure of a put.
 MR_CHECKED mr_status mr_frozen_seal(mr_frozen *frozen, mr_error *err);
 
 uint64_t mr_frozen_number(const mr_frozen *frozen);

@@ -119,6 +119,9 @@ typedef struct mr_store_port {
     mr_status (*measure)(void *context, uint32_t task, mr_load_result *found, mr_error *err);
     mr_status (*get)(void *context, uint32_t task, mr_bytes key, uint8_t *buffer,
                      uint32_t buffer_bytes, uint32_t *value_bytes, mr_error *err);
+    // Visits every row of a task in key order; the visitor calls nothing of the store.
+    mr_status (*each)(void *context, uint32_t task, mr_store_visit *visit, void *visit_context,
+                      mr_error *err);
     // What the reading functions see from now on: everything written before.
     void (*refresh)(void *context);
     // A task made again from nothing; one at a time. `load_end` gives up what was not finished.

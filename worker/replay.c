@@ -24,6 +24,7 @@
 #include "worker/marker.h"
 #include "worker/progress.h"
 #include "worker/replay_result.h"
+#include "worker/rewrite.h"
 #include "worker/store_port.h"
 #include "worker/version.h"
 
@@ -125,7 +126,7 @@ static mr_status put_markers(replay *r, mr_error *err)
                 .task = t,
                 .tasks = r->tasks,
                 .seq = r->seqs[t],
-                .instance = mr_bytes_text("replay"),
+                .instance = mr_bytes_text(MR_REPLAY_INSTANCE),
                 .commit = r->result->commits,
                 .clock_ms = view.clock_ms,
                 .config_hash = mr_config_hash(r->config),

@@ -23,6 +23,7 @@ typedef struct mr_worker {
     const mr_methods *methods;
     mr_clock clock;
     mr_chance chance;
+    bool from_local; // the local copy is the truth: the changelogs are written from it
     bool mock; // the brokers are librdkafka's mock: nothing is restored, transactions promise
                // nothing
 
@@ -75,7 +76,7 @@ typedef struct mr_worker {
     uint64_t confirmed; // number of the last commit whose latency was counted
 } mr_worker;
 
-// Opens everything; `worker` is zeroed but for config, methods and mock. Errors: MR_FATAL and the
+// Opens everything; `worker` is zeroed but for config, methods, from_local and mock. Errors: MR_FATAL and the
 // outcomes of the ports; what was opened is closed by mr_worker_close in any case.
 MR_CHECKED mr_status mr_worker_open(mr_worker *worker, mr_error *err);
 // Closes everything. Errors: a last write to the local state that failed (Kafka has everything).

@@ -9,6 +9,7 @@
 
 #include "state/row.h"
 #include "worker/log.h"
+#include "worker/rewrite.h"
 
 enum { POLL_MS = 100, JOIN_SECONDS = 120, RETRIES = 30, RETRY_MS = 1000 };
 
@@ -229,10 +230,36 @@ static mr_status place_inputs(mr_worker *worker, mr_taker *taker, mr_taking *tak
     return MR_OK;
 }
 
+static uint32_t task_of(void *context, uint32_t input, uint32_t partition)
+{
+    const mr_worker *worker = context;
+    return mr_kafka_consumer_task_of(worker->kafka.consumer, input, partition);
+}
+
+// What a replay left, or what the brokers have lost, goes to the changelogs first.
+static mr_status rewrite(mr_worker *worker, mr_taker *taker, mr_error *err)
+{
+    mr_rewrite_result result;
+    mr_rewrite_options options = {
+        .taker = taker,
+        .from_local = worker->from_local,
+        .owned = worker->owned,
+        .owned_count = worker->owned_count,
+        .task_of = task_of,
+        .idle = idle,
+        .context = worker,
+        .commit_bytes_max = (size_t)worker->config->commit_bytes_max,
+    };
+    options.inputs = mr_kafka_consumer_partitions(worker->kafka.consumer, &options.input_count);
+    return mr_rewrite_run(&options, &result, err);
+}
+
 static mr_status take_tasks(mr_worker *worker, mr_taker *taker, mr_taking *takings,
                             const mr_taking **list, mr_error *err)
 {
     const uint32_t count = worker->owned_count;
+    if (!worker->mock)
+        MR_TRY(rewrite(worker, taker, err));
     for (uint32_t i = 0; i < count; i++) {
         takings[i].task = worker->owned[i];
         list[i] = &takings[i];
@@ -288,6 +315,7 @@ static mr_status restore(mr_worker *worker, mr_error *err)
         .clock = &worker->clock,
         .tasks = worker->tasks,
         .cluster = worker->cluster,
+        .accept_offsets = worker->config->accept_offsets,
         .copy_age_max_ms = copy_age_max_ms(worker),
     };
     status = mr_taker_open(taker, err);

@@ -76,6 +76,13 @@ static mr_status local_get(void *context, uint32_t task, mr_bytes key, uint8_t *
     return mr_store_get(local->reader, task, key, buffer, buffer_bytes, value_bytes, err);
 }
 
+static mr_status local_each(void *context, uint32_t task, mr_store_visit *visit,
+                            void *visit_context, mr_error *err)
+{
+    const mr_local *local = context;
+    return mr_store_each(local->reader, task, (mr_bytes){NULL, 0}, true, visit, visit_context, err);
+}
+
 static void local_refresh(void *context)
 {
     const mr_local *local = context;
@@ -121,6 +128,7 @@ mr_store_port mr_local_port(mr_local *local)
         .task = local_task,
         .measure = local_measure,
         .get = local_get,
+        .each = local_each,
         .refresh = local_refresh,
         .load_begin = local_load_begin,
         .load_put = local_load_put,

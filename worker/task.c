@@ -158,8 +158,8 @@ static mr_status lost_data(const mr_taking *taking, const mr_store_task *copy, m
         if (copy->offsets[c] > taking->ends[c].end)
             return mr_fail(err, MR_FATAL,
                            "the local copy has read the %s changelog up to offset %lld, the "
-                           "brokers end at %lld: they have lost committed records. Move the state "
-                           "folder away to go on from what the brokers have",
+                           "brokers end at %lld: they have lost committed records; millrace "
+                           "recover --from-local or --from-log says which to go on from",
                            c == 0 ? "user" : "item", (long long)copy->offsets[c],
                            (long long)taking->ends[c].end);
     }
@@ -494,9 +494,9 @@ static mr_status agree(const mr_taker *taker, const char *topic, const mr_offset
     *next = marked;
     if (group->next < 0 || group->next == marked)
         return MR_OK;
-    if (taker->config->accept_offsets == MR_ACCEPT_GROUP)
+    if (taker->accept_offsets == MR_ACCEPT_GROUP)
         *next = group->next;
-    if (taker->config->accept_offsets != MR_ACCEPT_NEITHER)
+    if (taker->accept_offsets != MR_ACCEPT_NEITHER)
         return MR_OK;
     if (marked < 0)
         return mr_fail(err, MR_FATAL,

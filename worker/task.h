@@ -46,6 +46,7 @@ typedef struct mr_taker { // what all tasks of a start share
     const mr_clock *clock;
     uint32_t tasks;          // P
     const char *cluster;     // id of the brokers' cluster
+    int accept_offsets;      // as config's, or what a rewrite of the changelogs wants
     int64_t copy_age_max_ms; // half of the changelogs' delete.retention.ms: older copies may have
                              // missed tombstones
     mr_store_identity identity; // of the local copy
