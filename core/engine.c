@@ -26,7 +26,7 @@ mr_engine_config mr_engine_defaults(void)
         .lists_per_close_max = 4096,
         .seen = MR_SEEN_FILTER,
         .explore_bp = 200,
-        .probe_every = 8,
+        .probe_every = 64,
         .lists = true,
         .act_weights = {[MR_EVENT_CLICK] = 1, [MR_EVENT_CART] = 2, [MR_EVENT_PURCHASE] = 3,
                         [MR_EVENT_RATING] = 1},
