@@ -421,7 +421,11 @@ static mr_status check(mr_taker *taker, mr_taking *taking, bool was_copy, mr_err
     }
     if (!was_copy) { // bytes that came from Kafka a moment ago: nothing better is to be had
         err->status = MR_FATAL;
-        return mr_wrap(err, "the changelog is wrong");
+        const mr_config *const config = taker->config;
+        return mr_wrap(err, "%s [%u] %lld to %lld, %s [%u] %lld to %lld", config->outputs_user_rows,
+                       taking->task, (long long)taking->ends[0].first,
+                       (long long)taking->ends[0].end, config->outputs_item_rows, taking->task,
+                       (long long)taking->ends[1].first, (long long)taking->ends[1].end);
     }
     mr_log(MR_LOG_WARNING, "task", "the local copy is wrong and dropped",
            mr_log_long("task", taking->task), mr_log_text("error", err->text));
