@@ -12,6 +12,7 @@ static const mr_command table[] = {
     {"run", "the worker: reads events, learns, publishes lists", mr_command_run},
     {"replay", "learns from logged events and measures every model", mr_command_replay},
     {"check", "says whether a configuration would run, and makes our topics", mr_command_check},
+    {"produce", "sends events of files, or made-up ones, to the inputs", mr_command_produce},
     {"bench", "measures the parts, each beside a reference", mr_command_bench},
     {"recover", "settles which holds, the local state or the changelogs", mr_command_recover},
     {"inspect", "shows what a state folder holds, also while in use", mr_command_inspect},
