@@ -82,7 +82,7 @@ static mr_status look_at(rewrite *r, copy *c, bool *found, mr_error *err)
         c->marker_bytes = markers[0].size;
         memcpy(c->marker, markers[0].data, markers[0].size);
         if (marker.tasks != r->taker->tasks &&
-            (c->pending || c->replayed || r->options->from_local))
+            (c->pending || c->replayed || r->options->why != MR_REWRITE_ASKED_BY_COPY))
             status = mr_fail(err, MR_FATAL,
                              "the local state is of %u tasks, the lead topic has %u partitions: "
                              "both have to agree; for a replay --set replay.tasks=%u makes it so",
@@ -116,7 +116,7 @@ static mr_status check_copy(rewrite *r, const copy *c, mr_error *err)
 static mr_status look(rewrite *r, bool *wanted, mr_error *err)
 {
     uint32_t missing = 0, asking = 0;
-    *wanted = r->options->from_local;
+    *wanted = r->options->why != MR_REWRITE_ASKED_BY_COPY;
     for (uint32_t i = 0; i < r->options->owned_count; i++) {
         bool found = false;
         r->copies[i].task = r->options->owned[i];
@@ -176,7 +176,7 @@ static mr_status read_changelogs(rewrite *r, mr_bus_visit *visit, mr_error *err)
 
 static mr_status see_changelogs(rewrite *r, bool *wanted, mr_error *err)
 {
-    const bool told = r->options->from_local || r->copies[0].pending;
+    const bool told = r->options->why != MR_REWRITE_ASKED_BY_COPY || r->copies[0].pending;
     MR_TRY(read_changelogs(r, see, err));
     if (told)
         return MR_OK;
@@ -195,7 +195,8 @@ static int offsets_that_hold(const rewrite *r, const copy *c)
 {
     if (c->pending) // a try before this one has committed them with its first transaction
         return c->has_offsets ? MR_ACCEPT_STATE : MR_ACCEPT_GROUP;
-    if (r->options->from_local && r->taker->config->accept_offsets == MR_ACCEPT_NEITHER)
+    if (r->options->why == MR_REWRITE_FROM_LOCAL &&
+        r->taker->config->accept_offsets == MR_ACCEPT_NEITHER)
         return MR_ACCEPT_STATE;
     return r->taker->config->accept_offsets;
 }

@@ -17,9 +17,16 @@
 // The instance that markers of a replay name: only they are adopted without being told to.
 #define MR_REPLAY_INSTANCE "replay"
 
+typedef enum mr_rewrite_why {
+    MR_REWRITE_ASKED_BY_COPY, // where a replay left it, or a rewrite was begun and not ended
+    MR_REWRITE_FROM_LOCAL,    // the operator has said that the local copy is the truth
+    MR_REWRITE_TORN,          // rows without a marker lie in the changelogs: the next marker would
+                              // make them valid
+} mr_rewrite_why;
+
 typedef struct mr_rewrite_options {
-    mr_taker *taker;       // open; its `accept_offsets` is set back at the end
-    bool from_local;       // the operator has said that the local copy is the truth
+    mr_taker *taker; // open; its `accept_offsets` is set back at the end
+    mr_rewrite_why why;
     const uint32_t *owned; // all tasks, ascending
     uint32_t owned_count;
     const mr_offset *inputs; // every input partition, `next` not known

@@ -236,13 +236,14 @@ static uint32_t task_of(void *context, uint32_t input, uint32_t partition)
     return mr_kafka_consumer_task_of(worker->kafka.consumer, input, partition);
 }
 
-// What a replay left, or what the brokers have lost, goes to the changelogs first.
-static mr_status rewrite(mr_worker *worker, mr_taker *taker, mr_error *err)
+// Where the local copy is ahead of the changelogs, or these have rows that nobody may see, they are
+// written again first.
+static mr_status rewrite(mr_worker *worker, mr_taker *taker, mr_rewrite_why why, mr_error *err)
 {
     mr_rewrite_result result;
     mr_rewrite_options options = {
         .taker = taker,
-        .from_local = worker->from_local,
+        .why = why,
         .owned = worker->owned,
         .owned_count = worker->owned_count,
         .task_of = task_of,
@@ -254,18 +255,47 @@ static mr_status rewrite(mr_worker *worker, mr_taker *taker, mr_error *err)
     return mr_rewrite_run(&options, &result, err);
 }
 
+// *dropped: rows without a marker lie in the changelogs.
+static mr_status restore_tasks(mr_worker *worker, mr_taker *taker, mr_taking *takings,
+                               const mr_taking **list, uint64_t *dropped, mr_error *err)
+{
+    *dropped = 0;
+    for (uint32_t i = 0; i < worker->owned_count; i++) {
+        takings[i] = (mr_taking){.task = worker->owned[i]};
+        list[i] = &takings[i];
+        MR_TRY(mr_taking_restore(taker, &takings[i], err));
+        *dropped += takings[i].rows_dropped;
+    }
+    return mr_takings_check(taker, list, worker->owned_count, err);
+}
+
+static mr_status restore_all(mr_worker *worker, mr_taker *taker, mr_taking *takings,
+                             const mr_taking **list, mr_error *err)
+{
+    uint64_t dropped;
+    if (worker->mock) // nothing lies there, and its transactions promise nothing
+        return restore_tasks(worker, taker, takings, list, &dropped, err);
+    MR_TRY(rewrite(worker, taker,
+                   worker->from_local ? MR_REWRITE_FROM_LOCAL : MR_REWRITE_ASKED_BY_COPY, err));
+    MR_TRY(restore_tasks(worker, taker, takings, list, &dropped, err));
+    if (dropped == 0)
+        return MR_OK;
+    if (!taker->known)
+        return mr_fail(err, MR_FATAL,
+                       "the changelogs have %llu rows and no commit that makes them valid: delete "
+                       "both topics, millrace check --create-topics makes them anew",
+                       (unsigned long long)dropped);
+    mr_log(MR_LOG_WARNING, "task", "the changelogs have rows of a commit that never ended",
+           mr_log_long("rows", (int64_t)dropped));
+    MR_TRY(rewrite(worker, taker, MR_REWRITE_TORN, err));
+    return restore_tasks(worker, taker, takings, list, &dropped, err);
+}
+
 static mr_status take_tasks(mr_worker *worker, mr_taker *taker, mr_taking *takings,
                             const mr_taking **list, mr_error *err)
 {
     const uint32_t count = worker->owned_count;
-    if (!worker->mock)
-        MR_TRY(rewrite(worker, taker, err));
-    for (uint32_t i = 0; i < count; i++) {
-        takings[i].task = worker->owned[i];
-        list[i] = &takings[i];
-        MR_TRY(mr_taking_restore(taker, &takings[i], err));
-    }
-    MR_TRY(mr_takings_check(taker, list, count, err));
+    MR_TRY(restore_all(worker, taker, takings, list, err));
     for (uint32_t i = 0; i < count; i++)
         MR_TRY(place_inputs(worker, taker, &takings[i], err));
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // fake_brokers: changelogs, inputs and a group in memory, and the reading half of the fake store.
 //
-// What a transaction produces stands in the logs only once it is committed. Calls can be counted, and
-// one of them told to fail, so that a test can stop whatever runs over the ports at each of them.
+// What a transaction produces stands in the logs only once it is committed. Calls can be counted,
+// and one of them told to fail, so that a test can stop whatever runs over the ports at each of
+// them.
 #ifndef MR_TESTS_UNIT_WORKER_FAKE_BROKERS_H
 #define MR_TESTS_UNIT_WORKER_FAKE_BROKERS_H
 
