@@ -32,7 +32,8 @@ size_t mr_deltas_bytes(const mr_family_entry *families, uint32_t family_count, u
 void mr_deltas_init(mr_deltas *deltas, const mr_family_entry *families, uint32_t family_count,
                     uint32_t rows_max, uint32_t cells_max, mr_arena *arena)
 {
-    *deltas = (mr_deltas){.families = families, .family_count = family_count, .cell_max = cells_max};
+    *deltas =
+        (mr_deltas){.families = families, .family_count = family_count, .cell_max = cells_max};
     deltas->sets = mr_arena_push(arena, family_count * sizeof(mr_delta_set));
     deltas->cells = mr_arena_push(arena, cells_max * sizeof(mr_cell_entry));
     for (uint32_t f = 0; f < family_count; f++) {

@@ -2,8 +2,9 @@
 // deltas: what one task's epoch wants to change in rows that it does not own, combined by row.
 //
 // SUM payloads are combined as they are made, in order of the task's signals; sets of several tasks
-// are then combined in order of task. CELLS are kept as they came and combined by cell key when their
-// row is applied. Cleared by touching only what was used, so that an epoch of one event is cheap.
+// are then combined in order of task. CELLS are kept as they came and combined by cell key when
+// their row is applied. Cleared by touching only what was used, so that an epoch of one event is
+// cheap.
 #ifndef MR_CORE_DELTAS_H
 #define MR_CORE_DELTAS_H
 
@@ -30,8 +31,8 @@ typedef struct mr_cell_row {
 typedef struct mr_deltas {
     const struct mr_family_entry *families;
     uint32_t family_count;
-    mr_delta_set *sets;         // by family index; for CELLS the payload is an mr_cell_row
-    mr_cell_entry *cells;       // of all CELLS families
+    mr_delta_set *sets;   // by family index; for CELLS the payload is an mr_cell_row
+    mr_cell_entry *cells; // of all CELLS families
     uint32_t cell_count, cell_max;
 } mr_deltas;
 
@@ -50,7 +51,8 @@ void mr_deltas_init(mr_deltas *deltas, const mr_family_entry *families, uint32_t
                     uint32_t rows_max, uint32_t cells_max, mr_arena *arena);
 void mr_deltas_clear(mr_deltas *deltas);
 
-// The payload of a SUM delta to the row at `slot`, zeroed when it is new. Valid until the next clear.
+// The payload of a SUM delta to the row at `slot`, zeroed when it is new. Valid until the next
+// clear.
 void *mr_deltas_at(mr_deltas *deltas, uint32_t family, uint32_t slot);
 // Adds a CELLS delta.
 void mr_deltas_cell(mr_deltas *deltas, uint32_t family, uint32_t slot, mr_cell cell);

@@ -28,7 +28,9 @@ mr_engine_config mr_engine_defaults(void)
         .explore_bp = 200,
         .probe_every = 64,
         .lists = true,
-        .act_weights = {[MR_EVENT_CLICK] = 1, [MR_EVENT_CART] = 2, [MR_EVENT_PURCHASE] = 3,
+        .act_weights = {[MR_EVENT_CLICK] = 1,
+                        [MR_EVENT_CART] = 2,
+                        [MR_EVENT_PURCHASE] = 3,
                         [MR_EVENT_RATING] = 1},
     };
 }
@@ -73,8 +75,9 @@ static mr_status check_needs(const mr_engine *engine, const mr_state *state, mr_
                strcmp(engine->instances[other].state->name, state->needs[i]) != 0)
             other++;
         if (other == engine->instance_count)
-            return mr_fail(err, MR_FATAL, "'%s' needs '%s', which is switched off or stands below it",
-                           state->name, state->needs[i]);
+            return mr_fail(err, MR_FATAL,
+                           "'%s' needs '%s', which is switched off or stands below it", state->name,
+                           state->needs[i]);
     }
     return MR_OK;
 }
@@ -90,11 +93,11 @@ static mr_status add_instance(mr_engine *engine, const mr_state *state, mr_error
     for (uint32_t f = 0; f < state->family_count; f++) {
         char name[128];
         MR_ASSERT(engine->family_count < MR_FAMILIES_MAX);
-        const int length = __builtin_snprintf(name, sizeof name, "%s.%s", state->name,
-                                              state->families[f].name);
+        const int length =
+            __builtin_snprintf(name, sizeof name, "%s.%s", state->name, state->families[f].name);
         mr_family_entry *entry = &engine->families[engine->family_count++];
-        *entry = (mr_family_entry){.family = &state->families[f], .instance = instance,
-                                   .index_in_method = f};
+        *entry = (mr_family_entry){
+            .family = &state->families[f], .instance = instance, .index_in_method = f};
         entry->code = (uint16_t)(mr_hash64(name, (size_t)length, 0) | 1u); // 0 is the engine's part
         if (entry->family->delta_bytes != NULL)
             entry->delta_bytes = entry->family->delta_bytes(instance->config);
@@ -116,8 +119,8 @@ static void add_columns(mr_engine *engine, mr_instance *instance)
         engine->columns.of[at].model = model;
         engine->columns.of[at].index = c;
         engine->columns.of[at].column = &model->columns[c];
-        engine->columns.of[at].key = mr_hash64(model->columns[c].name,
-                                               strlen(model->columns[c].name), 0);
+        engine->columns.of[at].key =
+            mr_hash64(model->columns[c].name, strlen(model->columns[c].name), 0);
     }
 }
 
@@ -138,7 +141,8 @@ static mr_status check_settings(const mr_engine *engine, mr_error *err)
 static mr_status add_methods(mr_engine *engine, mr_error *err)
 {
     MR_TRY(add_instance(engine, &mr_engine_items, err));
-    ((mr_items_config *)engine->instances[0].config)->id_bytes_max = engine->config.item_id_bytes_max;
+    ((mr_items_config *)engine->instances[0].config)->id_bytes_max =
+        engine->config.item_id_bytes_max;
     MR_TRY(add_instance(engine, &mr_engine_blend, err));
     engine->model_first = engine->instance_count;
     for (uint32_t m = 0; m < mr_model_count; m++) {
@@ -169,9 +173,12 @@ static void place_user_parts(mr_engine *engine)
             continue;
         mr_instance *instance = &engine->instances[entry->instance - engine->instances];
         const uint32_t bytes = entry->family->row_bytes(instance->config);
-        engine->user_parts[engine->user_part_count++] = (mr_user_part_entry){
-            .family = entry->family, .instance = instance, .code = entry->code, .offset = offset,
-            .bytes = bytes};
+        engine->user_parts[engine->user_part_count++] =
+            (mr_user_part_entry){.family = entry->family,
+                                 .instance = instance,
+                                 .code = entry->code,
+                                 .offset = offset,
+                                 .bytes = bytes};
         instance->user_offset = offset;
         offset += bytes;
     }
@@ -210,8 +217,7 @@ static size_t list_arena_bytes(const mr_engine_config *config)
 {
     return sizeof(mr_found) * MR_ENGINE_COLUMNS_MAX * MR_LIST_BATCH + sizeof(mr_union) +
            sizeof(mr_slate) + (MR_FEATURES_MAX + 8) * MR_UNION_MAX * sizeof(float) +
-           4ull * config->items_max + (8u << 20) +
-           MR_LIST_BATCH * 1024ull * 64;
+           4ull * config->items_max + (8u << 20) + MR_LIST_BATCH * 1024ull * 64;
 }
 
 static size_t work_bytes(const mr_engine *engine)
@@ -244,8 +250,8 @@ static size_t rows_bytes(const mr_engine *engine)
 {
     const mr_engine_config *config = &engine->config;
     const uint32_t slots = item_slots(config);
-    size_t bytes = mr_slots_bytes(slots) + mr_arena_round(slots / 8 + 8) +
-                   3 * mr_arena_round(slots * 4ull);
+    size_t bytes =
+        mr_slots_bytes(slots) + mr_arena_round(slots / 8 + 8) + 3 * mr_arena_round(slots * 4ull);
     for (uint32_t f = 0; f < engine->family_count; f++) {
         const mr_family_entry *entry = &engine->families[f];
         const void *c = entry->instance->config;
@@ -284,11 +290,13 @@ static mr_status check_config(const mr_engine_config *c, mr_error *err)
         c->list_k == 0 || c->list_k > MR_LIST_MAX || c->probe_every == 0 ||
         c->user_id_bytes_max < 8 || c->user_id_bytes_max > 200 || c->item_id_bytes_max < 8 ||
         c->item_id_bytes_max > 255 || c->dedup_events_max == 0)
-        return mr_fail(err, MR_FATAL, "engine configuration: tasks %u, items.max %u, users %u, "
+        return mr_fail(err, MR_FATAL,
+                       "engine configuration: tasks %u, items.max %u, users %u, "
                        "epoch.events_max %u, lists.k %u, probe every %u, ids %u and %u bytes, "
-                       "dedup.events_max %u: one is outside its range", c->tasks, c->items_max,
-                       c->users_max, c->epoch_events_max, c->list_k, c->probe_every,
-                       c->user_id_bytes_max, c->item_id_bytes_max, c->dedup_events_max);
+                       "dedup.events_max %u: one is outside its range",
+                       c->tasks, c->items_max, c->users_max, c->epoch_events_max, c->list_k,
+                       c->probe_every, c->user_id_bytes_max, c->item_id_bytes_max,
+                       c->dedup_events_max);
     return MR_OK;
 }
 
@@ -320,15 +328,16 @@ mr_status mr_engine_users_for(const mr_engine_config *config, size_t user_bytes,
     mr_engine plan;
     uint8_t scratch[8192] __attribute__((aligned(64)));
     MR_TRY(plan_engine(config, &plan, scratch, sizeof scratch, err));
-    const uint32_t stride = mr_users_stride(plan.user_parts, plan.user_part_count,
-                                            config->user_id_bytes_max);
+    const uint32_t stride =
+        mr_users_stride(plan.user_parts, plan.user_part_count, config->user_id_bytes_max);
     const size_t one = mr_users_bytes(stride, 1u << 20) >> 20;
     const size_t count = user_bytes / one;
     *users = count > UINT32_MAX / 4 ? UINT32_MAX / 4 : (uint32_t)count;
     if (*users < 2 * config->epoch_events_max * config->tasks)
-        return mr_fail(err, MR_FATAL, "users.memory of %zu bytes holds %u users of %zu bytes: want at "
-                       "least %u", user_bytes, *users, one,
-                       2 * config->epoch_events_max * config->tasks);
+        return mr_fail(err, MR_FATAL,
+                       "users.memory of %zu bytes holds %u users of %zu bytes: want at "
+                       "least %u",
+                       user_bytes, *users, one, 2 * config->epoch_events_max * config->tasks);
     return MR_OK;
 }
 
@@ -378,8 +387,8 @@ static void add_named_rows(mr_engine *engine)
         if (engine->families[f].family->key == MR_KEY_NAMED)
             for (uint32_t k = 0; k < engine->named[f].slots.max; k++)
                 add_named(engine, f, k);
-    engine->shadow = (mr_blend){.gate = &engine->shadow_gate,
-                                .column_count = engine->columns.count};
+    engine->shadow =
+        (mr_blend){.gate = &engine->shadow_gate, .column_count = engine->columns.count};
     for (uint32_t c = 0; c < engine->columns.count; c++) {
         engine->shadow.columns[c] = &engine->shadow_columns[c];
         mr_blend_column_init(&engine->shadow_columns[c], engine->columns.count);
@@ -402,11 +411,12 @@ static void init_work(mr_engine *engine, mr_work *work)
     work->probes = mr_arena_push(memory, work->probe_max * sizeof(mr_probe_result));
     work->due = mr_arena_push(memory, c->users_max * sizeof(mr_sorted));
     work->lists = mr_arena_push(memory, MR_LIST_BATCH * sizeof(mr_list));
-    work->entries = mr_arena_push(memory, (size_t)MR_LIST_BATCH * c->list_k * sizeof(mr_list_entry));
+    work->entries =
+        mr_arena_push(memory, (size_t)MR_LIST_BATCH * c->list_k * sizeof(mr_list_entry));
 }
 
-mr_status mr_engine_init(mr_engine **out, const mr_engine_config *config, void *memory, size_t bytes,
-                         mr_error *err)
+mr_status mr_engine_init(mr_engine **out, const mr_engine_config *config, void *memory,
+                         size_t bytes, mr_error *err)
 {
     mr_arena arena;
     MR_TRY(check_config(config, err));
@@ -433,7 +443,8 @@ mr_status mr_engine_init(mr_engine **out, const mr_engine_config *config, void *
                       MR_CELLS_AT_ONCE * sizeof(mr_cell));
     engine->sorted = mr_arena_push(&engine->memory, sorted_max(config) * sizeof(mr_sorted));
     engine->row = mr_arena_push(&engine->memory, 1u << 16);
-    engine->pinned = mr_arena_push(&engine->memory, (size_t)config->tasks * signals_max(config) * 4);
+    engine->pinned =
+        mr_arena_push(&engine->memory, (size_t)config->tasks * signals_max(config) * 4);
     engine->served = mr_arena_push(&engine->memory, (size_t)config->users_max * MR_SERVED * 8);
     mr_history_init(&engine->history, history_max(config), &engine->memory);
     for (uint32_t i = 0; i < engine->instance_count; i++)
@@ -554,7 +565,8 @@ static mr_status load_payload(mr_part *part, uint32_t slot, mr_bytes value, mr_h
         memcpy(&stride, value.data + 4, 4);
     if (value.size < PAYLOAD_HEADER || value.data[0] != part->family->version ||
         stride != part->stride || value.size - PAYLOAD_HEADER > stride)
-        return mr_fail(err, MR_FATAL, "row of family '%s': version %u with rows of %u bytes, want "
+        return mr_fail(err, MR_FATAL,
+                       "row of family '%s': version %u with rows of %u bytes, want "
                        "version %u with %u: run millrace migrate, or set the parameters back",
                        part->family->name, value.size > 0 ? value.data[0] : 0u, stride,
                        part->family->version, part->stride);
@@ -581,16 +593,17 @@ static mr_status load_row(mr_engine *engine, mr_bytes key, mr_bytes value, mr_ha
                        engine->families[f].family->name, key.data[0]);
     if (named) {
         const uint32_t slot = mr_slots_find(&engine->named[f].slots, name);
-        return slot == MR_MAP_NONE
-                   ? MR_OK
-                   : load_payload(&engine->named[f].part, slot, value, hash, err);
+        return slot == MR_MAP_NONE ? MR_OK
+                                   : load_payload(&engine->named[f].part, slot, value, hash, err);
     }
     uint32_t slot = mr_items_find(&engine->items, name);
     if (slot == MR_MAP_NONE)
         slot = mr_engine_add_item(engine, name, (mr_bytes){NULL, 0}, 0);
     if (slot == MR_MAP_NONE)
-        return mr_fail(err, MR_FATAL, "the state holds more items than items.max allows: raise it "
-                       "above %u", engine->config.items_max);
+        return mr_fail(err, MR_FATAL,
+                       "the state holds more items than items.max allows: raise it "
+                       "above %u",
+                       engine->config.items_max);
     return load_payload(&engine->parts[f], slot, value, hash, err);
 }
 
@@ -604,8 +617,10 @@ static mr_status load_user(mr_engine *engine, uint32_t task, mr_bytes id, mr_byt
                        id.size, engine->users.id_bytes_max);
     const uint32_t slot = mr_users_add(&engine->users, task, key, id);
     if (slot == MR_MAP_NONE)
-        return mr_fail(err, MR_FATAL, "users.memory is too small for the users whose lists are due: "
-                       "%u fit", engine->config.users_max);
+        return mr_fail(err, MR_FATAL,
+                       "users.memory is too small for the users whose lists are due: "
+                       "%u fit",
+                       engine->config.users_max);
     MR_TRY(mr_users_decode(&engine->users, slot, value, err));
     engine->users.meta[slot].hash = hash;
     const mr_user *user = mr_users_at(&engine->users, slot);
@@ -639,8 +654,10 @@ mr_status mr_engine_load(mr_engine *engine, uint32_t task, mr_bytes key, mr_byte
     default:
         break;
     }
-    return mr_fail(err, MR_FATAL, "a row of task %u has a key of kind %u and %u bytes that this "
-                   "release does not know", task, key.data[0], key.size);
+    return mr_fail(err, MR_FATAL,
+                   "a row of task %u has a key of kind %u and %u bytes that this "
+                   "release does not know",
+                   task, key.data[0], key.size);
 }
 
 static void derive_items(mr_engine *engine)
@@ -660,9 +677,9 @@ mr_status mr_engine_ready(mr_engine *engine, mr_error *err)
         if (engine->tasks[t].taken)
             MR_TRY(mr_task_loaded(&engine->tasks[t], err));
     for (uint32_t slot = 0; slot < engine->items.slots.used; slot++)
-        if (mr_items_live(&engine->items, slot) &&
-            mr_items_at(&engine->items, slot)->id_size == 0)
-            return mr_fail(err, MR_FATAL, "an item has rows but no id: run millrace inspect verify");
+        if (mr_items_live(&engine->items, slot) && mr_items_at(&engine->items, slot)->id_size == 0)
+            return mr_fail(err, MR_FATAL,
+                           "an item has rows but no id: run millrace inspect verify");
     derive_items(engine);
     engine->expiry_clock_ms = mr_engine_clock(engine);
     return MR_OK;

@@ -7,8 +7,8 @@
 //   open task -> load its rows -> ( round, round, ..., close ) -> ( round, ..., close ) -> ...
 //
 // A round learns at most one epoch of each task. A close makes the lists that are due and hands out
-// every row that changed since the last close, in key order, with the outputs of the commit. Whoever
-// calls owns durability: rows of a close count as stored only after mr_engine_stored.
+// every row that changed since the last close, in key order, with the outputs of the commit.
+// Whoever calls owns durability: rows of a close count as stored only after mr_engine_stored.
 #ifndef MR_CORE_ENGINE_H
 #define MR_CORE_ENGINE_H
 
@@ -25,15 +25,16 @@ typedef struct mr_setting { // a parameter of a method that differs from its def
     double value;
 } mr_setting;
 
-// How work is spread over lanes. run() calls job(arg, i) once for each i < count, in any order and on
-// any thread, and returns when all are done. NULL in the configuration: one after the other.
+// How work is spread over lanes. run() calls job(arg, i) once for each i < count, in any order and
+// on any thread, and returns when all are done. NULL in the configuration: one after the other.
 typedef struct mr_lanes {
     void *context;
     void (*run)(void *context, void (*job)(void *arg, uint32_t index), void *arg, uint32_t count);
 } mr_lanes;
 
-// Reads a user's row when it is not in memory. MR_OK with value->size 0: there is none. The bytes are
-// the payload that a close handed out, borrowed until the next call; *hash is what the close wrote.
+// Reads a user's row when it is not in memory. MR_OK with value->size 0: there is none. The bytes
+// are the payload that a close handed out, borrowed until the next call; *hash is what the close
+// wrote.
 typedef struct mr_fetch {
     void *context;
     mr_status (*get)(void *context, uint32_t task, mr_bytes key, mr_bytes *value, mr_hash128 *hash,
@@ -50,31 +51,31 @@ typedef struct mr_engine_config {
     mr_lanes lanes;
     mr_fetch fetch;
     uint64_t seed;
-    uint32_t tasks;              // P: partitions of the lead topic; fixed for a history
-    uint32_t items_max;          // above it the stalest are expired at a close
-    uint32_t item_id_bytes_max;  // 8..255
-    uint32_t vector_length;      // of catalogue vectors; 0: any
-    int64_t item_expiry_ms;      // an item without an event for so long is expired; 0: never
-    uint32_t users_max;          // users in memory (mr_engine_users_for gives it from bytes)
-    uint32_t user_id_bytes_max;  // 8..200
+    uint32_t tasks;             // P: partitions of the lead topic; fixed for a history
+    uint32_t items_max;         // above it the stalest are expired at a close
+    uint32_t item_id_bytes_max; // 8..255
+    uint32_t vector_length;     // of catalogue vectors; 0: any
+    int64_t item_expiry_ms;     // an item without an event for so long is expired; 0: never
+    uint32_t users_max;         // users in memory (mr_engine_users_for gives it from bytes)
+    uint32_t user_id_bytes_max; // 8..200
     uint32_t epoch_events_max;
-    uint32_t dedup_events_max;   // of one task
+    uint32_t dedup_events_max; // of one task
     int64_t dedup_window_ms;
     int64_t clock_skew_max_ms;
     int64_t late_window_ms;
-    bool late_drop;              // late events are dropped instead of learned; counted either way
-    uint32_t list_k;             // 1..MR_LIST_MAX
-    int64_t list_interval_ms;    // event time between two lists of a user
+    bool late_drop;           // late events are dropped instead of learned; counted either way
+    uint32_t list_k;          // 1..MR_LIST_MAX
+    int64_t list_interval_ms; // event time between two lists of a user
     uint32_t lists_per_close_max;
     mr_seen_mode seen;
-    uint32_t explore_bp;         // users in the exploration slice, in 1/10,000
-    uint32_t probe_every;        // the blend learns from one act in so many
-    bool measure_all;            // replay: rank every act's target in every column, both protocols
-    bool lists;                  // false: no lists are made (benches of learning)
+    uint32_t explore_bp;  // users in the exploration slice, in 1/10,000
+    uint32_t probe_every; // the blend learns from one act in so many
+    bool measure_all;     // replay: rank every act's target in every column, both protocols
+    bool lists;           // false: no lists are made (benches of learning)
     float act_weights[MR_EVENT_KIND_COUNT]; // of a click, cart, purchase, rating as a signal
     const mr_setting *settings;
     uint32_t setting_count;
-    const char *const *off;      // names of models that are switched off
+    const char *const *off; // names of models that are switched off
     uint32_t off_count;
 } mr_engine_config;
 
@@ -87,15 +88,15 @@ MR_CHECKED mr_status mr_engine_bytes(const mr_engine_config *config, size_t *byt
 MR_CHECKED mr_status mr_engine_users_for(const mr_engine_config *config, size_t user_bytes,
                                          uint32_t *users, mr_error *err);
 
-// Builds an engine in `memory` (zeroed, mr_engine_bytes long, 64-byte aligned, the caller's). config
-// is copied but its settings, off names and ports are borrowed for the engine's life.
-MR_CHECKED mr_status mr_engine_init(mr_engine **engine, const mr_engine_config *config, void *memory,
-                                    size_t bytes, mr_error *err);
+// Builds an engine in `memory` (zeroed, mr_engine_bytes long, 64-byte aligned, the caller's).
+// config is copied but its settings, off names and ports are borrowed for the engine's life.
+MR_CHECKED mr_status mr_engine_init(mr_engine **engine, const mr_engine_config *config,
+                                    void *memory, size_t bytes, mr_error *err);
 
 // ---- tasks and their rows
 
-// Takes a task whose next commit will have this seq. Fresh: no rows follow. Otherwise each row of the
-// task (user rows too: they fill the due index) is loaded, in any order, then mr_engine_ready.
+// Takes a task whose next commit will have this seq. Fresh: no rows follow. Otherwise each row of
+// the task (user rows too: they fill the due index) is loaded, in any order, then mr_engine_ready.
 void mr_engine_take(mr_engine *engine, uint32_t task, uint64_t next_seq);
 MR_CHECKED mr_status mr_engine_load(mr_engine *engine, uint32_t task, mr_bytes key, mr_bytes value,
                                     mr_hash128 hash, mr_error *err);
@@ -118,11 +119,11 @@ mr_task_view mr_engine_task(const mr_engine *engine, uint32_t task);
 
 // ---- learning
 
-// Learns one round: at most one epoch of each task, sorted by mr_epoch_sort, at most epoch_events_max
-// events each, whose line items add up to at most 64 * epoch_events_max (an event without any counts
-// as one; a single event may have more). Sets cause and reason of each arrival that was refused; those are the caller's to
-// dead-letter. Errors: MR_RETRY: memory is full of rows that are not stored yet: close, store, call
-// again (nothing was learned); MR_FATAL from fetch.
+// Learns one round: at most one epoch of each task, sorted by mr_epoch_sort, at most
+// epoch_events_max events each, whose line items add up to at most 64 * epoch_events_max (an event
+// without any counts as one; a single event may have more). Sets cause and reason of each arrival
+// that was refused; those are the caller's to dead-letter. Errors: MR_RETRY: memory is full of rows
+// that are not stored yet: close, store, call again (nothing was learned); MR_FATAL from fetch.
 MR_CHECKED mr_status mr_engine_round(mr_engine *engine, mr_epoch *epochs, uint32_t epoch_count,
                                      mr_error *err);
 
@@ -135,9 +136,9 @@ typedef enum mr_row_place {
 
 typedef struct mr_close_sink {
     void *context;
-    // A row of task (or shard) `task` has a new value; size 0: it is gone. *hash is the state hash of
-    // its old value on entry (0, 0 if there was none) and must be set to that of the new one. Rows come
-    // task by task, in key order inside a family; those of expired items come first.
+    // A row of task (or shard) `task` has a new value; size 0: it is gone. *hash is the state hash
+    // of its old value on entry (0, 0 if there was none) and must be set to that of the new one.
+    // Rows come task by task, in key order inside a family; those of expired items come first.
     void (*row)(void *context, uint32_t task, mr_row_place place, mr_bytes key, mr_bytes value,
                 mr_hash128 *hash);
     // A list to publish; everything in it is borrowed for the call.
@@ -150,8 +151,8 @@ typedef struct mr_close_sink {
 MR_CHECKED mr_status mr_engine_close(mr_engine *engine, const uint64_t *seqs,
                                      const mr_close_sink *sink, mr_error *err);
 
-// All rows of the closes up to and including the `closes`-th (counted from 1) are stored where `fetch`
-// finds them again: users that have not changed since may leave memory.
+// All rows of the closes up to and including the `closes`-th (counted from 1) are stored where
+// `fetch` finds them again: users that have not changed since may leave memory.
 void mr_engine_stored(mr_engine *engine, uint64_t closes);
 uint64_t mr_engine_closes(const mr_engine *engine);
 
@@ -166,11 +167,12 @@ typedef struct mr_prequential { // sums over targets: value = sum / count
 typedef struct mr_engine_metrics {
     uint32_t column_count; // columns, then the blend at index column_count
     const char *names[MR_ENGINE_COLUMNS_MAX + 1];
-    mr_prequential all[MR_ENGINE_COLUMNS_MAX + 1]; // since the last mr_engine_metrics_reset
+    mr_prequential all[MR_ENGINE_COLUMNS_MAX + 1];   // since the last mr_engine_metrics_reset
     mr_prequential fresh[MR_ENGINE_COLUMNS_MAX + 1]; // protocol `new`
     mr_prequential served; // against the list that the user had, where it is remembered
-    double weights[MR_ENGINE_COLUMNS_MAX]; // the blend's weight of each column (sum of its features)
-    const char *arm[4];    // the gate's choice for each segment
+    double
+        weights[MR_ENGINE_COLUMNS_MAX]; // the blend's weight of each column (sum of its features)
+    const char *arm[4];                 // the gate's choice for each segment
     uint64_t probes, lists_made, lists_published;
     uint64_t items, items_expired, users_cached, exposed_items;
     double exposure_gini;

@@ -94,8 +94,8 @@ static void expire_item(const closing *c, uint32_t slot)
     engine->items_expired++;
 }
 
-// Items without an event for item_expiry_ms, looked for at fixed steps of the clock; above items_max
-// the stalest, a share at once.
+// Items without an event for item_expiry_ms, looked for at fixed steps of the clock; above
+// items_max the stalest, a share at once.
 static void expire_items(const closing *c)
 {
     mr_engine *engine = c->engine;

@@ -218,7 +218,8 @@ static void make_batch(void *arg, uint32_t task)
     mr_arena_reset(&work->arena);
 }
 
-static void publish(mr_engine *engine, mr_work *work, const uint64_t *seqs, const mr_close_sink *sink)
+static void publish(mr_engine *engine, mr_work *work, const uint64_t *seqs,
+                    const mr_close_sink *sink)
 {
     for (uint32_t u = 0; u < work->list_count; u++) {
         const uint32_t slot = work->due[work->due_next + u].value;

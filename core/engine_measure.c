@@ -2,8 +2,8 @@
 // engine_measure: numbers about the engine. No part of the state.
 #include "core/engine_state.h"
 
-// Gini coefficient of how often items were exposed: 0 all alike, 1 one item only. The formula sums over
-// items in order of exposure; counts above 65,535 are taken as that, by counting sort.
+// Gini coefficient of how often items were exposed: 0 all alike, 1 one item only. The formula sums
+// over items in order of exposure; counts above 65,535 are taken as that, by counting sort.
 static double gini(const mr_engine *engine, uint64_t *exposed_items)
 {
     const mr_items *items = &engine->items;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// engine_merge: the end of a round: deltas of a row are combined in order of (task, signal) and applied
-// once. Rows are spread over jobs by slot; what a row becomes depends on no other row of the round.
+// engine_merge: the end of a round: deltas of a row are combined in order of (task, signal) and
+// applied once. Rows are spread over jobs by slot; what a row becomes depends on no other row of
+// the round.
 #include "core/engine_state.h"
 
 typedef struct merge {
@@ -126,10 +127,9 @@ static void merge_family(const merge *m, uint32_t family, uint32_t shard)
             if (slot % MR_SHARDS != shard || first_payload(engine, family, slot, t) != NULL)
                 continue;
             if (sums)
-                entry->instance->state->apply(entry->instance, &m->view, entry->index_in_method,
-                                              key_of(engine, entry, slot),
-                                              mr_delta_set_payload(set, i),
-                                              row_of(engine, entry, family, slot));
+                entry->instance->state->apply(
+                    entry->instance, &m->view, entry->index_in_method, key_of(engine, entry, slot),
+                    mr_delta_set_payload(set, i), row_of(engine, entry, family, slot));
             else
                 gather_cells(m, family, slot, t, (mr_cell *)(void *)engine->shards[shard].base);
         }

@@ -65,14 +65,23 @@ static void item_apply(const mr_instance *self, const mr_view *view, uint32_t fa
 }
 
 static const mr_family item_families[] = {
-    {.name = "item", .key = MR_KEY_ITEM, .delta = MR_DELTA_SUM, .version = 1, .row_bytes = item_bytes,
-     .delta_bytes = item_delta_bytes, .init = item_init, .used = item_used,
+    {.name = "item",
+     .key = MR_KEY_ITEM,
+     .delta = MR_DELTA_SUM,
+     .version = 1,
+     .row_bytes = item_bytes,
+     .delta_bytes = item_delta_bytes,
+     .init = item_init,
+     .used = item_used,
      .combine = item_combine},
 };
 
-const mr_state mr_engine_items = {.name = "items", .config_bytes = sizeof(mr_items_config),
-                                    .families = item_families, .family_count = 1,
-                                    .observe = item_observe, .apply = item_apply};
+const mr_state mr_engine_items = {.name = "items",
+                                  .config_bytes = sizeof(mr_items_config),
+                                  .families = item_families,
+                                  .family_count = 1,
+                                  .observe = item_observe,
+                                  .apply = item_apply};
 
 static uint32_t blend_column_bytes(const void *config)
 {
@@ -105,11 +114,20 @@ static void blend_column_init(const void *config, uint64_t key, uint64_t seed, v
 }
 
 static const mr_family blend_families[] = {
-    {.name = "column", .key = MR_KEY_NAMED, .version = 1, .row_bytes = blend_column_bytes,
-     .rows_max = blend_columns_max, .init = blend_column_init},
-    {.name = "gate", .key = MR_KEY_NAMED, .version = 1, .row_bytes = blend_gate_bytes,
+    {.name = "column",
+     .key = MR_KEY_NAMED,
+     .version = 1,
+     .row_bytes = blend_column_bytes,
+     .rows_max = blend_columns_max,
+     .init = blend_column_init},
+    {.name = "gate",
+     .key = MR_KEY_NAMED,
+     .version = 1,
+     .row_bytes = blend_gate_bytes,
      .rows_max = one_row},
 };
 
-const mr_state mr_engine_blend = {.name = "blend", .config_bytes = sizeof(mr_blend_config),
-                                     .families = blend_families, .family_count = 2};
+const mr_state mr_engine_blend = {.name = "blend",
+                                  .config_bytes = sizeof(mr_blend_config),
+                                  .families = blend_families,
+                                  .family_count = 2};

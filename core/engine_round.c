@@ -2,7 +2,8 @@
 // engine_round: a round: fetch, ingest, then waves of probe and observe, then the merge.
 //
 // Invariants
-// 1. Nothing is learned before every row that the round needs is in memory: MR_RETRY leaves no trace.
+// 1. Nothing is learned before every row that the round needs is in memory: MR_RETRY leaves no
+// trace.
 // 2. A task's events are learned in their order; no user stands twice in a wave.
 // 3. In observe only user parts are written; items are as of the round's start.
 // 4. What follows from an event is decided by rows, the epoch and the configuration alone.
@@ -11,7 +12,8 @@
 
 // ---- fetch
 
-// Lines count where the kind of event has them; elsewhere a mapping may have filled them for nothing.
+// Lines count where the kind of event has them; elsewhere a mapping may have filled them for
+// nothing.
 static bool has_lines(const mr_event *event)
 {
     return event->line_count > 0 &&
@@ -38,7 +40,8 @@ static mr_status fetch_user(mr_engine *engine, uint32_t task, mr_bytes id, mr_er
         mr_hash128 hash = {0, 0};
         if (engine->config.fetch.get != NULL)
             MR_TRY(engine->config.fetch.get(engine->config.fetch.context, task,
-                                            mr_bytes_of(row_key, id.size + 1u), &value, &hash, err));
+                                            mr_bytes_of(row_key, id.size + 1u), &value, &hash,
+                                            err));
         if (value.size > 0) {
             MR_TRY(mr_users_decode(users, slot, value, err));
             users->meta[slot].hash = hash;
@@ -63,7 +66,8 @@ static void unpin(mr_engine *engine)
     engine->pinned_count = 0;
 }
 
-static mr_status fetch(mr_engine *engine, const mr_epoch *epochs, uint32_t epoch_count, mr_error *err)
+static mr_status fetch(mr_engine *engine, const mr_epoch *epochs, uint32_t epoch_count,
+                       mr_error *err)
 {
     uint32_t items = 0;
     for (uint32_t e = 0; e < epoch_count; e++) {
@@ -78,7 +82,8 @@ static mr_status fetch(mr_engine *engine, const mr_epoch *epochs, uint32_t epoch
         MR_ASSERT(epochs[e].count <= 1 ||
                   lines <= engine->config.epoch_events_max * MR_SIGNALS_PER_EVENT);
         if (lines > mr_task_room(&engine->tasks[epochs[e].task]))
-            return mr_fail(err, MR_RETRY, "the window of recent events is full of events that are not "
+            return mr_fail(err, MR_RETRY,
+                           "the window of recent events is full of events that are not "
                            "stored yet");
         items += lines;
     }
@@ -114,8 +119,8 @@ static mr_status item_of(mr_engine *engine, mr_bytes id, int64_t time_ms, uint32
         const mr_view view = mr_engine_view(engine, 0);
         for (uint32_t i = 0; i < engine->instance_count; i++) {
             const mr_instance *instance = &engine->instances[i];
-            for (uint32_t f = 0; instance->state->changed != NULL && f < instance->state->family_count;
-                 f++)
+            for (uint32_t f = 0;
+                 instance->state->changed != NULL && f < instance->state->family_count; f++)
                 if (instance->state->families[f].key == MR_KEY_ITEM)
                     instance->state->changed(instance, &view, f, *slot);
         }
@@ -224,10 +229,9 @@ static void refuse(mr_arrival *arrival, mr_task *task, const mr_error *err)
 static void ingest(mr_engine *engine, mr_work *work)
 {
     mr_task *task = &engine->tasks[work->epoch->task];
-    const mr_ingest_limits limits = {engine->config.user_id_bytes_max,
-                                     engine->config.item_id_bytes_max,
-                                     engine->config.clock_skew_max_ms,
-                                     engine->config.vector_length};
+    const mr_ingest_limits limits = {
+        engine->config.user_id_bytes_max, engine->config.item_id_bytes_max,
+        engine->config.clock_skew_max_ms, engine->config.vector_length};
     work->signal_count = work->wave_count = work->catalogue_count = work->probe_count = 0;
     for (uint32_t a = 0; a < work->epoch->count; a++) {
         mr_arrival *arrival = &work->epoch->arrivals[a];
@@ -370,7 +374,8 @@ static void remember(mr_user *user, const mr_signal *signal)
         .item_key = signal->item_key,
         .time_s = (uint32_t)(signal->time_ms / 1000),
         .act = (uint8_t)signal->act,
-        .position = signal->position < 0 || signal->position > 254 ? 255 : (uint8_t)signal->position,
+        .position =
+            signal->position < 0 || signal->position > 254 ? 255 : (uint8_t)signal->position,
     };
     user->recent_count += user->recent_count < MR_RECENT_MAX;
     user->events++;
@@ -394,8 +399,8 @@ static void learn_wave(mr_engine *engine, mr_work *work, uint32_t count)
     }
     for (uint32_t i = 0; i < engine->instance_count; i++)
         if (engine->instances[i].state->observe != NULL)
-            engine->instances[i].state->observe(&engine->instances[i], &work->view, work->wave, count,
-                                                &work->deltas, &work->arena);
+            engine->instances[i].state->observe(&engine->instances[i], &work->view, work->wave,
+                                                count, &work->deltas, &work->arena);
     for (uint32_t s = 0; s < count; s++) {
         mr_user *user = mr_users_at(&engine->users, work->wave[s].user);
         remember(user, &work->wave[s]);

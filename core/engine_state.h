@@ -13,7 +13,7 @@
 #include "core/users.h"
 
 enum {
-    MR_SHARDS = 8,           // rows are merged in so many jobs, whatever the lanes
+    MR_SHARDS = 8, // rows are merged in so many jobs, whatever the lanes
     MR_SIGNALS_PER_EVENT = 64,
     MR_INSTANCES_MAX = 32,
     MR_FAMILIES_MAX = 64,

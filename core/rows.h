@@ -115,8 +115,8 @@ typedef struct mr_item { // the engine's own family: what an item is
     int64_t born_ms, last_ms; // event times of the first and the newest event
     uint32_t events;          // acts learned
     float price;
-    uint64_t categories[4];   // hashes; 0: none
-    uint8_t available;        // the catalogue's word; 1 until it says otherwise
+    uint64_t categories[4]; // hashes; 0: none
+    uint8_t available;      // the catalogue's word; 1 until it says otherwise
     uint8_t in_catalogue;
     uint8_t id_size;
     uint8_t id[]; // item_id_bytes_max, the rest zero
@@ -124,8 +124,8 @@ typedef struct mr_item { // the engine's own family: what an item is
 
 typedef struct mr_items {
     mr_slots slots;
-    mr_part *parts; // by family index of the engine; those of other kinds are empty
-    uint32_t base;  // family index of mr_item
+    mr_part *parts;  // by family index of the engine; those of other kinds are empty
+    uint32_t base;   // family index of mr_item
     uint64_t *shown; // bitmap by slot: live and available, so may be listed
     uint32_t *order; // live slots in order of key, as of the last close
     uint32_t order_count;
@@ -177,7 +177,8 @@ typedef struct mr_filter {
 } mr_filter;
 
 bool mr_filter_admits(const mr_filter *filter, uint32_t slot);
-// Sorts slots ascending and drops those that stand twice, for mr_filter.seen; returns how many are left.
+// Sorts slots ascending and drops those that stand twice, for mr_filter.seen; returns how many are
+// left.
 uint32_t mr_slots_sort(uint32_t *slots, uint32_t count);
 
 #endif

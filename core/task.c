@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/task.h"
 
-// Chunks are at least this many on average once the window is full of small commits; more commits than
-// this drop the oldest chunk early, by count, which is a bound of memory and part of the window's rule.
+// Chunks are at least this many on average once the window is full of small commits; more commits
+// than this drop the oldest chunk early, by count, which is a bound of memory and part of the
+// window's rule.
 static uint32_t chunks_for(uint32_t dedup_events_max)
 {
     const uint32_t chunks = dedup_events_max / 16 + 64;
@@ -129,26 +130,31 @@ mr_status mr_task_load_chunk(mr_task *task, uint64_t number, mr_bytes payload, m
     const uint32_t bytes = payload.size < 16 ? 0 : payload.size - 16;
     if (payload.size < 16 || bytes % sizeof(mr_past) != 0 ||
         bytes / sizeof(mr_past) > MR_CHUNK_EVENTS_MAX)
-        return mr_fail(err, MR_FATAL, "recent events, chunk %llu: %u bytes are no chunk: run "
-                       "millrace inspect verify", (unsigned long long)number, payload.size);
-    mr_chunk chunk = {.number = number, .count = bytes / (uint32_t)sizeof(mr_past),
-                      .hash = hash};
+        return mr_fail(err, MR_FATAL,
+                       "recent events, chunk %llu: %u bytes are no chunk: run "
+                       "millrace inspect verify",
+                       (unsigned long long)number, payload.size);
+    mr_chunk chunk = {.number = number, .count = bytes / (uint32_t)sizeof(mr_past), .hash = hash};
     memcpy(&chunk.last_ms, payload.data, 8);
     memcpy(&chunk.first, payload.data + 8, 8);
     const bool none = task->chunk_first == task->chunk_end;
     if (none)
         task->chunk_first = task->chunk_end = number;
-    if (number + task->chunk_max <= task->chunk_end || number >= task->chunk_first + task->chunk_max)
-        return mr_fail(err, MR_FATAL, "recent events: more than %u chunks are stored; raise "
-                       "dedup.events_max", task->chunk_max);
+    if (number + task->chunk_max <= task->chunk_end ||
+        number >= task->chunk_first + task->chunk_max)
+        return mr_fail(err, MR_FATAL,
+                       "recent events: more than %u chunks are stored; raise "
+                       "dedup.events_max",
+                       task->chunk_max);
     if (none || chunk.first < task->past_first)
         task->past_first = chunk.first;
     if (none || chunk.first + chunk.count > task->past_end)
         task->past_end = chunk.first + chunk.count;
     if (task->past_end - task->past_first > task->past_max)
-        return mr_fail(err, MR_FATAL, "recent events: %llu are stored, there is room for %u: raise "
-                       "dedup.events_max", (unsigned long long)(task->past_end - task->past_first),
-                       task->past_max);
+        return mr_fail(err, MR_FATAL,
+                       "recent events: %llu are stored, there is room for %u: raise "
+                       "dedup.events_max",
+                       (unsigned long long)(task->past_end - task->past_first), task->past_max);
     task->chunks[number % task->chunk_max] = chunk;
     task->chunk_first = number < task->chunk_first ? number : task->chunk_first;
     task->chunk_end = number + 1 > task->chunk_end ? number + 1 : task->chunk_end;
@@ -168,13 +174,17 @@ mr_status mr_task_loaded(mr_task *task, mr_error *err)
     for (uint64_t c = task->chunk_first; c < task->chunk_end; c++) {
         const mr_chunk *chunk = &task->chunks[c % task->chunk_max];
         if (chunk->number != c || chunk->first != expected)
-            return mr_fail(err, MR_FATAL, "recent events: chunk %llu is missing: run millrace "
-                           "inspect verify", (unsigned long long)c);
+            return mr_fail(err, MR_FATAL,
+                           "recent events: chunk %llu is missing: run millrace "
+                           "inspect verify",
+                           (unsigned long long)c);
         expected += chunk->count;
     }
     if (task->chunk_end != task->saved_chunk_end || task->past_end != task->saved_past_end)
-        return mr_fail(err, MR_FATAL, "recent events: the newest chunk is %llu, the task's row says "
-                       "%llu: run millrace inspect verify", (unsigned long long)task->chunk_end,
+        return mr_fail(err, MR_FATAL,
+                       "recent events: the newest chunk is %llu, the task's row says "
+                       "%llu: run millrace inspect verify",
+                       (unsigned long long)task->chunk_end,
                        (unsigned long long)task->saved_chunk_end);
     task->past_open = task->past_end;
     mr_map_clear(&task->by_hash);
@@ -187,9 +197,12 @@ void mr_task_encode(const mr_task *task, uint8_t out[MR_TASK_ROW_BYTES])
 {
     const mr_task_counters *c = &task->counters;
     const uint64_t fields[MR_TASK_ROW_BYTES / 8] = {
-        task->epoch,  (uint64_t)task->clock_ms, c->read,    c->learned, c->duplicate, c->late,
-        c->late_dropped, c->limited,            c->refused, task->chunk_end, task->past_end,
-        task->shown,
+        task->epoch,     (uint64_t)task->clock_ms,
+        c->read,         c->learned,
+        c->duplicate,    c->late,
+        c->late_dropped, c->limited,
+        c->refused,      task->chunk_end,
+        task->past_end,  task->shown,
     };
     memcpy(out, fields, sizeof fields);
 }
@@ -203,8 +216,12 @@ mr_status mr_task_decode(mr_task *task, mr_bytes payload, mr_error *err)
     memcpy(f, payload.data, sizeof f);
     task->epoch = f[0];
     task->clock_ms = (int64_t)f[1];
-    task->counters = (mr_task_counters){.read = f[2], .learned = f[3], .duplicate = f[4],
-                                        .late = f[5], .late_dropped = f[6], .limited = f[7],
+    task->counters = (mr_task_counters){.read = f[2],
+                                        .learned = f[3],
+                                        .duplicate = f[4],
+                                        .late = f[5],
+                                        .late_dropped = f[6],
+                                        .limited = f[7],
                                         .refused = f[8]};
     task->saved_chunk_end = f[9];
     task->saved_past_end = f[10];

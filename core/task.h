@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // task: what the engine keeps of one task: numbers, clock, counters, and its recent events.
 //
-// Recent events are one ring of (event-id hash, item key): the window of de-duplication and the source
-// of popular negatives at once. It is stored in chunks, each written once; the window consists of whole
-// chunks, so that a restore gives the same window.
+// Recent events are one ring of (event-id hash, item key): the window of de-duplication and the
+// source of popular negatives at once. It is stored in chunks, each written once; the window
+// consists of whole chunks, so that a restore gives the same window.
 #ifndef MR_CORE_TASK_H
 #define MR_CORE_TASK_H
 
@@ -13,10 +13,10 @@
 enum { MR_CHUNK_EVENTS_MAX = 4000 };
 
 typedef struct mr_chunk {
-    uint64_t number;   // rises by one
-    uint64_t first;    // of its events, counted from the first ever
+    uint64_t number; // rises by one
+    uint64_t first;  // of its events, counted from the first ever
     uint32_t count;
-    int64_t last_ms;   // clock when it was closed
+    int64_t last_ms; // clock when it was closed
     mr_hash128 hash;
 } mr_chunk;
 
@@ -30,13 +30,13 @@ typedef struct mr_task {
     mr_task_counters counters;
     uint64_t row_count;
     mr_hash128 state_hash;
-    mr_hash128 row_hash;      // of the task's own row
+    mr_hash128 row_hash; // of the task's own row
 
-    mr_past *past;            // ring: event n stands at n % past_max
+    mr_past *past;                            // ring: event n stands at n % past_max
     uint64_t past_first, past_end, past_open; // window; first event that is in no chunk yet
     uint32_t past_max;
-    mr_map by_hash;           // event-id hash -> n mod 2^31
-    mr_chunk *chunks;         // ring by number
+    mr_map by_hash;   // event-id hash -> n mod 2^31
+    mr_chunk *chunks; // ring by number
     uint64_t chunk_first, chunk_end;
     uint64_t saved_chunk_end, saved_past_end; // of the task's row, until everything is loaded
     uint32_t chunk_max;
@@ -59,8 +59,8 @@ static inline uint32_t mr_task_past_count(const mr_task *task)
     return (uint32_t)(task->past_end - task->past_first);
 }
 
-// At a close: cuts what is open into chunks and drops chunks that left the window. Calls put for each
-// chunk row that is new (payload) or gone (size 0); scratch holds 64 KiB.
+// At a close: cuts what is open into chunks and drops chunks that left the window. Calls put for
+// each chunk row that is new (payload) or gone (size 0); scratch holds 64 KiB.
 void mr_task_cut(mr_task *task, uint8_t *scratch,
                  void (*put)(void *context, uint64_t number, mr_bytes payload, mr_hash128 *hash),
                  void *context);

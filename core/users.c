@@ -3,7 +3,8 @@
 
 enum { PART_HEADER = 8, ENGINE_VERSION = 1 };
 
-uint32_t mr_users_stride(const mr_user_part_entry *parts, uint32_t part_count, uint32_t id_bytes_max)
+uint32_t mr_users_stride(const mr_user_part_entry *parts, uint32_t part_count,
+                         uint32_t id_bytes_max)
 {
     uint32_t end = sizeof(mr_user);
     for (uint32_t p = 0; p < part_count; p++)
@@ -55,7 +56,8 @@ static bool evict_one(mr_users *users)
         const uint32_t slot = users->hand;
         users->hand = users->hand + 1 == users->slots.used ? 0 : users->hand + 1;
         mr_user_meta *meta = &users->meta[slot];
-        if (!may_leave(users, meta) || mr_slots_find(&users->slots, users->slots.keys[slot]) != slot)
+        if (!may_leave(users, meta) ||
+            mr_slots_find(&users->slots, users->slots.keys[slot]) != slot)
             continue;
         if (meta->recent) {
             meta->recent = 0;
@@ -157,11 +159,14 @@ static mr_status decode_part(mr_users *users, mr_user *user, uint16_t code, uint
     if (code == 0) {
         const uint64_t key = user->key;
         if (version != ENGINE_VERSION || size < offsetof(mr_user, recent) || size > sizeof *user)
-            return mr_fail(err, MR_FATAL, "user row: own part of version %u and %u bytes, want "
-                           "version %d: run millrace migrate", version, size, ENGINE_VERSION);
+            return mr_fail(err, MR_FATAL,
+                           "user row: own part of version %u and %u bytes, want "
+                           "version %d: run millrace migrate",
+                           version, size, ENGINE_VERSION);
         memcpy(user, bytes, size);
         if (user->key != key || user->recent_count > MR_RECENT_MAX)
-            return mr_fail(err, MR_FATAL, "user row: the row is another user's or is damaged: "
+            return mr_fail(err, MR_FATAL,
+                           "user row: the row is another user's or is damaged: "
                            "run millrace inspect verify");
         return MR_OK;
     }
@@ -170,10 +175,12 @@ static mr_status decode_part(mr_users *users, mr_user *user, uint16_t code, uint
         if (part->code != code)
             continue;
         if (version != part->family->version || size > part->bytes)
-            return mr_fail(err, MR_FATAL, "user row: part '%s' has version %u and %u bytes, want "
+            return mr_fail(err, MR_FATAL,
+                           "user row: part '%s' has version %u and %u bytes, want "
                            "version %u and at most %u: run millrace migrate, or set the parameters "
-                           "of '%s' back", part->family->name, version, size, part->family->version,
-                           part->bytes, part->instance->state->name);
+                           "of '%s' back",
+                           part->family->name, version, size, part->family->version, part->bytes,
+                           part->instance->state->name);
         memcpy((uint8_t *)user + part->offset, bytes, size);
         return MR_OK;
     }
@@ -201,7 +208,9 @@ mr_status mr_users_decode(mr_users *users, uint32_t slot, mr_bytes payload, mr_e
         at += PART_HEADER + size;
     }
     if (at != payload.size || count == 0)
-        return mr_fail(err, MR_FATAL, "user row of %u bytes: its directory of %u parts does not fit "
-                       "(read %u): run millrace inspect verify", payload.size, count, at);
+        return mr_fail(err, MR_FATAL,
+                       "user row of %u bytes: its directory of %u parts does not fit "
+                       "(read %u): run millrace inspect verify",
+                       payload.size, count, at);
     return MR_OK;
 }

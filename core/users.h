@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // users: a cache of users' rows under a memory limit.
 //
-// A user's record is mr_user, the methods' parts at fixed offsets, then the id. Records that changed
-// since the last close, that wait for a list, or whose last close is not stored yet stay; others leave
-// by second chance. Which ones leave, and when, changes no byte of what the engine gives.
+// A user's record is mr_user, the methods' parts at fixed offsets, then the id. Records that
+// changed since the last close, that wait for a list, or whose last close is not stored yet stay;
+// others leave by second chance. Which ones leave, and when, changes no byte of what the engine
+// gives.
 #ifndef MR_CORE_USERS_H
 #define MR_CORE_USERS_H
 
 #include "core/rows.h"
 
 typedef struct mr_user_meta {
-    mr_hash128 hash;     // of the stored row; 0, 0: none stored
-    uint64_t close;      // the last close that wrote the row; 0: none
-    uint64_t round;      // the last round that needs it in memory
+    mr_hash128 hash; // of the stored row; 0, 0: none stored
+    uint64_t close;  // the last close that wrote the row; 0: none
+    uint64_t round;  // the last round that needs it in memory
     uint32_t task;
-    uint32_t wave;       // signals of the user in the epoch that is being cut into waves
+    uint32_t wave; // signals of the user in the epoch that is being cut into waves
     uint8_t dirty, queued, recent, id_size;
 } mr_user_meta;
 
@@ -32,12 +33,12 @@ typedef struct mr_users {
     uint32_t stride, id_offset, id_bytes_max;
     const mr_user_part_entry *parts;
     uint32_t part_count;
-    uint32_t hand;           // of the second-chance clock
-    uint64_t stored;         // closes that are stored
+    uint32_t hand;   // of the second-chance clock
+    uint64_t stored; // closes that are stored
     uint64_t evicted;
     uint32_t *dirty_slots;
     uint32_t dirty_count;
-    uint32_t *queue;         // slots of users that wait for a list; in no order
+    uint32_t *queue; // slots of users that wait for a list; in no order
     uint32_t queue_count;
     uint64_t seed;
 } mr_users;
@@ -59,8 +60,8 @@ static inline mr_bytes mr_users_id(const mr_users *users, uint32_t slot)
                        users->meta[slot].id_size);
 }
 
-// A record for a user that has none in memory, with the value of an absent row. MR_MAP_NONE: memory is
-// full of records that must stay.
+// A record for a user that has none in memory, with the value of an absent row. MR_MAP_NONE: memory
+// is full of records that must stay.
 uint32_t mr_users_add(mr_users *users, uint32_t task, uint64_t key, mr_bytes id);
 void mr_users_touch(mr_users *users, uint32_t slot);
 void mr_users_enqueue(mr_users *users, uint32_t slot);
@@ -72,6 +73,7 @@ void mr_users_drop(mr_users *users, uint32_t slot);
 uint32_t mr_users_encode(const mr_users *users, uint32_t slot, uint8_t *out);
 // Reads it back into a record that mr_users_add gave. Parts of methods that are off are left out;
 // a part of another version or size is MR_FATAL.
-MR_CHECKED mr_status mr_users_decode(mr_users *users, uint32_t slot, mr_bytes payload, mr_error *err);
+MR_CHECKED mr_status mr_users_decode(mr_users *users, uint32_t slot, mr_bytes payload,
+                                     mr_error *err);
 
 #endif

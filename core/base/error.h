@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // error: a failure is a value that says what the caller does next, and why.
 //
-// Functions that can fail return mr_status and take an mr_error as their last parameter, owned by the
-// caller and filled only on failure. On the way up each level may add its place with mr_wrap; nobody
-// logs and returns.
+// Functions that can fail return mr_status and take an mr_error as their last parameter, owned by
+// the caller and filled only on failure. On the way up each level may add its place with mr_wrap;
+// nobody logs and returns.
 #ifndef MR_CORE_BASE_ERROR_H
 #define MR_CORE_BASE_ERROR_H
 
@@ -35,7 +35,8 @@ typedef struct mr_error {
 
 #define MR_CHECKED __attribute__((warn_unused_result))
 
-// Fills err and returns status, so that a failure is one line: return mr_fail(err, MR_FATAL, "...").
+// Fills err and returns status, so that a failure is one line: return mr_fail(err, MR_FATAL,
+// "...").
 mr_status mr_fail(mr_error *err, mr_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

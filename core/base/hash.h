@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // hash: names of items and users, checksums of rows, the hash of a state.
 //
-// All are XXH3 (xxHash 0.8, stable format). An item is named by mr_item_key of its id for ever: rows,
-// deltas, candidates, ties and random numbers use the key, so seeds here never change.
+// All are XXH3 (xxHash 0.8, stable format). An item is named by mr_item_key of its id for ever:
+// rows, deltas, candidates, ties and random numbers use the key, so seeds here never change.
 #ifndef MR_CORE_BASE_HASH_H
 #define MR_CORE_BASE_HASH_H
 
@@ -29,8 +29,8 @@ mr_hash128 mr_row_hash(mr_bytes key, mr_bytes value);
 void mr_hash128_add(mr_hash128 *sum, mr_hash128 value);
 void mr_hash128_subtract(mr_hash128 *sum, mr_hash128 value);
 
-// Murmur2 as Kafka's Java clients partition keys: murmur2(key) with the sign bit cleared, mod count.
-// Source: Apache Kafka, Utils.murmur2 (seed 0x9747b28c).
+// Murmur2 as Kafka's Java clients partition keys: murmur2(key) with the sign bit cleared, mod
+// count. Source: Apache Kafka, Utils.murmur2 (seed 0x9747b28c).
 uint32_t mr_murmur2(mr_bytes key);
 uint32_t mr_partition_of(mr_bytes key, uint32_t partition_count);
 

@@ -65,8 +65,7 @@ void mr_map_remove(mr_map *map, uint64_t key)
 {
     uint32_t hole = place(map, key);
     MR_ASSERT(map->entries[hole].value != 0);
-    for (uint32_t i = (hole + 1) & map->mask; map->entries[i].value != 0;
-         i = (i + 1) & map->mask) {
+    for (uint32_t i = (hole + 1) & map->mask; map->entries[i].value != 0; i = (i + 1) & map->mask) {
         const uint32_t wish = home(map, map->entries[i].key);
         if (((i - wish) & map->mask) >= ((i - hole) & map->mask)) { // may move back into the hole
             map->entries[hole] = map->entries[i];

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // map: 64-bit keys to 32-bit values, open addressing of fixed capacity in the caller's memory.
 //
-// Linear probing with backward-shift deletion, so that there are no tombstones and the cost does not
-// grow with age. Keys are hashes already (mr_item_key), so they are folded, not hashed again. The
-// order of the table is never an order of anything: callers sort by key.
+// Linear probing with backward-shift deletion, so that there are no tombstones and the cost does
+// not grow with age. Keys are hashes already (mr_item_key), so they are folded, not hashed again.
+// The order of the table is never an order of anything: callers sort by key.
 #ifndef MR_CORE_BASE_MAP_H
 #define MR_CORE_BASE_MAP_H
 
@@ -26,8 +26,8 @@ typedef struct mr_map {
     uint32_t count, count_max;
 } mr_map;
 
-// Memory of the map has to be zeroed: an empty map touches none of it, so that room for many entries
-// costs nothing until they come.
+// Memory of the map has to be zeroed: an empty map touches none of it, so that room for many
+// entries costs nothing until they come.
 //
 // Bytes that mr_map_init takes from the arena for count_max entries.
 size_t mr_map_bytes(uint32_t count_max);

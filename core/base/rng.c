@@ -18,7 +18,8 @@ static uint64_t mix(uint64_t x) // finaliser of SplitMix64
 
 mr_rng mr_rng_make(uint64_t seed, uint32_t task, uint64_t epoch, uint64_t key, mr_purpose purpose)
 {
-    const uint64_t k = mix(seed + 0x9e3779b97f4a7c15u * ((uint64_t)task * 64u + (uint64_t)purpose + 1u));
+    const uint64_t k =
+        mix(seed + 0x9e3779b97f4a7c15u * ((uint64_t)task * 64u + (uint64_t)purpose + 1u));
     const uint64_t e = mix(epoch + k); // folds the epoch to make room for a 32-bit draw counter
     return (mr_rng){
         .key = {(uint32_t)k, (uint32_t)(k >> 32)},

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // rng: random numbers by counter, not by stream.
 //
-// A draw is a pure function of (seed, task, epoch, key, purpose, draw): no state, no order of calls,
-// so it does not matter which lane asks first, and a crash repeats the same draws.
-// Source: Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3" (Philox4x32-10, Random123).
+// A draw is a pure function of (seed, task, epoch, key, purpose, draw): no state, no order of
+// calls, so it does not matter which lane asks first, and a crash repeats the same draws. Source:
+// Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3" (Philox4x32-10, Random123).
 #ifndef MR_CORE_BASE_RNG_H
 #define MR_CORE_BASE_RNG_H
 
@@ -36,7 +36,8 @@ float mr_rng_float(mr_rng *rng);
 double mr_rng_double(mr_rng *rng);
 // In [0, bound), without bias beyond 2^-32; bound > 0.
 uint32_t mr_rng_below(mr_rng *rng, uint32_t bound);
-// Standard normal by the sum of twelve uniforms less six: exact arithmetic, no libm, tails end at 6.
+// Standard normal by the sum of twelve uniforms less six: exact arithmetic, no libm, tails end
+// at 6.
 float mr_rng_normal(mr_rng *rng);
 
 #endif

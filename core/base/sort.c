@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Quicksort with the median of three, insertion sort for short runs, heap sort where a split goes bad.
+// Quicksort with the median of three, insertion sort for short runs, heap sort where a split goes
+// bad.
 #include "core/base/sort.h"
 
 #include <stdbool.h>

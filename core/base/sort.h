@@ -11,7 +11,8 @@ typedef struct mr_sorted {
     uint32_t reserved;
 } mr_sorted;
 
-// Sorts by key ascending, equal keys by value ascending. In place, O(n log n) always, no allocation.
+// Sorts by key ascending, equal keys by value ascending. In place, O(n log n) always, no
+// allocation.
 void mr_sort(mr_sorted *entries, uint32_t count);
 
 #endif

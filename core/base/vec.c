@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// exp: e^x = 2^n e^r with |r| <= ln2/2 and a Taylor polynomial of degree 13 (the first term left out
-// is below 5e-18). log: x = 2^e m with m in [sqrt(1/2), sqrt(2)), ln m = 2 atanh((m-1)/(m+1)) as an
-// odd series to the power 21 (the first term left out is below 2e-18).
+// exp: e^x = 2^n e^r with |r| <= ln2/2 and a Taylor polynomial of degree 13 (the first term left
+// out is below 5e-18). log: x = 2^e m with m in [sqrt(1/2), sqrt(2)), ln m = 2 atanh((m-1)/(m+1))
+// as an odd series to the power 21 (the first term left out is below 2e-18).
 #include "core/base/vec.h"
 
 #include <cblas.h>
@@ -45,9 +45,20 @@ static double power_of_2(int exponent) // -1022 <= exponent <= 1023
 static double exp_small(double r)
 {
     static const double inverse_factorial[14] = {
-        1.0,           1.0,            1.0 / 2,         1.0 / 6,          1.0 / 24,
-        1.0 / 120,     1.0 / 720,      1.0 / 5040,      1.0 / 40320,      1.0 / 362880,
-        1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800.0,
+        1.0,
+        1.0,
+        1.0 / 2,
+        1.0 / 6,
+        1.0 / 24,
+        1.0 / 120,
+        1.0 / 720,
+        1.0 / 5040,
+        1.0 / 40320,
+        1.0 / 362880,
+        1.0 / 3628800,
+        1.0 / 39916800,
+        1.0 / 479001600,
+        1.0 / 6227020800.0,
     };
     double sum = inverse_factorial[13];
     for (int i = 12; i >= 0; i--)

@@ -2,9 +2,9 @@
 // vec: the numeric kernels that everything learned, published or drawn goes through.
 //
 // Every sum runs in a written order: 16 lanes, lane l adds the products of indices l, l + 16, ...;
-// the lanes are then halved 16, 8, 4, 2, 1. Multiply and add are rounded apart (no fused multiply-add).
-// So each instruction set gives the same bytes; the fastest one is chosen at run time from a table.
-// exp and log are ours, because the C library's differ between CPUs.
+// the lanes are then halved 16, 8, 4, 2, 1. Multiply and add are rounded apart (no fused
+// multiply-add). So each instruction set gives the same bytes; the fastest one is chosen at run
+// time from a table. exp and log are ours, because the C library's differ between CPUs.
 //
 // Vectors are float arrays of n elements, n a multiple of 16, padded with zeros by their owner
 // (mr_vec_padded), aligned to 4 bytes at least. Arrays may not overlap.
@@ -26,8 +26,9 @@ typedef struct mr_vec {
     // scores[i] = dot(a, rows + index[i] * stride): gathered rows, each by the order above
     void (*dot_rows)(const float *a, const float *rows, const uint32_t *index, uint32_t count,
                      uint32_t stride, float *scores);
-    // Writes the positions of the x[i] >= floor, ascending, to index (room for n + 16) and returns how
-    // many. Unlike the others it takes any n; x is read, and ignored, up to the next multiple of 16.
+    // Writes the positions of the x[i] >= floor, ascending, to index (room for n + 16) and returns
+    // how many. Unlike the others it takes any n; x is read, and ignored, up to the next multiple
+    // of 16.
     uint32_t (*above)(const float *x, uint32_t n, float floor, uint32_t *index);
     // How many x[i] >= floor; reads as above does.
     uint32_t (*count)(const float *x, uint32_t n, float floor);
@@ -58,8 +59,9 @@ double mr_softplus(double x);
 // e^x in float, relative error below 4e-7, saturating; for the inner loops of training.
 float mr_expf(float x);
 
-// Row-major c (m x n, ldc) = a (m x k, lda) * b (n x k, ldb) transposed. The only call of BLAS in the
-// house: its last bits depend on the CPU and on the shape, so it finds candidates and nothing else.
+// Row-major c (m x n, ldc) = a (m x k, lda) * b (n x k, ldb) transposed. The only call of BLAS in
+// the house: its last bits depend on the CPU and on the shape, so it finds candidates and nothing
+// else.
 void mr_sgemm_nt(uint32_t m, uint32_t n, uint32_t k, const float *a, uint32_t lda, const float *b,
                  uint32_t ldb, float *c, uint32_t ldc);
 

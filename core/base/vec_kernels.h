@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The kernels of vec, written once; vec_base.c, vec_avx2.c and vec_avx512.c include this file and are
-// compiled for their instruction set. Lane-wise vector types make the order of summation explicit.
+// The kernels of vec, written once; vec_base.c, vec_avx2.c and vec_avx512.c include this file and
+// are compiled for their instruction set. Lane-wise vector types make the order of summation
+// explicit.
 #include "core/base/vec.h"
 
 #ifdef __SSE2__
@@ -95,7 +96,8 @@ static inline uint32_t mask_rest(uint32_t mask, uint32_t i, uint32_t n)
     return i + 16 > n ? mask & ((1u << (n - i)) - 1) : mask;
 }
 
-// Hits are rare and fall anywhere: a branch on each group of 16 would be mispredicted at most of them.
+// Hits are rare and fall anywhere: a branch on each group of 16 would be mispredicted at most of
+// them.
 static uint32_t above(const float *x, uint32_t n, float floor, uint32_t *index)
 {
     uint32_t hits = 0;

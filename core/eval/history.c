@@ -13,7 +13,8 @@ void mr_history_init(mr_history *history, uint32_t max, mr_arena *arena)
     history->entries = mr_arena_push(arena, (size_t)max * sizeof(mr_history_entry));
 }
 
-uint32_t mr_history_items(const mr_history *history, uint64_t user_key, uint64_t *keys, uint32_t max)
+uint32_t mr_history_items(const mr_history *history, uint64_t user_key, uint64_t *keys,
+                          uint32_t max)
 {
     uint32_t count = 0;
     for (uint32_t i = mr_map_get(&history->heads, user_key); i != MR_MAP_NONE && count < max;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // history: every item that a user has acted on, for the protocol `new` of an offline evaluation.
 //
-// No part of the state: it lives beside the rows, in memory that the evaluation names. When it is full,
-// newer acts are not remembered any more and are counted.
+// No part of the state: it lives beside the rows, in memory that the evaluation names. When it is
+// full, newer acts are not remembered any more and are counted.
 #ifndef MR_CORE_EVAL_HISTORY_H
 #define MR_CORE_EVAL_HISTORY_H
 
@@ -26,7 +26,8 @@ typedef struct mr_history {
 size_t mr_history_bytes(uint32_t max);
 void mr_history_init(mr_history *history, uint32_t max, mr_arena *arena);
 // Copies the user's item keys, newest first, at most `max`; returns how many there are of them.
-uint32_t mr_history_items(const mr_history *history, uint64_t user_key, uint64_t *keys, uint32_t max);
+uint32_t mr_history_items(const mr_history *history, uint64_t user_key, uint64_t *keys,
+                          uint32_t max);
 bool mr_history_has(const mr_history *history, uint64_t user_key, uint64_t item_key);
 void mr_history_add(mr_history *history, uint64_t user_key, uint64_t item_key);
 

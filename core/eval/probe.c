@@ -10,7 +10,8 @@ mr_hit_value mr_hit_value_of(double above, double tied)
 {
     double recall = 0, ndcg = 0, rr = 0;
     const double share = 1.0 / tied;
-    for (uint32_t rank = (uint32_t)above + 1; rank <= MR_CUT && (double)rank <= above + tied; rank++) {
+    for (uint32_t rank = (uint32_t)above + 1; rank <= MR_CUT && (double)rank <= above + tied;
+         rank++) {
         recall += share;
         ndcg += share * gain(rank);
         rr += share / rank;
@@ -18,8 +19,8 @@ mr_hit_value mr_hit_value_of(double above, double tied)
     return (mr_hit_value){(float)recall, (float)ndcg, (float)rr};
 }
 
-// Where the target stands in one column's own list. Beyond the list, where the list was not full, all
-// other items are tied at its foot; where it was full, the target is a miss anyway.
+// Where the target stands in one column's own list. Beyond the list, where the list was not full,
+// all other items are tied at its foot; where it was full, the target is a miss anyway.
 static mr_hit_value column_hit(const mr_found *found, uint32_t target, uint32_t item_count)
 {
     uint32_t at = 0;

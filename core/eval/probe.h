@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // probe: asks, before an act is learned, where its item stood: test, then learn.
 //
-// For a target it ranks every column's own list and the blend's, under one protocol: `all` ranks every
-// item seen so far; `new` leaves out the user's earlier items and takes only targets that are new to
-// him. An item that nothing was learned of yet is a miss. Ties count by expectation over their order.
-// From what a probe found the blend learns, so the ranks never see their own label.
+// For a target it ranks every column's own list and the blend's, under one protocol: `all` ranks
+// every item seen so far; `new` leaves out the user's earlier items and takes only targets that are
+// new to him. An item that nothing was learned of yet is a miss. Ties count by expectation over
+// their order. From what a probe found the blend learns, so the ranks never see their own label.
 // Source: prequential evaluation (Gama et al., "On Evaluating Stream Learning Algorithms").
 #ifndef MR_CORE_EVAL_PROBE_H
 #define MR_CORE_EVAL_PROBE_H

@@ -25,7 +25,8 @@ static void merge(const mr_arrival *from, mr_arrival *to, uint32_t first, uint32
 {
     uint32_t left = first, right = middle;
     for (uint32_t i = first; i < last; i++) {
-        const bool take_left = left < middle && (right >= last || !after(&from[left], &from[right]));
+        const bool take_left =
+            left < middle && (right >= last || !after(&from[left], &from[right]));
         to[i] = from[take_left ? left++ : right++];
     }
 }

@@ -2,9 +2,9 @@
 #include "core/event/event.h"
 
 static const char *const kind_names[MR_EVENT_KIND_COUNT] = {
-    [MR_EVENT_CLICK] = "click",   [MR_EVENT_CART] = "cart",
-    [MR_EVENT_PURCHASE] = "purchase", [MR_EVENT_IMPRESSION] = "impression",
-    [MR_EVENT_RATING] = "rating", [MR_EVENT_SEARCH] = "search",
+    [MR_EVENT_CLICK] = "click",         [MR_EVENT_CART] = "cart",
+    [MR_EVENT_PURCHASE] = "purchase",   [MR_EVENT_IMPRESSION] = "impression",
+    [MR_EVENT_RATING] = "rating",       [MR_EVENT_SEARCH] = "search",
     [MR_EVENT_CATALOGUE] = "catalogue", [MR_EVENT_CONTROL] = "control",
 };
 

@@ -24,7 +24,8 @@ typedef enum mr_event_kind {
 } mr_event_kind;
 
 // One row a field: MR_FIELD(name, type). The names are those of the field mapping in the
-// configuration; types: text (UTF-8 or bytes), long, double, millis, lines, pairs, floats, texts, bool.
+// configuration; types: text (UTF-8 or bytes), long, double, millis, lines, pairs, floats, texts,
+// bool.
 typedef enum mr_field {
 #define MR_FIELD(name, type, help) MR_FIELD_##name,
 #include "core/event/fields.def"
@@ -74,7 +75,8 @@ typedef struct mr_event {
     float *vector; // catalogue; caller's array of MR_VECTOR_MAX
     uint32_t vector_count;
     uint32_t scratch_used;
-    uint8_t *scratch; // texts that a decoder made from numbers; caller's, of the size that it asks for
+    uint8_t
+        *scratch; // texts that a decoder made from numbers; caller's, of the size that it asks for
 } mr_event;
 
 static inline bool mr_event_has(const mr_event *event, mr_field field)

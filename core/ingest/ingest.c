@@ -8,8 +8,10 @@ static mr_status check_id(const char *field, mr_bytes id, bool present, uint32_t
         return mr_reject(err, missing, "field '%s' is %s: want an id", field,
                          present ? "empty" : "absent");
     if (id.size > bytes_max)
-        return mr_reject(err, MR_CAUSE_id_too_long, "field '%s' has %u bytes: at most %u are allowed "
-                         "(%ss.id_bytes_max)", field, id.size, bytes_max, field);
+        return mr_reject(err, MR_CAUSE_id_too_long,
+                         "field '%s' has %u bytes: at most %u are allowed "
+                         "(%ss.id_bytes_max)",
+                         field, id.size, bytes_max, field);
     return MR_OK;
 }
 
@@ -19,10 +21,13 @@ static mr_status check_time(const mr_arrival *arrival, int64_t skew_max_ms, mr_e
     if (!mr_event_has(&arrival->event, MR_FIELD_time))
         return mr_reject(err, MR_CAUSE_bad_time, "field 'time' is absent");
     if (time_ms < MR_TIME_MIN_MS)
-        return mr_reject(err, MR_CAUSE_bad_time, "field 'time' is %lld ms, before the year 1990: want "
-                         "milliseconds since 1970", (long long)time_ms);
+        return mr_reject(err, MR_CAUSE_bad_time,
+                         "field 'time' is %lld ms, before the year 1990: want "
+                         "milliseconds since 1970",
+                         (long long)time_ms);
     if (time_ms > arrival->record_ms && time_ms - arrival->record_ms > skew_max_ms)
-        return mr_reject(err, MR_CAUSE_bad_time, "field 'time' is %lld ms ahead of the record's "
+        return mr_reject(err, MR_CAUSE_bad_time,
+                         "field 'time' is %lld ms ahead of the record's "
                          "timestamp: at most %lld are allowed (clock.skew_max)",
                          (long long)(time_ms - arrival->record_ms), (long long)skew_max_ms);
     return MR_OK;
@@ -62,12 +67,15 @@ static mr_status check_lines(const mr_event *event, const mr_ingest_limits *limi
             return mr_wrap(err, "field 'lines', entry %u", i);
         if (!__builtin_isfinite(line->quantity) || !__builtin_isfinite(line->price) ||
             __builtin_isinf(line->propensity))
-            return mr_reject(err, MR_CAUSE_not_finite, "field 'lines', entry %u: quantity %g, price "
-                             "%g", i, line->quantity, line->price);
+            return mr_reject(err, MR_CAUSE_not_finite,
+                             "field 'lines', entry %u: quantity %g, price "
+                             "%g",
+                             i, line->quantity, line->price);
         if (line->quantity < 0 || line->price < 0 || line->propensity < 0 || line->propensity > 1)
-            return mr_reject(err, MR_CAUSE_out_of_range, "field 'lines', entry %u: quantity %g, "
-                             "price %g, propensity %g", i, line->quantity, line->price,
-                             line->propensity);
+            return mr_reject(err, MR_CAUSE_out_of_range,
+                             "field 'lines', entry %u: quantity %g, "
+                             "price %g, propensity %g",
+                             i, line->quantity, line->price, line->propensity);
     }
     return MR_OK;
 }
@@ -75,12 +83,14 @@ static mr_status check_lines(const mr_event *event, const mr_ingest_limits *limi
 static mr_status check_vector(const mr_event *event, uint32_t length, mr_error *err)
 {
     if (mr_event_has(event, MR_FIELD_vector) && length > 0 && event->vector_count != length)
-        return mr_reject(err, MR_CAUSE_vector_length, "field 'vector' has %u numbers: want %u "
-                         "(items.vector_length)", event->vector_count, length);
+        return mr_reject(err, MR_CAUSE_vector_length,
+                         "field 'vector' has %u numbers: want %u "
+                         "(items.vector_length)",
+                         event->vector_count, length);
     for (uint32_t i = 0; i < event->vector_count; i++)
         if (!__builtin_isfinite(event->vector[i]))
-            return mr_reject(err, MR_CAUSE_not_finite, "field 'vector', entry %u is no finite number",
-                             i);
+            return mr_reject(err, MR_CAUSE_not_finite,
+                             "field 'vector', entry %u is no finite number", i);
     return MR_OK;
 }
 

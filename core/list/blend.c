@@ -7,7 +7,9 @@
 #define GATE_FADE 0.99950503f  // half-life of 1,400 probes
 #define RANKS_FADE 0.99986138f // half-life of 5,000 probes
 #define GATE_LEAD 0.002f
-enum { GATE_PROBES_MIN = 200,  };
+enum {
+    GATE_PROBES_MIN = 200,
+};
 
 static const uint8_t bin_end[MR_RANK_BINS - 1] = {1, 2, 3, 4, 6, 9, 13, 20, 30, 50, 100};
 
@@ -54,7 +56,8 @@ static inline float log_fast(float x)
     float m;
     memcpy(&m, &bits, 4);
     const float s = (m - 1.0f) / (m + 1.0f), s2 = s * s; // m in [1, 2): s in [0, 1/3)
-    const float series = 1.0f + s2 * (1.0f / 3 + s2 * (1.0f / 5 + s2 * (1.0f / 7 + s2 * (1.0f / 9))));
+    const float series =
+        1.0f + s2 * (1.0f / 3 + s2 * (1.0f / 5 + s2 * (1.0f / 7 + s2 * (1.0f / 9))));
     return (float)exponent * 0.693147181f + 2.0f * s * series;
 }
 
@@ -141,7 +144,8 @@ void mr_blend_relevance(const mr_blend *blend, uint32_t segment, const float *x,
     memset(relevance, 0, candidate_count * sizeof *relevance);
     for (uint32_t c = 0; c < blend->column_count; c++)
         for (uint32_t f = 0; f < MR_FEATURES; f++) {
-            const float w = blend->columns[c]->weight[f] + blend->columns[c]->by_segment[segment][f];
+            const float w =
+                blend->columns[c]->weight[f] + blend->columns[c]->by_segment[segment][f];
             const float *feature = x + (size_t)(c * MR_FEATURES + f) * MR_UNION_MAX;
             for (uint32_t i = 0; i < candidate_count; i++)
                 relevance[i] += w * feature[i];

@@ -2,22 +2,21 @@
 // blend: one relevance from all columns, learned online, under a gate.
 //
 // Features of a column over the candidates: its standardised value z; for counts the standardised
-// logarithm l, because one item is their whole tail; r, the log of how often past targets stood at the
-// candidate's place in the column's own list. relevance = sum_f (w_f + v_segment,f) x_f.
-// It learns from probes by softmax over the target and 32 uniform draws of the candidates. Log loss is
-// not the list's metric, so a gate stands above: for each segment of users the arm (the blend, or one
-// column alone) with the best faded nDCG@20 is published.
-// Sources: Duchi et al. (AdaGrad, the step); Krichevsky-Trofimov-style smoothing of the histogram and
-// the gate are ours.
+// logarithm l, because one item is their whole tail; r, the log of how often past targets stood at
+// the candidate's place in the column's own list. relevance = sum_f (w_f + v_segment,f) x_f. It
+// learns from probes by softmax over the target and 32 uniform draws of the candidates. Log loss is
+// not the list's metric, so a gate stands above: for each segment of users the arm (the blend, or
+// one column alone) with the best faded nDCG@20 is published. Sources: Duchi et al. (AdaGrad, the
+// step); Krichevsky-Trofimov-style smoothing of the histogram and the gate are ours.
 #ifndef MR_CORE_LIST_BLEND_H
 #define MR_CORE_LIST_BLEND_H
 
 #include "core/list/candidates.h"
 
 enum {
-    MR_SEGMENTS = 4,    // recent events of the user: 0, 1, 2-4, 5 and more
-    MR_FEATURES = 3,    // of a column: z, l, r
-    MR_RANK_BINS = 12,  // upper ends 1 2 3 4 6 9 13 20 30 50 100, and beyond
+    MR_SEGMENTS = 4,   // recent events of the user: 0, 1, 2-4, 5 and more
+    MR_FEATURES = 3,   // of a column: z, l, r
+    MR_RANK_BINS = 12, // upper ends 1 2 3 4 6 9 13 20 30 50 100, and beyond
     MR_BLEND_DRAWS = 32,
     MR_FEATURES_MAX = MR_FEATURES * MR_ENGINE_COLUMNS_MAX,
 };

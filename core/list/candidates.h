@@ -33,8 +33,8 @@ typedef struct mr_union {
     float value[MR_ENGINE_COLUMNS_MAX][MR_UNION_MAX];
 } mr_union;
 
-// Fills founds[c * user_count + u] for each column c of batched models and each user u, MR_COLUMN_BEST
-// each.
+// Fills founds[c * user_count + u] for each column c of batched models and each user u,
+// MR_COLUMN_BEST each.
 void mr_columns_find_batched(const mr_columns *columns, const mr_view *view, const uint32_t *users,
                              uint32_t user_count, const mr_filter *filters, mr_arena *arena,
                              mr_found *founds);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // found: the best items of one column for one user, as they are found.
 //
-// Order: higher score, then lower item key; slots decide nothing. While items are offered, the entries
-// are a heap with the worst on top; mr_found_sort puts the best first.
+// Order: higher score, then lower item key; slots decide nothing. While items are offered, the
+// entries are a heap with the worst on top; mr_found_sort puts the best first.
 #ifndef MR_CORE_LIST_FOUND_H
 #define MR_CORE_LIST_FOUND_H
 

@@ -10,7 +10,7 @@
 enum { MR_LIST_MAX = 500, MR_CONTEXT_MAX = 10 };
 
 typedef struct mr_list_entry {
-    mr_bytes item;        // id, borrowed from the item's row
+    mr_bytes item; // id, borrowed from the item's row
     uint64_t item_key;
     float score;          // relevance by the fixed-order kernels
     float q;              // P(item | items above); NAN: not known
@@ -28,16 +28,16 @@ typedef struct mr_list_context { // the clusters that the user stood in when thi
 typedef struct mr_list {
     mr_bytes user; // id
     uint32_t task;
-    int64_t version;        // seq * 2^20 + place: rises for a user for ever
-    uint64_t epoch;         // the task's last epoch that the list knows
-    int64_t time_ms;        // event-time clock
+    int64_t version; // seq * 2^20 + place: rises for a user for ever
+    uint64_t epoch;  // the task's last epoch that the list knows
+    int64_t time_ms; // event-time clock
     uint64_t seed;
-    const char *policy;     // name of the policy that ordered it
-    uint32_t parameters;    // version of the blend: how many probes it has learned from
-    const char *slice;      // "exploit" or "explore"
+    const char *policy;  // name of the policy that ordered it
+    uint32_t parameters; // version of the blend: how many probes it has learned from
+    const char *slice;   // "exploit" or "explore"
     float explore_level;
-    const char *arm;        // "blend", or the column that the gate chose
-    uint32_t segment;       // 0: no recent event, 1: one, 2: 2-4, 3: 5 and more
+    const char *arm;  // "blend", or the column that the gate chose
+    uint32_t segment; // 0: no recent event, 1: one, 2: 2-4, 3: 5 and more
     uint32_t candidate_count;
     uint64_t candidate_hash; // sum of the XXH3-64 of the candidates' keys: no order in it
     float kth_score;

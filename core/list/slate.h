@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // slate: a list while it is drawn, place by place.
 //
-// Before each draw the rules clear who may not stand at this place, given the items above; the policy
-// then draws among the rest and says with which probability. So q stays exact whatever rules are on.
+// Before each draw the rules clear who may not stand at this place, given the items above; the
+// policy then draws among the rest and says with which probability. So q stays exact whatever rules
+// are on.
 #ifndef MR_CORE_LIST_SLATE_H
 #define MR_CORE_LIST_SLATE_H
 
@@ -12,16 +13,16 @@
 typedef struct mr_slate {
     const mr_view *view;
     const mr_union *candidates;
-    const float *relevance;         // by candidate
-    const float *mean, *deviation;  // by candidate; NULL: no model gives them
-    bool explore;                   // the user is in the exploration slice
+    const float *relevance;                    // by candidate
+    const float *mean, *deviation;             // by candidate; NULL: no model gives them
+    bool explore;                              // the user is in the exploration slice
     uint64_t free_bits[MR_UNION_MAX / 64 + 1]; // candidates that are not in the list yet
     uint64_t bits[MR_UNION_MAX / 64 + 1];      // those that may stand at this place
     uint32_t picked[MR_LIST_MAX];
     double q[MR_LIST_MAX];
     uint32_t picked_count;
-    double weights[MR_UNION_MAX];   // scratch of the policy
-    mr_sorted order[MR_UNION_MAX];  // and more of it
+    double weights[MR_UNION_MAX];  // scratch of the policy
+    mr_sorted order[MR_UNION_MAX]; // and more of it
     uint32_t next;
 } mr_slate;
 

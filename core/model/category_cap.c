@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // category_cap: at most `most` items of one category among `window` neighbours of a list.
 //
-// The category is the first one that the catalogue names; items without one are free. most = 0: off.
+// The category is the first one that the catalogue names; items without one are free. most = 0:
+// off.
 #include "core/list/slate.h"
 
 typedef struct config {
@@ -9,8 +10,8 @@ typedef struct config {
 } config;
 
 static const mr_param params[] = {
-    {"most", "", "items of one category among neighbours; 0: no limit", offsetof(config, most), 0, 0,
-     MR_LIST_MAX},
+    {"most", "", "items of one category among neighbours; 0: no limit", offsetof(config, most), 0,
+     0, MR_LIST_MAX},
     {"window", "", "how many neighbours are looked at", offsetof(config, window), 10, 1,
      MR_LIST_MAX},
     {0},

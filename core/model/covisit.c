@@ -2,18 +2,19 @@
 // covisit: people who touched a also touched b. Item-item counts from the pairs of a user's newest
 // events, faded, in one bounded table an item.
 //
-// An act on item j by a user whose newest items are i_1 (newest), i_2, ... adds for each of the first
-// `pairs` of them
+// An act on item j by a user whose newest items are i_1 (newest), i_2, ... adds for each of the
+// first `pairs` of them
 //     w = weight * rank(p) * (1 inside `session_s`, else `beyond`),   rank(p) = 1 / p
 // to c[i][j] (what follows i), and back * w to c[j][i]. Similarity and score are
 //     sim(i, j) = c_ij / (n_i^a n_j^(1-a) + beta),   s(u, j) = sum_p recency^(p-1) sim(i_p, j).
-// Tables hold CELLS entries; in a full one a newcomer takes the place of the smallest entry and starts
-// from its own count. (Space-Saving, where it inherits the count of the entry it displaces, was measured
-// too: with 64 entries its inflated tail costs a third of the recall on MovieLens.) Eviction depends on
-// order, so a table belongs to its owner: deltas are applied in order of cell key, once a round.
-// Source: item-to-item co-visitation (Davidson et al., "The YouTube Video Recommendation System");
-// compared with Metwally et al., "Efficient Computation of Frequent and Top-k Elements in Data Streams".
-// The decay is decay.h with one sum a cell: an older era is shifted away at the owner.
+// Tables hold CELLS entries; in a full one a newcomer takes the place of the smallest entry and
+// starts from its own count. (Space-Saving, where it inherits the count of the entry it displaces,
+// was measured too: with 64 entries its inflated tail costs a third of the recall on MovieLens.)
+// Eviction depends on order, so a table belongs to its owner: deltas are applied in order of cell
+// key, once a round. Source: item-to-item co-visitation (Davidson et al., "The YouTube Video
+// Recommendation System"); compared with Metwally et al., "Efficient Computation of Frequent and
+// Top-k Elements in Data Streams". The decay is decay.h with one sum a cell: an older era is
+// shifted away at the owner.
 #include "core/deltas.h"
 #include "core/list/found.h"
 #include "core/model/decay.h"
@@ -72,8 +73,12 @@ static uint32_t used(const void *c, const void *row)
 }
 
 static const mr_family families[] = {
-    {.name = "neighbours", .key = MR_KEY_ITEM, .delta = MR_DELTA_CELLS, .version = 1,
-     .row_bytes = row_bytes, .used = used},
+    {.name = "neighbours",
+     .key = MR_KEY_ITEM,
+     .delta = MR_DELTA_CELLS,
+     .version = 1,
+     .row_bytes = row_bytes,
+     .used = used},
 };
 
 static int64_t half_life_ms(const config *c)
@@ -83,8 +88,8 @@ static int64_t half_life_ms(const config *c)
 
 // ---- learning
 
-static void pair(const mr_instance *self, mr_deltas *deltas, const mr_signal *signal, uint32_t other,
-                 uint64_t other_key, double weight)
+static void pair(const mr_instance *self, mr_deltas *deltas, const mr_signal *signal,
+                 uint32_t other, uint64_t other_key, double weight)
 {
     const config *c = self->config;
     const int64_t era = mr_decay_era(signal->time_ms, half_life_ms(c));
@@ -210,7 +215,7 @@ static void rebuild(const mr_instance *self, const mr_view *view)
 
 // ---- scoring
 
-typedef struct sums { // open addressing by slot, of one user's neighbours
+typedef struct sums {      // open addressing by slot, of one user's neighbours
     uint32_t slots[TABLE]; // slot + 1; 0: empty
     float scores[TABLE];
     uint32_t filled[MR_RECENT_MAX * CELLS];
@@ -226,10 +231,10 @@ static uint32_t place(const sums *sum, uint32_t slot)
 }
 
 _Static_assert(TABLE == 1 << (32 - 19), "place() takes the top bits");
-_Static_assert(MR_RECENT_MAX * CELLS < TABLE, "the table never fills");
+_Static_assert(MR_RECENT_MAX *CELLS < TABLE, "the table never fills");
 
-static void add_neighbours(const mr_instance *self, const mr_view *view, uint32_t item, float weight,
-                           sums *sum)
+static void add_neighbours(const mr_instance *self, const mr_view *view, uint32_t item,
+                           float weight, sums *sum)
 {
     const config *c = self->config;
     const table *t = mr_items_row(view->items, self->family_first, item);
@@ -247,13 +252,12 @@ static void add_neighbours(const mr_instance *self, const mr_view *view, uint32_
             sum->scores[at] = 0.0f;
             sum->filled[sum->count++] = at;
         }
-        sum->scores[at] +=
-            weight * (float)t->cells[i].count / (first * all[slot].second + shrink);
+        sum->scores[at] += weight * (float)t->cells[i].count / (first * all[slot].second + shrink);
     }
 }
 
-// The neighbours of a user's newest items with their scores: made once for a user, kept in the arena
-// for the calls that follow.
+// The neighbours of a user's newest items with their scores: made once for a user, kept in the
+// arena for the calls that follow.
 static const sums *neighbours_of(const mr_instance *self, const mr_view *view, uint32_t user_slot,
                                  mr_arena *arena)
 {
@@ -295,8 +299,9 @@ static void candidates(const mr_instance *self, const mr_view *view, const uint3
     }
 }
 
-static void score(const mr_instance *self, const mr_view *view, uint32_t user, const uint32_t *slots,
-                  uint32_t slot_count, float *out, uint32_t stride, mr_arena *arena)
+static void score(const mr_instance *self, const mr_view *view, uint32_t user,
+                  const uint32_t *slots, uint32_t slot_count, float *out, uint32_t stride,
+                  mr_arena *arena)
 {
     (void)stride;
     const sums *sum = neighbours_of(self, view, user, arena);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // decay: counts that fade, and still are integers that add up in any order.
 //
-// Time is cut into eras of 16 half-lives. An event at time t of era e adds 2^((t - start of e)/H), in
-// units of 2^-16 rounded to an integer; a counter keeps the sum of its newest era and of the one
+// Time is cut into eras of 16 half-lives. An event at time t of era e adds 2^((t - start of e)/H),
+// in units of 2^-16 rounded to an integer; a counter keeps the sum of its newest era and of the one
 // before. Nothing is rescaled, so late events, other workers' deltas and any grouping give the same
 // bytes. Older than the two eras (16 half-lives and more): 2^-16 of its weight at most, dropped.
 // Source: forward decay (Cormode et al., "Forward Decay: A Practical Time Decay Model for Streaming
@@ -19,8 +19,8 @@ typedef struct mr_decayed {
     int64_t era;
 } mr_decayed;
 
-// The era of a time, and the weight of an event then, in units of its era. half_life_ms > 0; weights
-// up to 1,000. A half-life of MR_DECAY_NEVER is one era for ever.
+// The era of a time, and the weight of an event then, in units of its era. half_life_ms > 0;
+// weights up to 1,000. A half-life of MR_DECAY_NEVER is one era for ever.
 #define MR_DECAY_NEVER INT64_MAX
 int64_t mr_decay_era(int64_t time_ms, int64_t half_life_ms);
 int64_t mr_decay_units(int64_t time_ms, int64_t half_life_ms, double weight);
@@ -44,7 +44,7 @@ mr_decay_time mr_decay_time_of(int64_t time_ms, int64_t half_life_ms);
 
 static inline double mr_decayed_at(const mr_decayed *count, mr_decay_time time)
 {
-    const double units = time.era <= count->era ? mr_decayed_raw(count)
+    const double units = time.era <= count->era       ? mr_decayed_raw(count)
                          : time.era == count->era + 1 ? mr_decayed_raw(count) * 0x1p-16
                                                       : 0.0;
     return units * time.inverse;

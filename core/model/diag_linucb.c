@@ -3,25 +3,37 @@
 //
 // A user stands in the m clusters whose centroids are nearest to his vector q (unit length):
 //     w_c = exp((q.mu_c - max)/tau) / sum
-// refreshed on every REFRESH-th act, and kept in his row: feedback meets the weights that a decision
-// used. An item has edges to at most EDGES clusters, with faded sums
+// refreshed on every REFRESH-th act, and kept in his row: feedback meets the weights that a
+// decision used. An item has edges to at most EDGES clusters, with faded sums
 //     n += w_c, s += w_c r, d += w_c^2       for a reward r, or r = 0 for an item shown
-//     mean_i = sum_E w_c (s + n0 prior)/(n + n0) / sum_E w_c,  var_i = sum_E w_c^2/(1 + d) / (sum_E w_c)^2
+//     mean_i = sum_E w_c (s + n0 prior)/(n + n0) / sum_E w_c,  var_i = sum_E w_c^2/(1 + d) / (sum_E
+//     w_c)^2
 // (the `smoothed` mean: the paper's own b/d adds up over edges and favours items with many).
-// Where no impressions are logged there are no zeros to count. Then (mode `activity`) n is replaced by
-// the exposures E = the cluster's activity since the edge was born: a_c(now) - a_c(birth).
+// Where no impressions are logged there are no zeros to count. Then (mode `activity`) n is replaced
+// by the exposures E = the cluster's activity since the edge was born: a_c(now) - a_c(birth).
 // Clusters of little weight (WEAK) are left out of learning: an item has room for few edges.
 // Centroids move by online spherical k-means: mu_c <- normalise(mu_c min(N_c, cap) + sum of q).
-// An edge is born when a user of that cluster acts on the item or sees it; an item without edges, fresh
-// from the catalogue, has the prior mean and the widest spread, so it is explored within one epoch.
-// Source: "Online Matching: A Real-time Bandit System for Large-scale Recommendations" (Diag-LinUCB);
-// departures: (0) q is the first DIM coordinates at most, (1) smoothed mean, (2) activity mode, (3) clusters learned online, (4) edges are born
-// from acts instead of from the centroids' nearest items.
+// An edge is born when a user of that cluster acts on the item or sees it; an item without edges,
+// fresh from the catalogue, has the prior mean and the widest spread, so it is explored within one
+// epoch. Source: "Online Matching: A Real-time Bandit System for Large-scale Recommendations"
+// (Diag-LinUCB); departures: (0) q is the first DIM coordinates at most, (1) smoothed mean, (2)
+// activity mode, (3) clusters learned online, (4) edges are born from acts instead of from the
+// centroids' nearest items.
 #include "core/deltas.h"
 #include "core/list/found.h"
 #include "core/model/top.h"
 
-enum { EDGES = 8, NEAREST = 4, REFRESH = 4, CLUSTERS_MAX = 1024, FRESH = 64, DIM = 64, BEST = 48, SEEN = 1024, AHEAD = 8 };
+enum {
+    EDGES = 8,
+    NEAREST = 4,
+    REFRESH = 4,
+    CLUSTERS_MAX = 1024,
+    FRESH = 64,
+    DIM = 64,
+    BEST = 48,
+    SEEN = 1024,
+    AHEAD = 8
+};
 #define FADED 0.02 // acts: an edge below it gives its place to a new one
 #define WEAK 0.1f  // a user's cluster of less weight learns nothing from him
 
@@ -35,12 +47,14 @@ static const mr_param params[] = {
     {"clusters", "", "clusters of users", offsetof(config, clusters), 64, 1, CLUSTERS_MAX},
     {"tau", "", "how sharply a user belongs to his nearest cluster", offsetof(config, tau), 0.1,
      1e-3, 10},
-    {"prior", "", "reward that is expected of an unknown item", offsetof(config, prior), 0.02, 0, 1},
+    {"prior", "", "reward that is expected of an unknown item", offsetof(config, prior), 0.02, 0,
+     1},
     {"prior_weight", "", "how many showings that expectation is worth",
      offsetof(config, prior_weight), 5, 1e-3, 1e6},
     {"half_life_s", "s", "time after which a reward counts half", offsetof(config, half_life_s),
      86400, 60, 1e9},
-    {"cap", "", "how many users a centroid remembers at most", offsetof(config, cap), 10000, 1, 1e9},
+    {"cap", "", "how many users a centroid remembers at most", offsetof(config, cap), 10000, 1,
+     1e9},
     {0},
 };
 
@@ -76,8 +90,8 @@ typedef struct indexed { // an item's edges as scoring wants them: dense, in uni
 typedef struct cache {
     uint32_t fresh[FRESH]; // the newest items, newest first
     uint32_t fresh_count;
-    mr_top *tops;          // by cluster: its items by n
-    indexed *of_item;      // by slot
+    mr_top *tops;     // by cluster: its items by n
+    indexed *of_item; // by slot
 } cache;
 
 enum { FAMILY_EDGES, FAMILY_CENTROID, FAMILY_ACTIVITY, FAMILY_USER };
@@ -148,16 +162,32 @@ static void combine_activity(const void *c, void *into, const void *from)
 }
 
 static const mr_family families[] = {
-    [FAMILY_EDGES] = {.name = "edges", .key = MR_KEY_ITEM, .delta = MR_DELTA_CELLS, .version = 1,
-                      .row_bytes = edges_bytes, .used = edges_used},
-    [FAMILY_CENTROID] = {.name = "centroid", .key = MR_KEY_NAMED, .delta = MR_DELTA_SUM,
-                         .version = 1, .row_bytes = centroid_bytes, .delta_bytes = centroid_bytes,
-                         .rows_max = clusters_max, .init = init_centroid,
+    [FAMILY_EDGES] = {.name = "edges",
+                      .key = MR_KEY_ITEM,
+                      .delta = MR_DELTA_CELLS,
+                      .version = 1,
+                      .row_bytes = edges_bytes,
+                      .used = edges_used},
+    [FAMILY_CENTROID] = {.name = "centroid",
+                         .key = MR_KEY_NAMED,
+                         .delta = MR_DELTA_SUM,
+                         .version = 1,
+                         .row_bytes = centroid_bytes,
+                         .delta_bytes = centroid_bytes,
+                         .rows_max = clusters_max,
+                         .init = init_centroid,
                          .combine = combine_centroid},
-    [FAMILY_ACTIVITY] = {.name = "activity", .key = MR_KEY_NAMED, .delta = MR_DELTA_SUM,
-                         .version = 1, .row_bytes = activity_bytes, .delta_bytes = activity_bytes,
-                         .rows_max = clusters_max, .combine = combine_activity},
-    [FAMILY_USER] = {.name = "context", .key = MR_KEY_USER, .version = 1,
+    [FAMILY_ACTIVITY] = {.name = "activity",
+                         .key = MR_KEY_NAMED,
+                         .delta = MR_DELTA_SUM,
+                         .version = 1,
+                         .row_bytes = activity_bytes,
+                         .delta_bytes = activity_bytes,
+                         .rows_max = clusters_max,
+                         .combine = combine_activity},
+    [FAMILY_USER] = {.name = "context",
+                     .key = MR_KEY_USER,
+                     .version = 1,
                      .row_bytes = membership_bytes},
 };
 
@@ -232,8 +262,8 @@ static void assign(const mr_instance *self, const mr_view *view, uint32_t user, 
     }
     for (uint32_t i = 0; i < m->count; i++)
         m->nearest[i].weight /= sum;
-    const uint32_t slot = mr_slots_find(&named_of(self, view, FAMILY_CENTROID)->slots,
-                                        m->nearest[0].cluster);
+    const uint32_t slot =
+        mr_slots_find(&named_of(self, view, FAMILY_CENTROID)->slots, m->nearest[0].cluster);
     centroid *delta = mr_deltas_at(deltas, self->family_first + FAMILY_CENTROID, slot);
     view->vec->axpy(delta->mean, 1.0f, q, DIM);
     delta->count += 1.0f;
@@ -248,8 +278,8 @@ static void reward(const mr_instance *self, const mr_view *view, const mr_signal
     const int64_t half_life = half_life_ms(c);
     const int64_t era = mr_decay_era(signal->time_ms, half_life);
     const bool act = signal->kind == MR_SIGNAL_ACT;
-    // With impressions an item that was shown counts as tried, and an act as its reward; without them
-    // an act is all there is.
+    // With impressions an item that was shown counts as tried, and an act as its reward; without
+    // them an act is all there is.
     const bool tried = !act || !view->impressions;
     for (uint32_t i = 0; i < m->count; i++) {
         if (m->nearest[i].weight < WEAK)
@@ -258,20 +288,20 @@ static void reward(const mr_instance *self, const mr_view *view, const mr_signal
         const uint64_t cell = (uint64_t)m->nearest[i].cluster * FIELDS;
         const uint32_t f = self->family_first + FAMILY_EDGES;
         if (tried) {
-            mr_deltas_cell(deltas, f, signal->item,
-                           (mr_cell){cell + FIELD_N,
-                                     mr_decay_units(signal->time_ms, half_life, w), era});
-            mr_deltas_cell(deltas, f, signal->item,
-                           (mr_cell){cell + FIELD_D,
-                                     mr_decay_units(signal->time_ms, half_life, w * w), era});
+            mr_deltas_cell(
+                deltas, f, signal->item,
+                (mr_cell){cell + FIELD_N, mr_decay_units(signal->time_ms, half_life, w), era});
+            mr_deltas_cell(
+                deltas, f, signal->item,
+                (mr_cell){cell + FIELD_D, mr_decay_units(signal->time_ms, half_life, w * w), era});
         }
         if (act)
-            mr_deltas_cell(deltas, f, signal->item,
-                           (mr_cell){cell + FIELD_S,
-                                     mr_decay_units(signal->time_ms, half_life, w), era});
+            mr_deltas_cell(
+                deltas, f, signal->item,
+                (mr_cell){cell + FIELD_S, mr_decay_units(signal->time_ms, half_life, w), era});
         if (act && !view->impressions) {
-            const uint32_t slot = mr_slots_find(&named_of(self, view, FAMILY_ACTIVITY)->slots,
-                                                m->nearest[i].cluster);
+            const uint32_t slot =
+                mr_slots_find(&named_of(self, view, FAMILY_ACTIVITY)->slots, m->nearest[i].cluster);
             mr_decayed_add(
                 mr_deltas_at(deltas, self->family_first + FAMILY_ACTIVITY, slot),
                 (mr_decayed){.newest = mr_decay_units(signal->time_ms, half_life, w), .era = era});
@@ -300,8 +330,8 @@ static edge *find_edge(edges *row, uint64_t cluster)
     return NULL;
 }
 
-// A new edge. In a full row it takes the place of the smallest one, if that has faded below FADED acts;
-// otherwise there is none: the item is known to enough clusters.
+// A new edge. In a full row it takes the place of the smallest one, if that has faded below FADED
+// acts; otherwise there is none: the item is known to enough clusters.
 static edge *make_edge(const mr_instance *self, const mr_view *view, edges *row, uint64_t cluster,
                        int64_t era)
 {
@@ -318,8 +348,8 @@ static edge *make_edge(const mr_instance *self, const mr_view *view, edges *row,
             return NULL;
     }
     const mr_decayed *activity = activity_of(self, view, (uint32_t)cluster);
-    row->cells[at] = (edge){.cluster = cluster, .birth = (int64_t)mr_decayed_raw(activity),
-                            .birth_era = activity->era};
+    row->cells[at] = (edge){
+        .cluster = cluster, .birth = (int64_t)mr_decayed_raw(activity), .birth_era = activity->era};
     return &row->cells[at];
 }
 
@@ -450,11 +480,11 @@ static void rebuild(const mr_instance *self, const mr_view *view)
     for (uint32_t slot = 0; slot < items->slots.used; slot++)
         if (mr_items_live(items, slot))
             if (!offer(self, view, slot))
-        rebuild(self, view);
+                rebuild(self, view);
 }
 
-// Takes an item whose edge is gone out of the cluster's top: a list that was not full holds every item
-// of the cluster, so nothing has to come up for it.
+// Takes an item whose edge is gone out of the cluster's top: a list that was not full holds every
+// item of the cluster, so nothing has to come up for it.
 static bool withdraw(mr_top *top, uint32_t slot)
 {
     uint32_t at = 0;
@@ -614,8 +644,9 @@ static void candidates(const mr_instance *self, const mr_view *view, const uint3
     arena->used = mark;
 }
 
-static void score(const mr_instance *self, const mr_view *view, uint32_t user, const uint32_t *slots,
-                  uint32_t slot_count, float *out, uint32_t stride, mr_arena *arena)
+static void score(const mr_instance *self, const mr_view *view, uint32_t user,
+                  const uint32_t *slots, uint32_t slot_count, float *out, uint32_t stride,
+                  mr_arena *arena)
 {
     (void)stride, (void)arena;
     ask a;

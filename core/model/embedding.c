@@ -10,13 +10,13 @@
 // positive is always present, so it is not corrected.
 // A negative equal to the positive or among the user's recent items is left out.
 // A block of negatives is shared by BLOCK acts of one task's epoch and keyed by it.
-// Rows take one step of row-wise AdaGrad: G += mean of g^2, w -= rate g / sqrt(G); the user's row at once,
-// an item's at its owner once a round from the sum of its gradients, where k events in one step may
-// move it by sqrt(k) of one at most. Gradients are clipped to norm 1, rows to norm 10.
-// Sources: Yi et al., "Sampling-Bias-Corrected Neural Modeling for Large Corpus Item Recommendations";
-// Rendle et al., "BPR: Bayesian Personalized Ranking from Implicit Feedback"; Duchi et al., "Adaptive
-// Subgradient Methods". Departures: (1) mixture with uniform negatives, (2) row-wise G, (3) acts of
-// higher level weigh more instead of having levels of their own.
+// Rows take one step of row-wise AdaGrad: G += mean of g^2, w -= rate g / sqrt(G); the user's row
+// at once, an item's at its owner once a round from the sum of its gradients, where k events in one
+// step may move it by sqrt(k) of one at most. Gradients are clipped to norm 1, rows to norm 10.
+// Sources: Yi et al., "Sampling-Bias-Corrected Neural Modeling for Large Corpus Item
+// Recommendations"; Rendle et al., "BPR: Bayesian Personalized Ranking from Implicit Feedback";
+// Duchi et al., "Adaptive Subgradient Methods". Departures: (1) mixture with uniform negatives, (2)
+// row-wise G, (3) acts of higher level weigh more instead of having levels of their own.
 #include "core/deltas.h"
 #include "core/list/topk.h"
 
@@ -103,8 +103,14 @@ static void combine(const void *c, void *into, const void *from)
 }
 
 static const mr_family families[] = {
-    {.name = "item", .key = MR_KEY_ITEM, .delta = MR_DELTA_SUM, .version = 1, .row_bytes = row_bytes,
-     .delta_bytes = row_bytes, .init = init_item, .combine = combine},
+    {.name = "item",
+     .key = MR_KEY_ITEM,
+     .delta = MR_DELTA_SUM,
+     .version = 1,
+     .row_bytes = row_bytes,
+     .delta_bytes = row_bytes,
+     .init = init_item,
+     .combine = combine},
     {.name = "user", .key = MR_KEY_USER, .version = 1, .row_bytes = row_bytes, .init = init_user},
 };
 
@@ -306,8 +312,7 @@ static void apply(const mr_instance *self, const mr_view *view, uint32_t family,
 {
     (void)family, (void)key;
     const config *c = self->config;
-    const gradient_tail *t =
-        (const gradient_tail *)((const uint8_t *)delta + dim(c) * 4);
+    const gradient_tail *t = (const gradient_tail *)((const uint8_t *)delta + dim(c) * 4);
     if (t->events > 0)
         step(c, view->vec, row, delta, t->squares, t->events, (float)c->rate_item);
 }
@@ -364,12 +369,14 @@ static void candidates(const mr_instance *self, const mr_view *view, const uint3
     for (uint32_t u = 0; u < user_count; u++) {
         memcpy(vectors + (size_t)u * n, mr_user_part(self, mr_view_user(view, users[u])),
                n * sizeof *vectors);
-        lists[u] = (mr_topk_list){.seen = filters[u].seen, .seen_count = filters[u].seen_count,
-                                  .slots = found[u].slots, .scores = found[u].scores};
+        lists[u] = (mr_topk_list){.seen = filters[u].seen,
+                                  .seen_count = filters[u].seen_count,
+                                  .slots = found[u].slots,
+                                  .scores = found[u].scores};
     }
-    const mr_topk_items items = {derived->served,        view->items->slots.keys,
-                                 view->items->shown,     view->items->slots.used,
-                                 n,                      derived->norm_max};
+    const mr_topk_items items = {
+        derived->served,  view->items->slots.keys, view->items->shown, view->items->slots.used, n,
+        derived->norm_max};
     mr_topk_scan(&items, vectors, user_count, k, lists, view->vec,
                  mr_arena_push(arena, mr_topk_bytes(k)));
     for (uint32_t u = 0; u < user_count; u++)
@@ -377,8 +384,9 @@ static void candidates(const mr_instance *self, const mr_view *view, const uint3
     arena->used = mark;
 }
 
-static void score(const mr_instance *self, const mr_view *view, uint32_t user, const uint32_t *slots,
-                  uint32_t slot_count, float *out, uint32_t stride, mr_arena *arena)
+static void score(const mr_instance *self, const mr_view *view, uint32_t user,
+                  const uint32_t *slots, uint32_t slot_count, float *out, uint32_t stride,
+                  mr_arena *arena)
 {
     (void)arena, (void)stride;
     view->vec->dot_rows(mr_user_part(self, mr_view_user(view, user)),

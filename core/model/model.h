@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // model: the seam between a method and the engine.
 //
-// A method is one file and one row of a table (models.def, policies.def, rules.def). It declares the
-// families of rows that it alone writes, learns from signals (never from raw events), and gives one or
-// more columns: a number for each candidate. It never sees a clock, a thread, a file, another method's
-// rows or the number of workers; what it may read of others goes through the view.
+// A method is one file and one row of a table (models.def, policies.def, rules.def). It declares
+// the families of rows that it alone writes, learns from signals (never from raw events), and gives
+// one or more columns: a number for each candidate. It never sees a clock, a thread, a file,
+// another method's rows or the number of workers; what it may read of others goes through the view.
 //
-// Phases of a round (ARCHITECTURE.md): `observe` for each wave, user parts live, everything else as of
-// the round's start, changes to it as deltas; then `apply` once a row; then `changed` for what is
-// derived. At the close of a commit: `candidates` and `score`, then rules and a policy.
+// Phases of a round (ARCHITECTURE.md): `observe` for each wave, user parts live, everything else as
+// of the round's start, changes to it as deltas; then `apply` once a row; then `changed` for what
+// is derived. At the close of a commit: `candidates` and `score`, then rules and a policy.
 #ifndef MR_CORE_MODEL_MODEL_H
 #define MR_CORE_MODEL_MODEL_H
 
@@ -30,7 +30,7 @@ struct mr_slate;
 
 typedef struct mr_param {
     const char *name, *unit, *help;
-    uint32_t offset;               // of a double in the method's config struct
+    uint32_t offset; // of a double in the method's config struct
     double initial, min, max;
 } mr_param;
 
@@ -79,18 +79,18 @@ typedef enum mr_signal_kind {
 
 typedef struct mr_signal {
     mr_signal_kind kind;
-    mr_event_kind act;  // of an ACT: which
-    uint32_t user;      // slot, memory only
-    uint32_t item;      // slot, memory only
+    mr_event_kind act; // of an ACT: which
+    uint32_t user;     // slot, memory only
+    uint32_t item;     // slot, memory only
     uint64_t item_key;
     int64_t time_ms;
-    float weight;       // click 1, cart 2, purchase 3 by default; rate limits and caps included
-    float value;        // rating, NAN where absent
-    float propensity;   // with which the item was shown, NAN where unknown
-    int32_t position;   // -1 where unknown
-    uint32_t index;     // place in the epoch
-    bool repeat;        // the item stands among the user's recent events already
-    bool answers;       // the event names the list that it answers
+    float weight;     // click 1, cart 2, purchase 3 by default; rate limits and caps included
+    float value;      // rating, NAN where absent
+    float propensity; // with which the item was shown, NAN where unknown
+    int32_t position; // -1 where unknown
+    uint32_t index;   // place in the epoch
+    bool repeat;      // the item stands among the user's recent events already
+    bool answers;     // the event names the list that it answers
 } mr_signal;
 
 // The newest events of a user, shared by every method: 16 bytes each, newest first.
@@ -123,12 +123,12 @@ typedef struct mr_instance {
     uint32_t family_first; // index of its first family among all of the engine's
     uint32_t column_first; // index of its first column
     uint32_t column_count;
-    uint32_t user_offset;  // of its USER part in the user's row; 0: has none
-    void *cache;           // derived memory of cache_bytes; dropped and rebuilt at any time
+    uint32_t user_offset; // of its USER part in the user's row; 0: has none
+    void *cache;          // derived memory of cache_bytes; dropped and rebuilt at any time
 } mr_instance;
 
-// What a model found out about one user and may use again for the same user: in the arena, until the
-// engine goes on to the next user. Only a matter of speed.
+// What a model found out about one user and may use again for the same user: in the arena, until
+// the engine goes on to the next user. Only a matter of speed.
 typedef struct mr_memo {
     uint32_t user; // UINT32_MAX: nothing
     const void *data;
@@ -209,13 +209,15 @@ typedef struct mr_state { // whatever keeps rows has this as its first member
     uint32_t config_bytes;
     const mr_family *families;
     uint32_t family_count;
-    const char *const *needs; // names of methods that it reads through ports; NULL-terminated or NULL
+    const char *const
+        *needs; // names of methods that it reads through ports; NULL-terminated or NULL
 
-    // Size of the derived memory, and its reconstruction from rows alone: at a start, and after items
-    // have expired.
+    // Size of the derived memory, and its reconstruction from rows alone: at a start, and after
+    // items have expired.
     size_t (*cache_bytes)(const void *config, uint32_t items_max);
     void (*rebuild)(const mr_instance *self, const mr_view *view);
-    // A row of `family` (index inside the method) at `slot` was applied: brings the cache up to date.
+    // A row of `family` (index inside the method) at `slot` was applied: brings the cache up to
+    // date.
     void (*changed)(const mr_instance *self, const mr_view *view, uint32_t family, uint32_t slot);
 
     // One wave: no user twice. Writes user parts of the signals' users, and deltas.
@@ -227,25 +229,27 @@ typedef struct mr_state { // whatever keeps rows has this as its first member
     void (*apply_cells)(const mr_instance *self, const mr_view *view, uint32_t family, uint64_t key,
                         const mr_cell *cells, uint32_t cell_count, void *row);
     // Numbers for the metrics topic; returns how many were written, at most max.
-    uint32_t (*measure)(const mr_instance *self, const mr_view *view, mr_measure *out, uint32_t max);
+    uint32_t (*measure)(const mr_instance *self, const mr_view *view, mr_measure *out,
+                        uint32_t max);
 } mr_state;
 
 typedef struct mr_model {
     mr_state state;
     const mr_column *columns;
     uint32_t (*column_count)(const void *config);
-    // Whether `candidates` gains from many users at once; otherwise it is called user by user, right
-    // before `score` of the same user.
+    // Whether `candidates` gains from many users at once; otherwise it is called user by user,
+    // right before `score` of the same user.
     bool batched;
-    // The best items of column `column` (index inside the method) for each of user_count users, among
-    // those that the user's filter admits; found[i].max is set by the caller. Scores are those of
-    // `score`, order is score descending, then key ascending.
+    // The best items of column `column` (index inside the method) for each of user_count users,
+    // among those that the user's filter admits; found[i].max is set by the caller. Scores are
+    // those of `score`, order is score descending, then key ascending.
     void (*candidates)(const mr_instance *self, const mr_view *view, const uint32_t *users,
                        uint32_t user_count, uint32_t column, const struct mr_filter *filters,
                        mr_arena *arena, mr_found *found);
     // columns[c * stride + i] = column c of item slots[i]: does not depend on the other slots.
-    void (*score)(const mr_instance *self, const mr_view *view, uint32_t user, const uint32_t *slots,
-                  uint32_t slot_count, float *columns, uint32_t stride, mr_arena *arena);
+    void (*score)(const mr_instance *self, const mr_view *view, uint32_t user,
+                  const uint32_t *slots, uint32_t slot_count, float *columns, uint32_t stride,
+                  mr_arena *arena);
     // Mean and standard deviation of the expected reward, for a policy that explores; NULL: none.
     void (*spread)(const mr_instance *self, const mr_view *view, uint32_t user,
                    const uint32_t *slots, uint32_t slot_count, float *mean, float *deviation);
@@ -257,7 +261,8 @@ typedef struct mr_model {
 typedef struct mr_policy { // orders, and knows the probability of what it did
     mr_state state;
     void (*open)(const mr_instance *self, struct mr_slate *slate);
-    // The candidate for the next place and, in *q, P(candidate | items above); UINT32_MAX: none left.
+    // The candidate for the next place and, in *q, P(candidate | items above); UINT32_MAX: none
+    // left.
     uint32_t (*draw)(const mr_instance *self, struct mr_slate *slate, mr_rng *rng, double *q);
 } mr_policy;
 

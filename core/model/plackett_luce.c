@@ -22,8 +22,8 @@ static const mr_param params[] = {
     {0},
 };
 
-// Candidates in order of relevance, higher first; equal ones in the order in which they stand. The bits
-// of a float are turned into an unsigned number that sorts as the float does.
+// Candidates in order of relevance, higher first; equal ones in the order in which they stand. The
+// bits of a float are turned into an unsigned number that sorts as the float does.
 static void order_by_relevance(mr_slate *slate)
 {
     const uint32_t n = slate->candidates->count;
@@ -62,8 +62,8 @@ static void open(const mr_instance *self, mr_slate *slate)
         slate->weights[i] = mr_exp((slate->weights[i] - top) / t);
 }
 
-// The best one that may stand here. One that may not now may later, so only a prefix of picked ones is
-// passed over for good.
+// The best one that may stand here. One that may not now may later, so only a prefix of picked ones
+// is passed over for good.
 static uint32_t best(mr_slate *slate, double *q)
 {
     const uint32_t n = slate->candidates->count;

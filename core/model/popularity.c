@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // popularity: how often an item was acted on, faded with six half-lives from minutes to never.
 //
-// On news a plain faded count beats most learners, so each half-life is a full column of the blend; it
-// is also what an unknown user gets. Counts are integers (decay.h): the same bytes in any grouping.
-// Source: forward decay, as decay.h; the ladder of half-lives is ours.
+// On news a plain faded count beats most learners, so each half-life is a full column of the blend;
+// it is also what an unknown user gets. Counts are integers (decay.h): the same bytes in any
+// grouping. Source: forward decay, as decay.h; the ladder of half-lives is ours.
 //
 // Derived: for each half-life the best items in order (top.h).
 #include "core/deltas.h"
@@ -12,8 +12,8 @@
 enum { LADDER = 6, AHEAD = 8 };
 
 static const int64_t half_lives_ms[LADDER] = {
-    900 * 1000ll, 3600 * 1000ll, 6 * 3600 * 1000ll, 86400 * 1000ll, 7 * 86400 * 1000ll,
-    MR_DECAY_NEVER,
+    900 * 1000ll,   3600 * 1000ll,      6 * 3600 * 1000ll,
+    86400 * 1000ll, 7 * 86400 * 1000ll, MR_DECAY_NEVER,
 };
 
 static const mr_column columns[LADDER] = {
@@ -46,8 +46,13 @@ static void combine(const void *c, void *into, const void *from)
 }
 
 static const mr_family families[] = {
-    {.name = "counts", .key = MR_KEY_ITEM, .delta = MR_DELTA_SUM, .version = 1,
-     .row_bytes = row_bytes, .delta_bytes = row_bytes, .combine = combine},
+    {.name = "counts",
+     .key = MR_KEY_ITEM,
+     .delta = MR_DELTA_SUM,
+     .version = 1,
+     .row_bytes = row_bytes,
+     .delta_bytes = row_bytes,
+     .combine = combine},
 };
 
 static void observe(const mr_instance *self, const mr_view *view, const mr_signal *signals,
@@ -131,7 +136,6 @@ static size_t cache_bytes(const void *c, uint32_t items_max)
     return sizeof(cache);
 }
 
-
 static uint32_t column_count(const void *c)
 {
     (void)c;
@@ -155,8 +159,9 @@ static void candidates(const mr_instance *self, const mr_view *view, const uint3
     }
 }
 
-static void score(const mr_instance *self, const mr_view *view, uint32_t user, const uint32_t *slots,
-                  uint32_t slot_count, float *out, uint32_t stride, mr_arena *arena)
+static void score(const mr_instance *self, const mr_view *view, uint32_t user,
+                  const uint32_t *slots, uint32_t slot_count, float *out, uint32_t stride,
+                  mr_arena *arena)
 {
     (void)user, (void)arena;
     const cache *derived = self->cache;
@@ -166,8 +171,7 @@ static void score(const mr_instance *self, const mr_view *view, uint32_t user, c
             mr_prefetch(counts_of(self, view, slots[i + AHEAD]), sizeof *row);
         for (int h = 0; h < LADDER; h++)
             out[(uint32_t)h * stride + i] =
-                (float)(mr_decayed_in(&row->by_half_life[h], derived->tops[h].era) /
-                        MR_DECAY_UNIT);
+                (float)(mr_decayed_in(&row->by_half_life[h], derived->tops[h].era) / MR_DECAY_UNIT);
     }
 }
 

@@ -15,9 +15,8 @@ static bool above(const mr_items *items, double value_a, uint32_t a, double valu
 bool mr_top_raise(mr_top *top, const mr_items *items, uint32_t slot, double value)
 {
     const uint32_t last = MR_TOP_MAX - 1;
-    if (!(value > 0) ||
-        (top->count == MR_TOP_MAX && top->slots[last] != slot &&
-         !above(items, value, slot, top->values[last], top->slots[last])))
+    if (!(value > 0) || (top->count == MR_TOP_MAX && top->slots[last] != slot &&
+                         !above(items, value, slot, top->values[last], top->slots[last])))
         return true;
     uint32_t at = top->count;
     for (uint32_t i = 0; i < top->count; i++) // no early end: eight compares a cycle instead
@@ -30,7 +29,8 @@ bool mr_top_raise(mr_top *top, const mr_items *items, uint32_t slot, double valu
         top->slots[at] = top->slots[at - 1];
         top->values[at] = top->values[at - 1];
     }
-    for (; at + 1 < top->count && above(items, top->values[at + 1], top->slots[at + 1], value, slot);
+    for (;
+         at + 1 < top->count && above(items, top->values[at + 1], top->slots[at + 1], value, slot);
          at++) {
         top->slots[at] = top->slots[at + 1];
         top->values[at] = top->values[at + 1];

@@ -36,7 +36,7 @@ typedef struct mill {
     uint32_t row_count, row_room;
     uint64_t row_puts;
     uint64_t seqs[64];
-    mr_hash128 lists;       // chain over everything that a list says
+    mr_hash128 lists; // chain over everything that a list says
     uint64_t list_count;
     int64_t version_of[256]; // newest version by user number
     mr_list last;
@@ -71,7 +71,8 @@ static inline void mill_row(void *context, uint32_t task, mr_row_place place, mr
     stored_row *row = mill_find(m, task, key);
     m->row_puts++;
     if (row != NULL) {
-        assert_memory_equal(&row->hash, hash, sizeof *hash); // the old value's hash, as it was given
+        assert_memory_equal(&row->hash, hash,
+                            sizeof *hash); // the old value's hash, as it was given
         free(row->value);
         if (value.size == 0) {
             *row = m->rows[--m->row_count];
@@ -166,8 +167,8 @@ static inline void mill_open(mill *m, const mr_engine_config *config)
     assert_int_equal(mr_engine_ready(m->engine, &err), MR_OK);
 }
 
-// Throws the engine away and makes a new one of the stored rows, loaded in an order that `seed` shuffles:
-// slots, caches, indexes and queues come out different.
+// Throws the engine away and makes a new one of the stored rows, loaded in an order that `seed`
+// shuffles: slots, caches, indexes and queues come out different.
 static inline void mill_restart(mill *m, uint64_t seed)
 {
     mr_error err;
@@ -251,7 +252,8 @@ static inline void mill_act(made_event *made, mr_event_kind kind, uint32_t user,
     event->time_ms = made->arrival.record_ms = time_ms;
 }
 
-// Learns one round; events are dealt to tasks by their user. At most config.epoch_events_max a task.
+// Learns one round; events are dealt to tasks by their user. At most config.epoch_events_max a
+// task.
 static inline mr_status mill_round(mill *m, made_event *events, uint32_t count, mr_error *err)
 {
     mr_arrival *arrivals[64];
@@ -279,7 +281,8 @@ static inline mr_status mill_round(mill *m, made_event *events, uint32_t count, 
     return status;
 }
 
-// Rounds of clicks by users of three tastes, with event ids, a purchase and an impression now and then.
+// Rounds of clicks by users of three tastes, with event ids, a purchase and an impression now and
+// then.
 static inline void mill_traffic(mill *m, uint32_t first_round, uint32_t rounds, uint64_t seed)
 {
     enum { EVENTS = 48 };

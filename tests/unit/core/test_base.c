@@ -29,7 +29,8 @@ static void a_map_behaves_like_an_array(void **state)
     mr_rng rng = mr_rng_make(1, 0, 0, 1, MR_PURPOSE_SIM);
     for (int step = 0; step < STEPS; step++) {
         const uint32_t k = mr_rng_below(&rng, KEYS);
-        const uint64_t key = (uint64_t)k * 0x100000001u % 97 == 0 ? k : (uint64_t)k << 32; // collide
+        const uint64_t key =
+            (uint64_t)k * 0x100000001u % 97 == 0 ? k : (uint64_t)k << 32; // collide
         if (naive[k] != MR_MAP_NONE) {
             assert_int_equal(mr_map_get(&map, key), naive[k]);
             mr_map_remove(&map, key);
@@ -111,9 +112,9 @@ static void draws_depend_on_every_part_of_their_name(void **state)
 {
     (void)state;
     mr_rng names[6] = {
-        mr_rng_make(1, 2, 3, 4, MR_PURPOSE_SIM),         mr_rng_make(9, 2, 3, 4, MR_PURPOSE_SIM),
-        mr_rng_make(1, 9, 3, 4, MR_PURPOSE_SIM),         mr_rng_make(1, 2, 9, 4, MR_PURPOSE_SIM),
-        mr_rng_make(1, 2, 3, 9, MR_PURPOSE_SIM),         mr_rng_make(1, 2, 3, 4, MR_PURPOSE_POLICY),
+        mr_rng_make(1, 2, 3, 4, MR_PURPOSE_SIM), mr_rng_make(9, 2, 3, 4, MR_PURPOSE_SIM),
+        mr_rng_make(1, 9, 3, 4, MR_PURPOSE_SIM), mr_rng_make(1, 2, 9, 4, MR_PURPOSE_SIM),
+        mr_rng_make(1, 2, 3, 9, MR_PURPOSE_SIM), mr_rng_make(1, 2, 3, 4, MR_PURPOSE_POLICY),
     };
     uint64_t draws[6];
     for (int i = 0; i < 6; i++) {

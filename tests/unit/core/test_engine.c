@@ -235,7 +235,7 @@ static void a_refused_event_is_named_and_leaves_no_row(void **state)
     for (uint32_t i = 0; i < 4; i++)
         mill_act(&events[i], MR_EVENT_CLICK, i, i, 1700000000000);
     events[0].arrival.event.item = (mr_bytes){NULL, 0};
-    events[1].arrival.event.time_ms = 5; // 1970
+    events[1].arrival.event.time_ms = 5;       // 1970
     events[2].arrival.event.time_ms += 360000; // ahead of its record
     assert_int_equal(mill_round(&m, events, 4, &err), MR_OK);
     assert_int_equal(events[0].arrival.cause, MR_CAUSE_no_item);
@@ -392,10 +392,9 @@ static void another_dimension_stops_the_start(void **state)
     mr_error err;
     mr_status status = MR_OK;
     for (uint32_t i = 0; i < m.row_count && status == MR_OK; i++)
-        status = mr_engine_load(m.engine, m.rows[i].task,
-                                mr_bytes_of(m.rows[i].key, m.rows[i].key_size),
-                                mr_bytes_of(m.rows[i].value, m.rows[i].value_size), m.rows[i].hash,
-                                &err);
+        status = mr_engine_load(
+            m.engine, m.rows[i].task, mr_bytes_of(m.rows[i].key, m.rows[i].key_size),
+            mr_bytes_of(m.rows[i].value, m.rows[i].value_size), m.rows[i].hash, &err);
     assert_int_equal(status, MR_FATAL);
     assert_non_null(strstr(err.text, "millrace migrate"));
     mill_close(&m);

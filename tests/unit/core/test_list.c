@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// From candidates to a list: the blend's gradient and gate, expected hits under ties, exact propensities.
+// From candidates to a list: the blend's gradient and gate, expected hits under ties, exact
+// propensities.
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -42,8 +43,8 @@ static void setup(fixture *f, uint64_t seed)
         f->blend.columns[c] = &f->rows[c];
         mr_blend_column_init(&f->rows[c], COLUMNS);
         for (uint32_t i = 0; i < CANDIDATES; i++) {
-            f->candidates.value[c][i] = c == 0 ? (float)mr_rng_below(&rng, 1000)
-                                               : mr_rng_normal(&rng);
+            f->candidates.value[c][i] =
+                c == 0 ? (float)mr_rng_below(&rng, 1000) : mr_rng_normal(&rng);
             f->candidates.place[c][i] = i < 20 ? (uint8_t)i : MR_PLACE_NONE;
         }
     }
@@ -82,7 +83,8 @@ static void the_blends_gradient_is_that_of_its_loss(void **state)
             const double down = loss(&f, 7);
             f.rows[c].weight[k] = kept;
             const double want = (up - down) / (2 * (double)step);
-            assert_true(fabs(want - (double)gradient[c * MR_FEATURES + k]) < 2e-3 + 1e-2 * fabs(want));
+            assert_true(fabs(want - (double)gradient[c * MR_FEATURES + k]) <
+                        2e-3 + 1e-2 * fabs(want));
         }
 }
 
@@ -104,8 +106,8 @@ static void the_blend_learns_which_column_knows(void **state)
         for (uint32_t i = 1; i < CANDIDATES; i++)
             if (f.candidates.value[1][i] > f.candidates.value[1][target])
                 target = i;
-        mr_blend_lesson lesson = {.segment = 1, .in_union = true, .places = {50, 0},
-                                  .ndcg = {0.0f, 1.0f, 0.2f}};
+        mr_blend_lesson lesson = {
+            .segment = 1, .in_union = true, .places = {50, 0}, .ndcg = {0.0f, 1.0f, 0.2f}};
         mr_rng rng = mr_rng_make(probe, 0, 0, 0, MR_PURPOSE_BLEND);
         mr_blend_gradient(&f.blend, 1, f.x, f.relevance, CANDIDATES, target, 1.0f, &rng,
                           lesson.gradient);

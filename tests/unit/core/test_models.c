@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The models one by one, seen through the rows that they write: closed forms and directions of steps.
+// The models one by one, seen through the rows that they write: closed forms and directions of
+// steps.
 #include <math.h>
 
 #include "core/model/decay.h"
@@ -244,8 +245,7 @@ static void counts_of_every_half_life_are_written(void **state)
     mr_decayed counts[6];
     memcpy(counts, item_row(&m, "popularity.counts", 0, &bytes), sizeof counts);
     assert_int_equal(bytes, sizeof counts);
-    const double fast =
-        mr_decayed_at(&counts[0], mr_decay_time_of(t + 900 * 1000, 900 * 1000));
+    const double fast = mr_decayed_at(&counts[0], mr_decay_time_of(t + 900 * 1000, 900 * 1000));
     assert_true(fabs(fast - 1.5) < 1e-3);
     assert_int_equal(counts[5].newest, 2 * 65536);
     mill_close(&m);

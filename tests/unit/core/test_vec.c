@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The numeric kernels: one order of summation on every instruction set; exp and log as good as libm's.
+// The numeric kernels: one order of summation on every instruction set; exp and log as good as
+// libm's.
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
