@@ -12,3 +12,5 @@ endfunction()
 
 mr_integration(exactly_once_over_kill9)
 mr_integration(replay_then_run)
+mr_integration(poison)
+mr_integration(foreign_consumer)
