@@ -31,14 +31,14 @@ mr_world_config mr_world_defaults(void)
         .communities = 8,
         .late_share = 0.1,
         .late_ms = 60000,
-        .match = 7.0,
+        .match = 8.0,
         .base = -5.5,
-        .quality = 1.2,
+        .quality = 1.0,
         .fatigue = 0.2,
         .sated = 2.0,
         .examine = 0.85,
         .stop = 0.35,
-        .browse = 0.15,
+        .browse = 0.2,
         .gap_ms = 4000,
     };
 }
