@@ -4,6 +4,7 @@
 #include <jansson.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -15,24 +16,24 @@
 #include "worker/version.h"
 
 static const mr_option rows[] = {
+    {"bootstrap", "HOST:PORT", "pipeline: a real broker; or --config FILE names it"},
+    {"events", "N", "pipeline: how many events are run through (500000)"},
+    {"partitions", "N", "pipeline: of the input (4)"},
     {"json", NULL, "prints one JSON object instead of a table"},
     {0},
 };
 
-enum { FIGURES_MAX = 64 };
+enum { FIGURES_MAX = 64, EVENTS = 500000, PARTITIONS = 4, PARTITIONS_MAX = 64 };
 
 typedef struct bench {
     const char *name;
+    // On one core; NULL: pipeline, on all of them.
     mr_status (*run)(mr_figure *figures, uint32_t *count, mr_error *err);
-    bool pinned; // to one core
 } bench;
 
 static const bench benches[] = {
-    {"decode", mr_bench_decode, true},
-    {"learn", mr_bench_learn, true},
-    {"topk", mr_bench_topk, true},
-    {"state", mr_bench_state, true},
-    {0},
+    {"decode", mr_bench_decode}, {"learn", mr_bench_learn},   {"topk", mr_bench_topk},
+    {"state", mr_bench_state},   {"pipeline", NULL}, {0},
 };
 
 // ---- the machine
@@ -95,11 +96,15 @@ static void add_figure(json_t *figures, const mr_figure *figure)
     json_array_append_new(figures, row);
 }
 
-static mr_status run_one(const bench *b, json_t *out, mr_error *err)
+static mr_status run_one(const bench *b, const mr_pipeline_options *pipeline, json_t *out,
+                         mr_error *err)
 {
     mr_figure figures[FIGURES_MAX];
     uint32_t count = FIGURES_MAX;
-    MR_TRY(b->run(figures, &count, err));
+    if (b->run != NULL)
+        MR_TRY(b->run(figures, &count, err));
+    else
+        MR_TRY(mr_bench_pipeline(pipeline, figures, &count, err));
     for (uint32_t i = 0; i < count; i++)
         add_figure(out, &figures[i]);
     return MR_OK;
@@ -121,8 +126,9 @@ static bool is_known(const char *name)
     return false;
 }
 
-static int run(const char *name, bool json)
+static int run(const char *name, const mr_pipeline_options *pipeline, bool json)
 {
+    const bool brokers = pipeline->bootstrap != NULL || pipeline->config_path != NULL;
     mr_error err = {0};
     mr_status status = MR_OK;
     cpu_set_t everywhere;
@@ -131,10 +137,10 @@ static int run(const char *name, bool json)
     json_object_set_new(root, "machine", describe_machine());
     json_object_set_new(root, "figures", figures);
     for (const bench *b = benches; status == MR_OK && b->name != NULL; b++) {
-        if (strcmp(name, "all") != 0 && strcmp(name, b->name) != 0)
+        if (strcmp(name, b->name) != 0 && (strcmp(name, "all") != 0 || (b->run == NULL && !brokers)))
             continue;
-        pin(b->pinned, &everywhere);
-        status = run_one(b, figures, &err);
+        pin(b->run != NULL, &everywhere);
+        status = run_one(b, pipeline, figures, &err);
     }
     if (status == MR_OK && json) {
         json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
@@ -146,23 +152,50 @@ static int run(const char *name, bool json)
     return status == MR_OK ? MR_EXIT_GOOD : mr_command_fail("bench", err.text, MR_EXIT_FAILED);
 }
 
+static bool read_number(const char *text, unsigned long max, unsigned long *value)
+{
+    char *end;
+    if (text == NULL)
+        return true;
+    *value = strtoul(text, &end, 10);
+    return end != text && *end == '\0' && *value >= 1 && *value <= max;
+}
+
 int mr_command_bench(int argc, char **argv)
 {
     mr_options options = {
         .command = "bench",
-        .operands = "decode|learn|topk|state|all",
+        .operands = "decode|learn|topk|state|pipeline|all",
         .summary = "Measures the parts that decide how fast the worker is. Each figure has a "
                    "reference that is measured\nin the same run; a ratio is ours to the "
-                   "reference's, and more is better.",
+                   "reference's, and more is better. pipeline needs a real broker,\nand is left "
+                   "out of all without one.",
         .rows = rows,
+        .configured = true,
         .operands_min = 1,
         .operands_max = 1,
     };
+    unsigned long events = EVENTS, partitions = PARTITIONS;
     int exit_status;
     if (!mr_options_parse(&options, argc, argv, &exit_status))
         return exit_status;
     const char *name = argv[options.operand_first];
     if (!is_known(name))
         return MR_EXIT_USAGE;
-    return run(name, mr_options_get(&options, "json") != NULL);
+    if (!read_number(mr_options_get(&options, "events"), 1000000000, &events))
+        return mr_command_fail("bench", "--events: want a number from 1 on", MR_EXIT_USAGE);
+    if (!read_number(mr_options_get(&options, "partitions"), PARTITIONS_MAX, &partitions))
+        return mr_command_fail("bench", "--partitions: want 1 to 64", MR_EXIT_USAGE);
+    const mr_pipeline_options pipeline = {
+        .bootstrap = mr_options_get(&options, "bootstrap"),
+        .config_path = options.config_path,
+        .sets = options.sets,
+        .set_count = options.set_count,
+        .events = events,
+        .partitions = (uint32_t)partitions,
+    };
+    if (strcmp(name, "pipeline") == 0 && pipeline.bootstrap == NULL && pipeline.config_path == NULL)
+        return mr_command_fail("bench", "pipeline: which broker? --bootstrap HOST:PORT or --config "
+                               "FILE", MR_EXIT_USAGE);
+    return run(name, &pipeline, mr_options_get(&options, "json") != NULL);
 }

@@ -25,4 +25,18 @@ MR_CHECKED mr_status mr_bench_learn(mr_figure *figures, uint32_t *count, mr_erro
 MR_CHECKED mr_status mr_bench_topk(mr_figure *figures, uint32_t *count, mr_error *err);
 MR_CHECKED mr_status mr_bench_state(mr_figure *figures, uint32_t *count, mr_error *err);
 
+typedef struct mr_pipeline_options {
+    const char *bootstrap;   // "host:port" of a real broker; NULL: config_path names it
+    const char *config_path; // kafka and method settings; NULL: none
+    const char *const *sets; // "a.b=c", over both
+    uint32_t set_count;
+    uint64_t events;
+    uint32_t partitions; // of the input: tasks; at most 64
+} mr_pipeline_options;
+
+// The whole worker against a program that only moves the same bytes; takes a minute, makes topics and
+// deletes them. Errors: as above, and what the brokers say.
+MR_CHECKED mr_status mr_bench_pipeline(const mr_pipeline_options *options, mr_figure *figures,
+                                       uint32_t *count, mr_error *err);
+
 #endif
