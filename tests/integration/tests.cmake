@@ -14,3 +14,8 @@ mr_integration(exactly_once_over_kill9)
 mr_integration(replay_then_run)
 mr_integration(poison)
 mr_integration(foreign_consumer)
+
+# On the mock brokers of librdkafka: needs nothing.
+add_test(NAME demo_learns_and_leaves_nothing
+    COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/integration/demo_learns_and_leaves_nothing.py $<TARGET_FILE:millrace>)
+set_tests_properties(demo_learns_and_leaves_nothing PROPERTIES LABELS integration TIMEOUT 180)
