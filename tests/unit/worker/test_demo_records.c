@@ -19,7 +19,7 @@ enum { FINGERPRINT = 0x1234567 };
 static mr_bytes write_list(uint8_t *room, size_t size, uint32_t entry_count)
 {
     static mr_list_entry entries[30];
-    char items[30][8];
+    char items[30][16];
     for (uint32_t i = 0; i < entry_count; i++) {
         snprintf(items[i], sizeof items[i], "i%u", i);
         entries[i] = (mr_list_entry){

@@ -19,16 +19,15 @@ typedef struct page {
     mr_view view;
 } page;
 
-static page open_page(bool color, bool utf8)
+static void open_page(page *p, bool color, bool utf8)
 {
-    page p = {0};
+    *p = (page){0};
     unsetenv("NO_COLOR");
-    p.out = open_memstream(&p.text, &p.size);
-    assert_non_null(p.out);
-    mr_view_open(&p.view, p.out, !color);
-    p.view.utf8 = utf8;
-    rewind(p.out); // what follows is the frame alone
-    return p;
+    p->out = open_memstream(&p->text, &p->size);
+    assert_non_null(p->out);
+    mr_view_open(&p->view, p->out, !color);
+    p->view.utf8 = utf8;
+    rewind(p->out); // what follows is the frame alone
 }
 
 static void close_page(page *p)
@@ -41,7 +40,8 @@ static void close_page(page *p)
 static void a_line_is_cut_before_the_last_column_and_characters_are_whole(void **state)
 {
     (void)state;
-    page p = open_page(false, true);
+    page p;
+    open_page(&p, false, true);
     mr_view_begin(&p.view);
     for (int i = 0; i < 100; i++)
         mr_view_put(&p.view, MR_STYLE_PLAIN, "·");
@@ -54,7 +54,8 @@ static void a_line_is_cut_before_the_last_column_and_characters_are_whole(void *
 static void the_next_frame_takes_the_place_of_the_last_one(void **state)
 {
     (void)state;
-    page p = open_page(false, true);
+    page p;
+    open_page(&p, false, true);
     for (int frame = 0; frame < 2; frame++) {
         rewind(p.out);
         mr_view_begin(&p.view);
@@ -73,7 +74,8 @@ static void the_next_frame_takes_the_place_of_the_last_one(void **state)
 static void lines_below_the_terminal_are_left_out(void **state)
 {
     (void)state;
-    page p = open_page(false, true);
+    page p;
+    open_page(&p, false, true);
     mr_view_begin(&p.view);
     for (int i = 0; i < 40; i++) {
         mr_view_put(&p.view, MR_STYLE_PLAIN, "line %d", i);
@@ -89,14 +91,15 @@ static void lines_below_the_terminal_are_left_out(void **state)
 static void colours_are_left_out_when_nobody_wants_them(void **state)
 {
     (void)state;
-    page p = open_page(true, true);
+    page p;
+    open_page(&p, true, true);
     mr_view_begin(&p.view);
     mr_view_put(&p.view, MR_STYLE_GOOD, "good");
     mr_view_show(&p.view);
     assert_non_null(strstr(p.text, "\033[32mgood\033[0m"));
     close_page(&p);
 
-    p = open_page(false, true);
+    open_page(&p, false, true);
     mr_view_begin(&p.view);
     mr_view_put(&p.view, MR_STYLE_GOOD, "good");
     mr_view_show(&p.view);
@@ -118,13 +121,14 @@ static void a_spark_has_eight_heights_from_none_to_the_top_and_beyond(void **sta
 {
     (void)state;
     const double values[] = {-1, 0, 0.124, 0.126, 0.5, 0.99, 1, 7};
-    page p = open_page(false, true);
+    page p;
+    open_page(&p, false, true);
     mr_view_begin(&p.view);
     mr_view_spark(&p.view, MR_STYLE_PLAIN, values, 8, 1);
     mr_view_show(&p.view);
     assert_string_equal(p.text, "\r▁▁▁▂▅███\033[J");
     close_page(&p);
-    p = open_page(false, false);
+    open_page(&p, false, false);
     mr_view_begin(&p.view);
     mr_view_spark(&p.view, MR_STYLE_PLAIN, values, 8, 1);
     mr_view_show(&p.view);
@@ -138,7 +142,8 @@ static void a_bar_takes_its_width_whatever_its_value(void **state)
     const double values[] = {-1, 0.5, 0.53125, 2};
     const char *const bars[] = {"    |", "██  |", "██▏ |", "████|"};
     for (int i = 0; i < 4; i++) {
-        page p = open_page(false, true);
+        page p;
+        open_page(&p, false, true);
         mr_view_begin(&p.view);
         mr_view_bar(&p.view, MR_STYLE_PLAIN, values[i], 1, 4);
         mr_view_put(&p.view, MR_STYLE_PLAIN, "|");
