@@ -14,6 +14,10 @@
 //   commit
 //                                                    number of a task stands there once, without a
 //                                                    gap
+//   bus_tool BROKERS markers TOPIC                   reads committed markers of a changelog:
+//   whether
+//                                                    each commit number of a task stands there
+//                                                    once, without a gap
 //   bus_tool BROKERS count TOPIC                     counts committed records
 //
 // Prints one line of name=value pairs; exit 1 where a promise is broken.
@@ -28,6 +32,7 @@
 #include "schemas/catalog.h"
 #include "schemas/encode.h"
 #include "schemas/wire.h"
+#include "worker/marker.h"
 
 enum { CALL_MS = 20000, USERS_MAX = 1 << 20, TASKS_MAX = 1024 };
 
@@ -305,6 +310,13 @@ static void skip_round(mr_wire *in)
     skip_array(in, skip_sequence, &cause);
 }
 
+static void count_seq(commits *c, int64_t task, int64_t seq)
+{
+    c->repeats += c->last[task] != 0 && seq <= c->last[task];
+    c->gaps += c->last[task] != 0 && seq > c->last[task] + 1;
+    c->last[task] = seq;
+}
+
 static void see_epochs(void *context, const rd_kafka_message_t *message)
 {
     commits *c = context;
@@ -326,20 +338,37 @@ static void see_epochs(void *context, const rd_kafka_message_t *message)
             c->broken++;
             return;
         }
-        c->repeats += c->last[task] != 0 && seq <= c->last[task];
-        c->gaps += c->last[task] != 0 && seq > c->last[task] + 1;
-        c->last[task] = seq;
+        count_seq(c, task, seq);
     }
     c->commits++;
 }
 
-static int check_epochs(const char *brokers, const char *name)
+static void see_marker(void *context, const rd_kafka_message_t *message)
+{
+    commits *c = context;
+    mr_error err;
+    static mr_marker_pair pairs[MR_MARKER_PAIRS_MAX];
+    static mr_marker_offset offsets[MR_MARKER_OFFSETS_MAX];
+    static mr_marker_link links[MR_MARKER_LINKS_MAX];
+    mr_marker marker = {.pairs = pairs, .offsets = offsets, .links = links};
+    if (!mr_marker_is(mr_bytes_of(message->key, message->key_len)))
+        return;
+    if (mr_marker_read(mr_bytes_of(message->payload, message->len), &marker, &err) != MR_OK ||
+        marker.task != (uint32_t)message->partition) {
+        c->broken++;
+        return;
+    }
+    count_seq(c, marker.task, (int64_t)marker.seq);
+    c->commits++;
+}
+
+static int check_commits(const char *brokers, const char *name, visit *see)
 {
     commits c = {0};
-    read_all(brokers, name, see_epochs, &c);
+    read_all(brokers, name, see, &c);
     printf("commits=%llu repeats=%llu gaps=%llu broken=%llu\n", (unsigned long long)c.commits,
            (unsigned long long)c.repeats, (unsigned long long)c.gaps, (unsigned long long)c.broken);
-    return c.repeats > 0 || c.gaps > 0 || c.broken > 0;
+    return c.commits == 0 || c.repeats > 0 || c.gaps > 0 || c.broken > 0;
 }
 
 int main(int argc, char **argv)
@@ -354,7 +383,9 @@ int main(int argc, char **argv)
     if (strcmp(command, "lists") == 0 && argc == 4)
         return check_lists(argv[1], argv[3]);
     if (strcmp(command, "epochs") == 0 && argc == 4)
-        return check_epochs(argv[1], argv[3]);
+        return check_commits(argv[1], argv[3], see_epochs);
+    if (strcmp(command, "markers") == 0 && argc == 4)
+        return check_commits(argv[1], argv[3], see_marker);
     if (strcmp(command, "count") == 0 && argc == 4) {
         printf("records=%llu\n", (unsigned long long)read_all(argv[1], argv[3], see_nothing, NULL));
         return 0;

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Tests on a real broker: each starts its own (kafka/kafka.sh) and needs Java 17.
 add_executable(bus_tool integration/bus_tool.c)
-target_link_libraries(bus_tool PRIVATE mr_flags mr_core mr_schemas rdkafka)
+target_link_libraries(bus_tool PRIVATE mr_flags mr_worker rdkafka)
 
 # mr_integration(NAME): tests/integration/NAME.sh, with a broker of its own.
 function(mr_integration name)
