@@ -275,17 +275,41 @@ static void ingest(mr_engine *engine, mr_work *work)
 
 // ---- probe
 
-static void seen_slots(const mr_engine *engine, const uint64_t *keys, uint32_t count,
-                       mr_filter *filter, uint32_t *slots)
+typedef struct asking { // the probes of one wave, gathered to be made together
+    mr_engine *engine;
+    mr_work *work;
+    mr_probe_ask *asks;
+    uint32_t count;
+    uint64_t *keys; // scratch of one user's items
+    size_t mark;    // of the arena, with nothing gathered
+} asking;
+
+static void begin_asking(asking *a, mr_engine *engine, mr_work *work)
 {
-    uint32_t found = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        const uint32_t slot = mr_items_find(&engine->items, keys[i]);
+    *a = (asking){.engine = engine, .work = work};
+    a->asks = mr_arena_push(&work->arena, MR_PROBE_BATCH * sizeof *a->asks);
+    a->keys = mr_arena_push(&work->arena, MR_HISTORY_SEEN_MAX * sizeof *a->keys);
+    a->mark = work->arena.used;
+}
+
+static void answer(asking *a)
+{
+    if (a->count > 0)
+        mr_probe_targets(&a->engine->columns, &a->work->view, a->asks, a->count, &a->work->arena);
+    a->work->arena.used = a->mark;
+    a->count = 0;
+}
+
+static mr_filter filter_of(asking *a, uint32_t key_count)
+{
+    const mr_items *items = &a->engine->items;
+    uint32_t *slots = mr_arena_push(&a->work->arena, key_count * sizeof *slots), found = 0;
+    for (uint32_t i = 0; i < key_count; i++) {
+        const uint32_t slot = mr_items_find(items, a->keys[i]);
         if (slot != MR_MAP_NONE)
             slots[found++] = slot;
     }
-    found = mr_slots_sort(slots, found);
-    *filter = (mr_filter){&engine->items, slots, found};
+    return (mr_filter){items, slots, mr_slots_sort(slots, found)};
 }
 
 static float probe_weight(const mr_signal *signal)
@@ -295,28 +319,39 @@ static float probe_weight(const mr_signal *signal)
     return signal->answers ? 0.2f : 1.0f; // the blend itself made an answer to its list likely
 }
 
-static void probe_one(mr_engine *engine, mr_work *work, const mr_signal *signal,
-                      mr_protocol protocol, bool product, bool measured, bool learned,
-                      const mr_filter *filter)
+typedef struct probe_kind { // as in mr_probe_result
+    mr_protocol protocol;
+    bool product, measured, learned;
+} probe_kind;
+
+static void ask(asking *a, const mr_signal *signal, mr_filter filter, probe_kind kind)
 {
+    mr_engine *engine = a->engine;
+    mr_work *work = a->work;
+    const uint64_t key = mr_users_at(&engine->users, signal->user)->key;
     MR_ASSERT(work->probe_count < work->probe_max);
     mr_probe_result *result = &work->probes[work->probe_count++];
-    result->protocol = protocol;
-    result->product = product;
-    result->measured = measured;
-    result->learned = learned;
-    const mr_user *user = mr_users_at(&engine->users, signal->user);
-    mr_rng rng = mr_rng_make(engine->config.seed, work->view.task, work->view.epoch,
-                             user->key + signal->index, MR_PURPOSE_BLEND);
-    mr_probe_target(&engine->columns, product ? &engine->blend : &engine->shadow, &work->view,
-                    signal->user, signal->item,
-                    mr_items_at(&engine->items, signal->item)->events > 0, filter,
-                    probe_weight(signal), &rng, &work->arena, result);
+    result->protocol = kind.protocol;
+    result->product = kind.product;
+    result->measured = kind.measured;
+    result->learned = kind.learned;
+    a->asks[a->count++] = (mr_probe_ask){
+        .user = signal->user,
+        .target = signal->item,
+        .known = mr_items_at(&engine->items, signal->item)->events > 0,
+        .filter = filter,
+        .blend = kind.product ? &engine->blend : &engine->shadow,
+        .weight = probe_weight(signal),
+        .rng = mr_rng_make(engine->config.seed, work->view.task, work->view.epoch,
+                           key + signal->index, MR_PURPOSE_BLEND),
+        .result = result,
+    };
+    if (a->count == MR_PROBE_BATCH)
+        answer(a);
 }
 
 static void probe_served(mr_engine *engine, mr_work *work, const mr_signal *signal)
 {
-    (void)work;
     const uint64_t *served = &engine->served[(size_t)signal->user * MR_SERVED];
     if (served[0] == 0)
         return;
@@ -331,36 +366,33 @@ static void probe_served(mr_engine *engine, mr_work *work, const mr_signal *sign
     work->served.rr += (double)hit.rr;
 }
 
-static void probe(mr_engine *engine, mr_work *work, const mr_signal *signal)
+static void probe(asking *a, const mr_signal *signal)
 {
+    mr_engine *engine = a->engine;
     const mr_engine_config *config = &engine->config;
     const mr_user *user = mr_users_at(&engine->users, signal->user);
     const uint64_t identity[3] = {user->key, signal->item_key, (uint64_t)signal->time_ms};
     const bool learn = mr_hash64(identity, sizeof identity, 1) % config->probe_every == 0;
     const bool filters = config->seen == MR_SEEN_FILTER;
-    probe_served(engine, work, signal);
+    probe_served(engine, a->work, signal);
     if (!learn && !config->measure_all)
         return;
-    const size_t mark = work->arena.used;
-    uint32_t *slots = mr_arena_push(&work->arena, MR_HISTORY_SEEN_MAX * sizeof *slots);
-    uint64_t *keys = mr_arena_push(&work->arena, MR_HISTORY_SEEN_MAX * sizeof *keys);
-    mr_filter filter = {&engine->items, NULL, 0};
     if (config->measure_all || !filters)
-        probe_one(engine, work, signal, MR_PROTOCOL_ALL, !filters, true, learn, &filter);
+        ask(a, signal, (mr_filter){&engine->items, NULL, 0},
+            (probe_kind){MR_PROTOCOL_ALL, !filters, true, learn});
     if (filters && learn && !signal->repeat) { // what the product would have served from
         for (uint32_t r = 0; r < user->recent_count; r++)
-            keys[r] = user->recent[r].item_key;
-        seen_slots(engine, keys, user->recent_count, &filter, slots);
-        probe_one(engine, work, signal, MR_PROTOCOL_NEW, true, !config->measure_all, true, &filter);
+            a->keys[r] = user->recent[r].item_key;
+        ask(a, signal, filter_of(a, user->recent_count),
+            (probe_kind){MR_PROTOCOL_NEW, true, !config->measure_all, true});
     }
     if (config->measure_all && !signal->repeat &&
         !mr_history_has(&engine->history, user->key, signal->item_key)) {
         const uint32_t count =
-            mr_history_items(&engine->history, user->key, keys, MR_HISTORY_SEEN_MAX);
-        seen_slots(engine, keys, count, &filter, slots);
-        probe_one(engine, work, signal, MR_PROTOCOL_NEW, filters, true, learn && !filters, &filter);
+            mr_history_items(&engine->history, user->key, a->keys, MR_HISTORY_SEEN_MAX);
+        ask(a, signal, filter_of(a, count),
+            (probe_kind){MR_PROTOCOL_NEW, filters, true, learn && !filters});
     }
-    work->arena.used = mark;
 }
 
 // ---- waves
@@ -391,12 +423,17 @@ static bool is_repeat(const mr_user *user, uint64_t item_key)
 
 static void learn_wave(mr_engine *engine, mr_work *work, uint32_t count)
 {
+    const size_t mark = work->arena.used;
+    asking a;
+    begin_asking(&a, engine, work);
     for (uint32_t s = 0; s < count; s++) {
         mr_signal *signal = &work->wave[s];
         signal->repeat = is_repeat(mr_users_at(&engine->users, signal->user), signal->item_key);
         if (signal->kind == MR_SIGNAL_ACT)
-            probe(engine, work, signal);
+            probe(&a, signal);
     }
+    answer(&a);
+    work->arena.used = mark;
     for (uint32_t i = 0; i < engine->instance_count; i++)
         if (engine->instances[i].state->observe != NULL)
             engine->instances[i].state->observe(&engine->instances[i], &work->view, work->wave,

@@ -49,14 +49,14 @@ static mr_hit_value blend_hit(const float *relevance, uint32_t count, uint32_t t
     return mr_hit_value_of(above, tied);
 }
 
-static void probe_blend(const mr_columns *columns, const mr_blend *blend, const mr_view *view,
-                        uint32_t user, uint32_t target, const mr_found *founds, float weight,
-                        mr_rng *rng, mr_arena *arena, mr_probe_result *result)
+static void probe_blend(const mr_columns *columns, const mr_view *view, const mr_probe_ask *ask,
+                        const mr_found *founds, uint32_t stride, mr_arena *arena)
 {
+    mr_probe_result *result = ask->result;
     mr_blend_lesson *lesson = &result->lesson;
     mr_union *candidates = mr_arena_push(arena, sizeof *candidates);
-    mr_union_make(columns, view, user, founds, 1, arena, candidates);
-    const uint32_t at = mr_union_find(candidates, target);
+    mr_union_make(columns, view, ask->user, founds, stride, arena, candidates);
+    const uint32_t at = mr_union_find(candidates, ask->target);
     lesson->in_union = at != UINT32_MAX;
     for (uint32_t c = 0; c < columns->count; c++)
         lesson->places[c] = lesson->in_union ? candidates->place[c][at] : MR_PLACE_NONE;
@@ -64,37 +64,56 @@ static void probe_blend(const mr_columns *columns, const mr_blend *blend, const 
         return;
     float *x = mr_arena_push(arena, MR_FEATURES_MAX * MR_UNION_MAX * sizeof *x);
     float *relevance = mr_arena_push(arena, MR_UNION_MAX * sizeof *relevance);
-    mr_blend_features(blend, columns, candidates, view->items->order_count, x);
-    mr_blend_relevance(blend, lesson->segment, x, candidates->count, relevance);
+    mr_rng rng = ask->rng;
+    mr_blend_features(ask->blend, columns, candidates, view->items->order_count, x);
+    mr_blend_relevance(ask->blend, lesson->segment, x, candidates->count, relevance);
     result->hits[columns->count] = blend_hit(relevance, candidates->count, at);
     if (result->learned)
-        mr_blend_gradient(blend, lesson->segment, x, relevance, candidates->count, at, weight, rng,
-                          lesson->gradient);
+        mr_blend_gradient(ask->blend, lesson->segment, x, relevance, candidates->count, at,
+                          ask->weight, &rng, lesson->gradient);
 }
 
-void mr_probe_target(const mr_columns *columns, const mr_blend *blend, const mr_view *view,
-                     uint32_t user, uint32_t target, bool known, const mr_filter *filter,
-                     float weight, mr_rng *rng, mr_arena *arena, mr_probe_result *result)
+// founds[c * stride] has the lists of the batched models already.
+static void probe_target(const mr_columns *columns, const mr_view *view, const mr_probe_ask *ask,
+                         mr_found *founds, uint32_t stride, mr_arena *arena)
 {
     const size_t mark = arena->used;
     const uint32_t n = columns->count;
+    mr_probe_result *result = ask->result;
     memset(result->hits, 0, sizeof result->hits);
-    result->lesson.segment = mr_blend_segment(mr_view_user(view, user));
-    mr_found *founds = mr_arena_push(arena, n * sizeof *founds);
-    mr_columns_find_batched(columns, view, &user, 1, filter, arena, founds);
-    mr_columns_find(columns, view, user, filter, arena, founds, 1);
-    if (known) {
+    result->lesson.segment = mr_blend_segment(mr_view_user(view, ask->user));
+    mr_columns_find(columns, view, ask->user, &ask->filter, arena, founds, stride);
+    if (ask->known) {
         for (uint32_t c = 0; c < n; c++)
-            result->hits[c] = column_hit(&founds[c], target, view->items->order_count);
-        probe_blend(columns, blend, view, user, target, founds, weight, rng, arena, result);
+            result->hits[c] =
+                column_hit(&founds[(size_t)c * stride], ask->target, view->items->order_count);
+        probe_blend(columns, view, ask, founds, stride, arena);
     } else {
         result->lesson.in_union = false;
         memset(result->lesson.places, MR_PLACE_NONE, sizeof result->lesson.places);
     }
     for (uint32_t c = 0; c <= n; c++)
         result->lesson.ndcg[c] = result->hits[c].ndcg;
-    const uint32_t arm = mr_blend_arm(blend, columns, result->lesson.segment);
+    const uint32_t arm = mr_blend_arm(ask->blend, columns, result->lesson.segment);
     result->hits[n] = result->hits[arm]; // what is published
+    arena->used = mark;
+}
+
+void mr_probe_targets(const mr_columns *columns, const mr_view *view, const mr_probe_ask *asks,
+                      uint32_t count, mr_arena *arena)
+{
+    const size_t mark = arena->used;
+    uint32_t users[MR_PROBE_BATCH];
+    mr_filter filters[MR_PROBE_BATCH];
+    MR_ASSERT(count > 0 && count <= MR_PROBE_BATCH);
+    for (uint32_t i = 0; i < count; i++) {
+        users[i] = asks[i].user;
+        filters[i] = asks[i].filter;
+    }
+    mr_found *founds = mr_arena_push(arena, (size_t)columns->count * count * sizeof *founds);
+    mr_columns_find_batched(columns, view, users, count, filters, arena, founds);
+    for (uint32_t i = 0; i < count; i++)
+        probe_target(columns, view, &asks[i], founds + i, count, arena);
     arena->used = mark;
 }
 

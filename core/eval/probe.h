@@ -36,11 +36,22 @@ typedef struct mr_probe_result { // of one target under one protocol
     mr_blend_lesson lesson;
 } mr_probe_result;
 
-// Probes one target for one user. `known`: something was learned of the item. rng: draws of the
-// blend's lesson. Scratch from the arena is given back.
-void mr_probe_target(const mr_columns *columns, const mr_blend *blend, const mr_view *view,
-                     uint32_t user, uint32_t target, bool known, const mr_filter *filter,
-                     float weight, mr_rng *rng, mr_arena *arena, mr_probe_result *result);
+typedef struct mr_probe_ask { // one target for one user
+    uint32_t user, target;
+    bool known;             // something was learned of the item
+    mr_filter filter;       // what is ranked
+    const mr_blend *blend;  // that would have served, and learns
+    float weight;           // of its lesson
+    mr_rng rng;             // draws of its lesson
+    mr_probe_result *result; // product, measured, learned and protocol are set; the rest is filled
+} mr_probe_ask;
+
+enum { MR_PROBE_BATCH = 64 };
+
+// Probes up to MR_PROBE_BATCH targets. What models give for many users at once costs a fraction of
+// what it costs for each alone; no result depends on its company. Scratch from the arena is given back.
+void mr_probe_targets(const mr_columns *columns, const mr_view *view, const mr_probe_ask *asks,
+                      uint32_t count, mr_arena *arena);
 
 void mr_probe_add(mr_probe_sums *sums, const mr_probe_result *result, uint32_t column_count);
 
