@@ -10,6 +10,9 @@
 
 static const mr_option rows[] = {
     {"input", "FILE", "events: Avro container or CSV (plain, gzip, zstd), '-' for standard input"},
+    {"kafka", NULL, "reads the topics of the configuration instead of files; commits nothing"},
+    {"from", "PLACE", "with --kafka: an offset, a time such as 2026-01-31T12:30:00Z, or beginning"},
+    {"to", "PLACE", "with --kafka: an offset or a time, which are left out, or end"},
     {"as", "NAME", "the files have the kind and the mapping of topics.NAME of the configuration"},
     {"out", "DIR",
      "folder for state, lists.avro, windows.csv and summary.json; must not hold a state"},
@@ -27,6 +30,29 @@ static bool read_number(const char *text, double low, double high, double *value
         return true;
     *value = strtod(text, &end);
     return end != text && *end == '\0' && *value >= low && *value <= high;
+}
+
+static bool read_end(const mr_options *options, const char *name, mr_range_end *end)
+{
+    mr_error err = {0};
+    const char *const text = mr_options_get(options, name);
+    if (text == NULL || mr_range_parse(text, end, &err) == MR_OK)
+        return true;
+    mr_wrap(&err, "--%s", name);
+    mr_command_fail("replay", err.text, MR_EXIT_USAGE);
+    return false;
+}
+
+static bool read_range(const mr_options *options, mr_replay_options *replay)
+{
+    replay->topics = mr_options_get(options, "kafka") != NULL;
+    const bool ranged =
+        mr_options_get(options, "from") != NULL || mr_options_get(options, "to") != NULL;
+    if (ranged && !replay->topics) {
+        mr_command_fail("replay", "--from and --to are of --kafka", MR_EXIT_USAGE);
+        return false;
+    }
+    return read_end(options, "from", &replay->from) && read_end(options, "to", &replay->to);
 }
 
 static int run(const mr_options *options, mr_replay_options *replay)
@@ -74,8 +100,14 @@ int mr_command_replay(int argc, char **argv)
         replay.inputs[replay.input_count++] = mr_options_get(&options, "input");
     for (int i = options.operand_first; i < argc && replay.input_count < MR_REPLAY_INPUTS_MAX; i++)
         replay.inputs[replay.input_count++] = argv[i];
-    if (replay.input_count == 0)
-        return mr_command_fail("replay", "no input: name a file (--input FILE)", MR_EXIT_USAGE);
+    if (!read_range(&options, &replay))
+        return MR_EXIT_USAGE;
+    if (!replay.topics && replay.input_count == 0)
+        return mr_command_fail("replay", "no input: name a file (--input FILE), or --kafka",
+                               MR_EXIT_USAGE);
+    if (replay.topics && (replay.input_count > 0 || replay.mapped_as != NULL))
+        return mr_command_fail("replay", "--kafka reads topics: want no file and no --as",
+                               MR_EXIT_USAGE);
     if (!read_number(mr_options_get(&options, "warmup"), 0, 0.99, &replay.warmup))
         return mr_command_fail("replay", "--warmup: want a share from 0 to 0.99", MR_EXIT_USAGE);
     if (!read_number(mr_options_get(&options, "window"), 0.001, 1e6, &hours))

@@ -66,7 +66,6 @@ typedef struct replay {
     uint8_t *row, *list;
     mr_status list_status;
     mr_error list_error;
-    int64_t lines; // read so far: the offset of an event
 } replay;
 
 // ---- ports of the engine
@@ -401,19 +400,19 @@ static mr_status begin_history(replay *r, int64_t first_ms, mr_error *err)
     return mr_engine_ready(r->engine, err);
 }
 
-static mr_status read_input(replay *r, const char *path, const mr_mapping *mapping, mr_error *err)
+// Reads all arrivals, and closes them.
+static mr_status read_arrivals(replay *r, mr_arrivals *in, mr_error *err)
 {
-    mr_input *input;
     mr_progress progress;
-    MR_TRY(mr_input_open(path, mapping, &input, err));
-    uint64_t done, total;
-    mr_input_progress(input, &done, &total);
+    uint64_t done, total, count = 0;
+    in->progress(in->context, &done, &total);
     mr_progress_begin(&progress, r->options->progress ? stderr : NULL,
-                      mr_progress_is_terminal(stderr), path, total, r->clock.now_ms(r->clock.context));
+                      mr_progress_is_terminal(stderr), in->name, total,
+                      r->clock.now_ms(r->clock.context));
     mr_status status = MR_OK;
     for (bool more = true; status == MR_OK;) {
-        mr_arrival arrival = {.offset = ++r->lines};
-        status = mr_input_next(input, &arrival.event, &more, err);
+        mr_arrival arrival;
+        status = in->next(in->context, &arrival, &more, err);
         if (status == MR_OK && !more)
             break;
         if (status == MR_REJECT) { // this record is bad: counted, the replay goes on
@@ -424,19 +423,18 @@ static mr_status read_input(replay *r, const char *path, const mr_mapping *mappi
         }
         if (status != MR_OK)
             break;
-        arrival.record_ms = arrival.event.time_ms;
         if (r->generations == NULL)
             status = begin_history(r, arrival.event.time_ms, err);
         if (status == MR_OK)
             status = gather(r, &arrival, err);
-        if (r->lines % 256 == 0) {
-            mr_input_progress(input, &done, &total);
+        if (++count % 256 == 0) {
+            in->progress(in->context, &done, &total);
             mr_progress_update(&progress, done, NULL, r->clock.now_ms(r->clock.context));
         }
     }
-    mr_input_progress(input, &done, &total);
+    in->progress(in->context, &done, &total);
     mr_progress_end(&progress, done, NULL, r->clock.now_ms(r->clock.context));
-    mr_input_close(input);
+    in->close(in->context);
     return status;
 }
 
@@ -449,16 +447,35 @@ static mr_status find_mapping(const replay *r, mr_mapped *mapped, mr_error *err)
                    r->options->mapped_as, r->options->mapped_as);
 }
 
-static mr_status read_all(replay *r, mr_error *err)
+static mr_status read_files(replay *r, mr_error *err)
 {
     mr_mapped mapped = {0};
+    int64_t lines = 0; // over all files: the offset of an event
     if (r->options->mapped_as != NULL)
         MR_TRY(find_mapping(r, &mapped, err));
-    for (uint32_t i = 0; i < r->options->input_count; i++)
-        MR_TRY(read_input(r, r->options->inputs[i],
-                          r->options->mapped_as != NULL ? &mapped.mapping : NULL, err));
+    for (uint32_t i = 0; i < r->options->input_count; i++) {
+        mr_arrivals in;
+        MR_TRY(mr_arrivals_of_file(r->options->inputs[i],
+                                   r->options->mapped_as != NULL ? &mapped.mapping : NULL, &lines,
+                                   &in, err));
+        MR_TRY(read_arrivals(r, &in, err));
+    }
+    return MR_OK;
+}
+
+static mr_status read_topics(replay *r, mr_error *err)
+{
+    mr_arrivals in;
+    MR_TRY(mr_arrivals_of_topics(r->config, r->options->from, r->options->to, &in, err));
+    return read_arrivals(r, &in, err);
+}
+
+static mr_status read_all(replay *r, mr_error *err)
+{
+    MR_TRY(r->options->topics ? read_topics(r, err) : read_files(r, err));
     if (r->generations == NULL)
-        return mr_fail(err, MR_FATAL, "%s: holds no event that could be read", r->options->inputs[0]);
+        return mr_fail(err, MR_FATAL, "%s: no event that could be read",
+                       r->options->topics ? "the topics' range" : r->options->inputs[0]);
     bool all[MR_MARKER_PAIRS_MAX];
     memset(all, 1, sizeof all);
     MR_TRY(learn(r, all, r->result->clock_ms, err));

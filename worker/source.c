@@ -5,25 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/arena.h"
+#include "worker/decoder.h"
 #include "worker/log.h"
-#include "worker/mapped.h"
 
 enum {
     FEED_MESSAGES = 256,
     ARENA_BYTES = 2 << 20,
     LINES_PER_EVENT = 64, // as mr_engine_round wants it
 };
-
-typedef struct input { // of the configuration, compiled
-    uint32_t rank;     // in order of topic names: the order of equal event times
-    mr_framing framing;
-    mr_event_kind kind;
-    const char *bare;
-    int key;
-    mr_mapped mapped;
-    uint32_t handle;
-} input;
 
 typedef struct feed { // an input partition
     uint32_t input, partition;
@@ -58,37 +47,16 @@ typedef struct builder { // the next epoch of a task
 
 struct mr_source {
     const mr_config *config;
-    mr_catalog *catalog;
     mr_kafka_consumer *consumer;
-    input *inputs;
+    mr_decoder *decoder;
     feed *feeds;
     mr_offset *learned; // by feed
     uint32_t feed_count;
     builder *builders;
     uint32_t task_count, held_max;
     size_t event_bytes; // arena room that the next event may need
-    mr_line *lines;     // the decoder's, copied as far as they are used
-    float *vector;
     mr_source_counters counters;
 };
-
-static mr_status compile_input(mr_source *source, uint32_t index, mr_error *err)
-{
-    const mr_config_input *from = &source->config->inputs[index];
-    input *to = &source->inputs[index];
-    MR_TRY(mr_mapped_read(from, &to->mapped, err));
-    for (uint32_t i = 0; i < source->config->input_count; i++)
-        to->rank += strcmp(source->config->inputs[i].topic, from->topic) < 0;
-    to->kind = mr_config_kind(from);
-    to->framing = (mr_framing)from->format; // the choices are in that order
-    to->bare = from->schema[0] != '\0' ? from->schema : NULL;
-    to->key = from->key;
-    const uint32_t by_key =
-        to->kind == MR_EVENT_CATALOGUE ? 1u << MR_FIELD_item : 1u << MR_FIELD_user;
-    to->mapped.mapping.given =
-        1u << MR_FIELD_time | (to->key != MR_MESSAGE_KEY_NONE ? by_key : 0);
-    return mr_catalog_map(source->catalog, &to->mapped.mapping, &to->handle, err);
-}
 
 static mr_status open_builder(mr_source *source, builder *b, uint32_t task, mr_error *err)
 {
@@ -116,17 +84,11 @@ static mr_status open_builder(mr_source *source, builder *b, uint32_t task, mr_e
 static mr_status open_all(mr_source *source, const uint32_t *tasks, const mr_offset *offsets,
                           mr_error *err)
 {
-    source->inputs = calloc(source->config->input_count + 1, sizeof *source->inputs);
     source->feeds = calloc(source->feed_count + 1, sizeof *source->feeds);
     source->learned = calloc(source->feed_count + 1, sizeof *source->learned);
     source->builders = calloc(source->task_count + 1, sizeof *source->builders);
-    source->lines = calloc(MR_LINES_MAX, sizeof *source->lines);
-    source->vector = calloc(MR_VECTOR_MAX, sizeof *source->vector);
-    if (source->inputs == NULL || source->feeds == NULL || source->learned == NULL ||
-        source->builders == NULL || source->lines == NULL || source->vector == NULL)
+    if (source->feeds == NULL || source->learned == NULL || source->builders == NULL)
         return mr_fail(err, MR_FATAL, "out of memory");
-    for (uint32_t i = 0; i < source->config->input_count; i++)
-        MR_TRY(compile_input(source, i, err));
     for (uint32_t i = 0; i < source->feed_count; i++) {
         source->learned[i] = offsets[i];
         source->feeds[i] = (feed){
@@ -145,7 +107,6 @@ mr_status mr_source_open(const mr_config *config, mr_catalog *catalog, mr_kafka_
     if (source == NULL)
         return mr_fail(err, MR_FATAL, "out of memory");
     source->config = config;
-    source->catalog = catalog;
     source->consumer = consumer;
     source->feed_count = offset_count;
     source->task_count = task_count;
@@ -153,8 +114,11 @@ mr_status mr_source_open(const mr_config *config, mr_catalog *catalog, mr_kafka_
     source->held_max =
         (uint32_t)(config->epoch_events_max < config->epoch_users_max ? config->epoch_events_max
                                                                       : config->epoch_users_max);
-    source->event_bytes = 4096 + MR_LINES_MAX * sizeof(mr_line) + MR_VECTOR_MAX * sizeof(float);
-    const mr_status status = open_all(source, tasks, offsets, err);
+    mr_status status = mr_decoder_open(config, catalog, &source->decoder, err);
+    if (status == MR_OK) {
+        source->event_bytes = mr_decoder_room(source->decoder);
+        status = open_all(source, tasks, offsets, err);
+    }
     if (status != MR_OK) {
         mr_source_close(source);
         return status;
@@ -196,114 +160,8 @@ void mr_source_close(mr_source *source)
     free(source->builders);
     free(source->feeds);
     free(source->learned);
-    free(source->inputs);
-    free(source->lines);
-    free(source->vector);
+    mr_decoder_close(source->decoder);
     free(source);
-}
-
-// Decoding.
-
-static int64_t record_time(const rd_kafka_message_t *message)
-{
-    rd_kafka_timestamp_type_t type;
-    const int64_t ms = rd_kafka_message_timestamp(message, &type);
-    return type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE ? 0 : ms;
-}
-
-static mr_bytes schema_header(const rd_kafka_message_t *message)
-{
-    rd_kafka_headers_t *headers;
-    const void *value;
-    size_t size;
-    if (rd_kafka_message_headers(message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR ||
-        rd_kafka_header_get_last(headers, MR_FRAME_HEADER, &value, &size) !=
-            RD_KAFKA_RESP_ERR_NO_ERROR)
-        return (mr_bytes){NULL, 0};
-    return mr_bytes_of(value, size);
-}
-
-// The message's key as an id. Errors: MR_REJECT where it has another format than configured.
-static mr_status read_key(const input *in, const rd_kafka_message_t *message, mr_arena *arena,
-                          mr_bytes *id, mr_error *err)
-{
-    *id = mr_bytes_of(message->key, message->key_len);
-    if (in->key == MR_MESSAGE_KEY_NONE)
-        *id = (mr_bytes){NULL, 0};
-    if (in->key != MR_MESSAGE_KEY_LONG || message->key == NULL)
-        return MR_OK;
-    if (message->key_len != 8)
-        return mr_reject(err, MR_CAUSE_bad_value, "key: %zu bytes, want a long of 8",
-                         message->key_len);
-    uint64_t value = 0;
-    for (int i = 0; i < 8; i++)
-        value = value << 8 | id->data[i];
-    char *text = mr_arena_push(arena, 24);
-    *id = mr_bytes_of(text, (size_t)snprintf(text, 24, "%lld", (long long)value));
-    return MR_OK;
-}
-
-static void take_given(const input *in, const rd_kafka_message_t *message, mr_bytes key,
-                       mr_event *event)
-{
-    const mr_field by_key = in->kind == MR_EVENT_CATALOGUE ? MR_FIELD_item : MR_FIELD_user;
-    if (!mr_event_has(event, by_key) && key.data != NULL) {
-        event->present |= 1u << by_key;
-        *(by_key == MR_FIELD_item ? &event->item : &event->user) = key;
-    }
-    if (!mr_event_has(event, MR_FIELD_time)) {
-        event->present |= 1u << MR_FIELD_time;
-        event->time_ms = record_time(message);
-    }
-}
-
-static mr_status decode_tombstone(const input *in, const rd_kafka_message_t *message, mr_bytes key,
-                                  mr_event *event, mr_error *err)
-{
-    if (in->kind != MR_EVENT_CATALOGUE)
-        return mr_reject(err, MR_CAUSE_empty_value, "a null value says nothing but in a catalogue");
-    *event = (mr_event){.kind = MR_EVENT_CATALOGUE, .deleted = true};
-    take_given(in, message, key, event);
-    return MR_OK;
-}
-
-// What the decoder wrote into shared room is copied as far as it is used.
-static void keep_arrays(mr_arena *arena, mr_event *event)
-{
-    if (event->line_count > 0) {
-        mr_line *lines = mr_arena_push(arena, event->line_count * sizeof *lines);
-        memcpy(lines, event->lines, event->line_count * sizeof *lines);
-        event->lines = lines;
-    }
-    if (event->vector_count > 0) {
-        float *vector = mr_arena_push(arena, event->vector_count * sizeof *vector);
-        memcpy(vector, event->vector, event->vector_count * sizeof *vector);
-        event->vector = vector;
-    }
-}
-
-static mr_status decode(mr_source *source, builder *b, const input *in,
-                        const rd_kafka_message_t *message, mr_event *event, mr_error *err)
-{
-    mr_frame frame;
-    const mr_plan *plan;
-    mr_bytes key;
-    const mr_bytes value = mr_bytes_of(message->payload, message->len);
-    MR_TRY(read_key(in, message, &b->arena, &key, err));
-    MR_TRY(mr_frame_read(in->framing, value, schema_header(message), &frame, err));
-    if (frame.tombstone)
-        return decode_tombstone(in, message, key, event, err);
-    MR_TRY(mr_catalog_plan(source->catalog, &frame, in->bare, in->handle, &plan, err));
-    *event = (mr_event){.lines = source->lines, .vector = source->vector};
-    const uint32_t scratch = mr_plan_scratch_bytes(plan);
-    if (scratch > b->arena.size - b->arena.used - (source->event_bytes - 4096))
-        return mr_reject(err, MR_CAUSE_unsuitable_schema, "texts made of numbers need %u bytes",
-                         scratch);
-    event->scratch = scratch > 0 ? mr_arena_push(&b->arena, scratch) : NULL;
-    MR_TRY(mr_plan_decode(plan, frame.payload.data, frame.payload.size, event, err));
-    keep_arrays(&b->arena, event);
-    take_given(in, message, key, event);
-    return MR_OK;
 }
 
 // Feeds.
@@ -351,7 +209,7 @@ static feed *choose(mr_source *source, builder *b, int64_t now_ms, uint32_t *ind
         missing = missing || (f->count == 0 && !f->at_end);
         if (f->count == 0)
             continue;
-        const int64_t ms = record_time(f->messages[f->first]);
+        const int64_t ms = mr_message_time(f->messages[f->first]);
         if (best == NULL || ms < best_ms) {
             best = f;
             best_ms = ms;
@@ -386,15 +244,9 @@ static void hold(mr_source *source, builder *b, feed *f, uint32_t index, int64_t
         b->opened_ms = now_ms;
     b->bytes += message->len + message->key_len;
     *h = (held){.message = message, .feed = index};
-    mr_arrival *arrival = &b->arrivals[b->count];
-    *arrival = (mr_arrival){
-        .record_ms = record_time(message),
-        .offset = message->offset,
-        .partition = message->partition,
-        .topic = source->inputs[f->input].rank,
-    };
     source->counters.records++;
-    if (decode(source, b, &source->inputs[f->input], message, &arrival->event, &err) == MR_OK) {
+    mr_arrival *arrival = &b->arrivals[b->count];
+    if (mr_decoder_read(source->decoder, f->input, message, &b->arena, arrival, &err) == MR_OK) {
         b->count++;
         b->lines += arrival->event.line_count > 0 ? arrival->event.line_count : 1;
         return;
@@ -457,7 +309,7 @@ static const held *held_of(const mr_source *source, const builder *b, const mr_a
     for (uint32_t i = 0; i < b->held_count; i++) {
         const held *h = &b->held[i];
         if (h->message->offset == arrival->offset && h->message->partition == arrival->partition &&
-            source->inputs[source->feeds[h->feed].input].rank == arrival->topic)
+            mr_decoder_rank(source->decoder, source->feeds[h->feed].input) == arrival->topic)
             return h;
     }
     MR_ASSERT(!"an arrival without its message");

@@ -19,3 +19,4 @@ mr_integration(foreign_consumer)
 add_test(NAME demo_learns_and_leaves_nothing
     COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/integration/demo_learns_and_leaves_nothing.py $<TARGET_FILE:millrace>)
 set_tests_properties(demo_learns_and_leaves_nothing PROPERTIES LABELS integration TIMEOUT 180)
+mr_integration(replay_of_topics)

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "worker/arrivals.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "worker/input/input.h"
+
+// Files.
+
+typedef struct file {
+    mr_input *input;
+    int64_t *lines;
+} file;
+
+static mr_status file_next(void *context, mr_arrival *arrival, bool *more, mr_error *err)
+{
+    file *f = context;
+    *arrival = (mr_arrival){.offset = ++*f->lines};
+    MR_TRY(mr_input_next(f->input, &arrival->event, more, err));
+    arrival->record_ms = arrival->event.time_ms;
+    return MR_OK;
+}
+
+static void file_progress(void *context, uint64_t *done, uint64_t *total)
+{
+    const file *f = context;
+    mr_input_progress(f->input, done, total);
+}
+
+static void file_close(void *context)
+{
+    file *f = context;
+    mr_input_close(f->input);
+    free(f);
+}
+
+mr_status mr_arrivals_of_file(const char *path, const mr_mapping *mapping, int64_t *lines,
+                              mr_arrivals *arrivals, mr_error *err)
+{
+    file *f = calloc(1, sizeof *f);
+    if (f == NULL)
+        return mr_fail(err, MR_FATAL, "out of memory");
+    f->lines = lines;
+    const mr_status status = mr_input_open(path, mapping, &f->input, err);
+    if (status != MR_OK) {
+        free(f);
+        return status;
+    }
+    *arrivals = (mr_arrivals){f, path, file_next, file_progress, file_close};
+    return MR_OK;
+}
+
+// Ranges.
+
+static bool read_offset(const char *text, int64_t *value)
+{
+    char *end;
+    *value = strtoll(text, &end, 10);
+    return end != text && *end == '\0' && *value >= 0;
+}
+
+static bool read_time(const char *text, int64_t *ms)
+{
+    static const char *const forms[] = {"%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d"};
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        struct tm parts = {0};
+        const char *rest = strptime(text, forms[i], &parts);
+        int64_t thousandths = 0;
+        if (rest == NULL)
+            continue;
+        if (i == 0 && *rest == '.') {
+            int64_t unit = 100;
+            for (rest++; *rest >= '0' && *rest <= '9'; rest++, unit /= 10)
+                thousandths += (*rest - '0') * unit;
+        }
+        if (strcmp(rest, i == 2 ? "" : "Z") != 0)
+            continue;
+        *ms = (int64_t)timegm(&parts) * 1000 + thousandths;
+        return true;
+    }
+    return false;
+}
+
+mr_status mr_range_parse(const char *text, mr_range_end *end, mr_error *err)
+{
+    *end = (mr_range_end){.kind = MR_RANGE_WHOLE};
+    if (strcmp(text, "beginning") == 0 || strcmp(text, "end") == 0)
+        return MR_OK;
+    if (read_offset(text, &end->value))
+        end->kind = MR_RANGE_OFFSET;
+    else if (read_time(text, &end->value))
+        end->kind = MR_RANGE_TIME;
+    else
+        return mr_fail(err, MR_FATAL,
+                       "found '%s', want an offset, beginning, end, or a time in UTC such as "
+                       "2026-01-31 or 2026-01-31T12:30:00Z",
+                       text);
+    return MR_OK;
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// arrivals: where a replay's events come from: a file, or a range of the configuration's topics.
+#ifndef MR_WORKER_ARRIVALS_H
+#define MR_WORKER_ARRIVALS_H
+
+#include "core/event/epoch.h"
+#include "schemas/mapping.h"
+#include "worker/config.h"
+
+typedef struct mr_arrivals { // opened by one of the functions below
+    void *context;
+    const char *name; // for messages and the progress bar
+    // The next event and its place, in the order of learning; what it points to lives until the
+    // next call. *more false: the end. Errors: MR_REJECT: this record is bad, the next call goes
+    // on; MR_FATAL: no more can be read.
+    mr_status (*next)(void *context, mr_arrival *arrival, bool *more, mr_error *err);
+    // How much was read and how much there is, in one unit; 0: not known.
+    void (*progress)(void *context, uint64_t *done, uint64_t *total);
+    void (*close)(void *context);
+} mr_arrivals;
+
+// Of a file, '-' for standard input; an event's offset is its number, counted on from *lines over
+// all files. mapping may be NULL (worker/input/input.h). Errors: MR_FATAL.
+MR_CHECKED mr_status mr_arrivals_of_file(const char *path, const mr_mapping *mapping,
+                                         int64_t *lines, mr_arrivals *arrivals, mr_error *err);
+
+typedef struct mr_range_end {
+    enum { MR_RANGE_WHOLE, MR_RANGE_OFFSET, MR_RANGE_TIME } kind; // whole: the log's own end
+    int64_t value; // offset of every partition, or milliseconds UTC
+} mr_range_end;
+
+// "beginning", "end", an offset, or a time as 2026-01-31, 2026-01-31T12:30Z,
+// 2026-01-31T12:30:05.250Z. Errors: MR_FATAL: none of these.
+MR_CHECKED mr_status mr_range_parse(const char *text, mr_range_end *end, mr_error *err);
+
+// Of all inputs of users' events of the configuration: [from, to) of every partition, committed
+// records only, merged by record timestamp, topic name, partition, offset. A time is the first
+// record with that timestamp or a later one, as the brokers' index says. Borrows config. Errors:
+// MR_FATAL, MR_RETRY: brokers that do not answer.
+MR_CHECKED mr_status mr_arrivals_of_topics(const mr_config *config, mr_range_end from,
+                                           mr_range_end to, mr_arrivals *arrivals, mr_error *err);
+
+#endif

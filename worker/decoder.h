@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// decoder: from messages of the configured inputs to events.
+//
+// Shared by the worker's source and by a replay of topics, so that both see the same events in the
+// same messages.
+#ifndef MR_WORKER_DECODER_H
+#define MR_WORKER_DECODER_H
+
+#include <librdkafka/rdkafka.h>
+
+#include "core/base/arena.h"
+#include "core/event/epoch.h"
+#include "schemas/catalog.h"
+#include "worker/config.h"
+
+typedef struct mr_decoder mr_decoder;
+
+// Compiles the mappings of all inputs. Borrows both. Errors: MR_FATAL: a mapping that cannot be
+// read, out of memory.
+MR_CHECKED mr_status mr_decoder_open(const mr_config *config, mr_catalog *catalog,
+                                     mr_decoder **decoder, mr_error *err);
+void mr_decoder_close(mr_decoder *decoder);
+
+// Arena room that any one message may need.
+size_t mr_decoder_room(const mr_decoder *decoder);
+
+// Fills *arrival from a message of the input-th input of the configuration. What the event points
+// to is of the message or of the arena, which has mr_decoder_room bytes left. Errors: MR_REJECT:
+// the message is bad; place and timestamp in *arrival are filled all the same.
+MR_CHECKED mr_status mr_decoder_read(mr_decoder *decoder, uint32_t input,
+                                     const rd_kafka_message_t *message, mr_arena *arena,
+                                     mr_arrival *arrival, mr_error *err);
+
+// The input's place in the order of topic names, which decides between equal event times.
+uint32_t mr_decoder_rank(const mr_decoder *decoder, uint32_t input);
+
+// A message's timestamp in milliseconds; 0: it has none.
+int64_t mr_message_time(const rd_kafka_message_t *message);
+
+#endif
