@@ -44,7 +44,8 @@ static int open_signals(void)
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
     stop_fd = fd;
-    if (fd < 0 || sigaction(SIGTERM, &action, NULL) != 0 || sigaction(SIGINT, &action, NULL) != 0)
+    if (fd < 0 || sigaction(SIGTERM, &action, NULL) != 0 || sigaction(SIGINT, &action, NULL) != 0 ||
+        sigaction(SIGHUP, &action, NULL) != 0)
         return -1;
     return fd;
 }
@@ -53,6 +54,7 @@ static void close_signals(int fd)
 {
     signal(SIGTERM, SIG_DFL);
     signal(SIGINT, SIG_DFL);
+    signal(SIGHUP, SIG_DFL);
     close(fd);
 }
 
@@ -119,6 +121,8 @@ static void print_summary(const mr_demo_options *options, const mr_demo_result *
            ratio(sight->third));
     printf("  %-13s %8.1f %%                knowing every taste\n\n", "ceiling",
            100 * sight->oracle);
+    printf(
+        "  What is popular fades: whoever has clicked what is for him is left with the rest.\n\n");
     printf("  %s events sent, %s learned, %s refused\n", mr_demo_number(sight->events_sent, a),
            mr_demo_number(result->totals.learned, b), mr_demo_number(result->totals.refused, c));
     printf("  %s lists published; from a click to the new list %.0f ms (p50), %.0f ms (p99)\n\n",

@@ -5,6 +5,8 @@
 
 #include "worker/progress.h"
 
+#define LIKED 0.1 // share of a taste from which on a theme is shown as liked
+
 enum { LINE_MS = 5000, LABEL = 2, VALUE = 14, CHART = 26, WEIGHTS = 6, TEXT = 12 };
 
 static const mr_style group_styles[MR_DEMO_GROUPS] = {MR_STYLE_GOOD, MR_STYLE_MIDDLE,
@@ -165,13 +167,20 @@ static void put_blend(mr_view *view, const mr_demo_sight *sight)
     mr_view_line(view);
 }
 
+static bool likes(const mr_demo_sample *sample, uint32_t theme)
+{
+    for (uint32_t i = 0; i < 3; i++)
+        if (sample->themes[i] == theme)
+            return sample->shares[i] >= LIKED;
+    return false;
+}
+
 static void put_items(mr_view *view, const mr_demo_crowd *crowd, const mr_demo_sample *sample,
                       const uint32_t *items, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
         char title[MR_DEMO_TITLE_BYTES];
-        const uint32_t category = mr_demo_category(crowd, items[i]);
-        const bool liked = category == sample->themes[0] || category == sample->themes[1];
+        const bool liked = likes(sample, mr_demo_category(crowd, items[i]));
         mr_demo_title(crowd, items[i], title);
         if (i == count / 2 && count > 5) {
             mr_view_line(view);
@@ -190,7 +199,7 @@ static void put_sample(mr_view *view, const mr_demo_crowd *crowd, const mr_demo_
     mr_view_tab(view, TEXT);
     mr_view_put(view, MR_STYLE_FAINT, "hidden taste: ");
     for (uint32_t i = 0; i < 3; i++) {
-        mr_view_put(view, i < 2 ? MR_STYLE_GOOD : MR_STYLE_PLAIN, "%s",
+        mr_view_put(view, sample->shares[i] >= LIKED ? MR_STYLE_GOOD : MR_STYLE_PLAIN, "%s",
                     mr_demo_theme(sample->themes[i]));
         mr_view_put(view, MR_STYLE_FAINT, " %.0f %%%s", 100 * sample->shares[i], i < 2 ? ", " : "");
     }
