@@ -14,6 +14,11 @@ struct mr_kafka_producer {
     rd_kafka_resp_err_t first_failure;
 };
 
+static bool is_purge(rd_kafka_resp_err_t code)
+{
+    return code == RD_KAFKA_RESP_ERR__PURGE_QUEUE || code == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT;
+}
+
 // Without a delivery report callback commit_transaction polls in steps of 10 ms; with one it is
 // woken.
 static void on_delivery(rd_kafka_t *handle, const rd_kafka_message_t *message, void *context)
@@ -21,7 +26,8 @@ static void on_delivery(rd_kafka_t *handle, const rd_kafka_message_t *message, v
     (void)handle;
     mr_kafka_producer *producer = context;
     if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        if (producer->failed++ == 0)
+        // A record that fails takes others along, which are purged: the cause is worth more.
+        if (producer->failed++ == 0 || is_purge(producer->first_failure))
             producer->first_failure = message->err;
         return;
     }
