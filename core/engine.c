@@ -495,7 +495,7 @@ mr_view mr_engine_view(const mr_engine *engine, uint32_t task)
 void mr_engine_run(const mr_engine *engine, void (*job)(void *arg, uint32_t index), void *arg,
                    uint32_t count)
 {
-    if (engine->config.lanes.run != NULL && count > 1) {
+    if (engine->config.lanes.run != NULL && count > 1 && !engine->serial) {
         engine->config.lanes.run(engine->config.lanes.context, job, arg, count);
         return;
     }

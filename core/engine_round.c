@@ -10,6 +10,8 @@
 #include "core/engine_state.h"
 #include "core/ingest/ingest.h"
 
+enum { SIGNALS_FOR_LANES = 64 }; // fewer are learned faster than a lane wakes up
+
 // ---- fetch
 
 // Lines count where the kind of event has them; elsewhere a mapping may have filled them for
@@ -540,8 +542,12 @@ mr_status mr_engine_round(mr_engine *engine, mr_epoch *epochs, uint32_t epoch_co
         work->epoch = &epochs[e];
         ingest(engine, work);
     }
-    for (uint32_t t = 0; t < engine->config.tasks; t++)
+    uint32_t signals = 0;
+    for (uint32_t t = 0; t < engine->config.tasks; t++) {
         engine->work[t].view = mr_engine_view(engine, t);
+        signals += engine->work[t].epoch != NULL ? engine->work[t].signal_count : 0;
+    }
+    engine->serial = signals < SIGNALS_FOR_LANES;
     mr_engine_run(engine, learn_task, engine, engine->config.tasks);
     for (uint32_t t = 0; t < engine->config.tasks; t++)
         if (engine->work[t].epoch != NULL) {
@@ -555,5 +561,6 @@ mr_status mr_engine_round(mr_engine *engine, mr_epoch *epochs, uint32_t epoch_co
             apply_catalogue(engine, &engine->work[t]);
     touch_blend(engine);
     unpin(engine);
+    engine->serial = false;
     return MR_OK;
 }

@@ -78,6 +78,7 @@ struct mr_engine {
     mr_sorted *sorted; // scratch of a close
     uint8_t *row;      // scratch of one row
     uint64_t round, closes;
+    bool serial; // this round is too small to be worth waking lanes for
     int64_t expiry_clock_ms; // clock of the close before
     uint64_t acts;           // sum over items of their events
     bool blend_moved;        // in this round

@@ -2,6 +2,7 @@
 #include "worker/lanes.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,6 +72,16 @@ static void run(void *context, void (*job)(void *arg, uint32_t index), void *arg
     while (pool->busy > 0)
         pthread_cond_wait(&pool->ended, &pool->lock);
     pthread_mutex_unlock(&pool->lock);
+}
+
+uint32_t mr_lane_count(int64_t configured)
+{
+    if (configured > 0)
+        return (uint32_t)configured;
+    cpu_set_t cores;
+    const int count =
+        sched_getaffinity(0, sizeof cores, &cores) == 0 ? CPU_COUNT(&cores) : 1;
+    return count < 1 ? 1 : count > 64 ? 64 : (uint32_t)count;
 }
 
 mr_status mr_lane_pool_open(uint32_t count, mr_lane_pool **out, mr_error *err)

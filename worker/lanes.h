@@ -10,6 +10,9 @@
 
 typedef struct mr_lane_pool mr_lane_pool;
 
+// How many lanes a configured number means: 0 is one for each core that this process may run on.
+uint32_t mr_lane_count(int64_t configured);
+
 // count >= 1 lanes. Errors: MR_FATAL: a thread could not be made.
 MR_CHECKED mr_status mr_lane_pool_open(uint32_t count, mr_lane_pool **pool, mr_error *err);
 void mr_lane_pool_close(mr_lane_pool *pool);

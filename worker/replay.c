@@ -327,8 +327,9 @@ static mr_status open_engine(replay *r, mr_error *err)
     MR_TRY(mr_methods_engine(r->options->methods, r->config, r->tasks, &r->engine_config, err));
     r->engine_config.measure_all = r->options->measure;
     r->engine_config.fetch = (mr_fetch){r, fetch_row};
-    if (r->config->lanes > 1) {
-        MR_TRY(mr_lane_pool_open((uint32_t)r->config->lanes, &r->pool, err));
+    const uint32_t lanes = mr_lane_count(r->config->lanes);
+    if (lanes > 1) {
+        MR_TRY(mr_lane_pool_open(lanes, &r->pool, err));
         r->engine_config.lanes = mr_lane_pool_port(r->pool);
     }
     MR_TRY(mr_engine_bytes(&r->engine_config, &r->memory_bytes, err));
@@ -352,7 +353,7 @@ static mr_status open_result(replay *r, mr_error *err)
     result->windows = calloc(MR_WINDOWS_MAX, sizeof *result->windows);
     result->sample_every = 64;
     result->tasks = r->tasks;
-    result->lanes = (uint32_t)r->config->lanes;
+    result->lanes = mr_lane_count(r->config->lanes);
     result->interval_ms = r->config->epoch_interval_ms;
     result->window_ms = r->options->window_ms;
     result->epoch_events_max = (uint32_t)r->config->epoch_events_max;

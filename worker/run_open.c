@@ -150,7 +150,7 @@ static mr_status open_engine(mr_worker *worker, mr_error *err)
     mr_engine_config config;
     size_t bytes;
     MR_TRY(mr_methods_engine(worker->methods, worker->config, worker->tasks, &config, err));
-    MR_TRY(mr_lane_pool_open((uint32_t)worker->config->lanes, &worker->lanes, err));
+    MR_TRY(mr_lane_pool_open(mr_lane_count(worker->config->lanes), &worker->lanes, err));
     worker->fetched = malloc(MR_ROW_BYTES_MAX);
     if (worker->fetched == NULL)
         return out_of_memory(err);

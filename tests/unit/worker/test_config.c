@@ -281,10 +281,10 @@ static void a_wrong_value_is_refused_with_what_would_be_right(void **state)
 static void the_ends_of_a_range_are_inside_it(void **state)
 {
     (void)state;
-    mr_config_free(good("lanes: 1\nepoch: {interval_ms: 10s}\nseed: 0\n"));
+    mr_config_free(good("lanes: 0\nepoch: {interval_ms: 10s}\nseed: 0\n"));
     mr_config_free(good("lanes: 64\nepoch: {interval_ms: 1}\nseed: 9223372036854775807\n"));
-    refused("lanes: 0\n", "c.yaml:1:8: lanes: found '0', want a whole number, from 1 to 64");
-    refused("lanes: 65\n", "c.yaml:1:8: lanes: found '65', want a whole number, from 1 to 64");
+    refused("lanes: -1\n", "c.yaml:1:8: lanes: found '-1', want a whole number, from 0 to 64");
+    refused("lanes: 65\n", "c.yaml:1:8: lanes: found '65', want a whole number, from 0 to 64");
     refused("seed: 9223372036854775808\n",
             "c.yaml:1:7: seed: found '9223372036854775808', want a whole number, from 0");
     refused("lanes: 1.5\n", "c.yaml:1:8: lanes: found '1.5', want a whole number, from 1 to 64");
