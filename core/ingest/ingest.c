@@ -94,6 +94,18 @@ static mr_status check_vector(const mr_event *event, uint32_t length, mr_error *
     return MR_OK;
 }
 
+static mr_status check_action(const mr_event *event, mr_error *err)
+{
+    static const char *const actions[] = {"more", "less", "mute", "unmute", "explore", "forget"};
+    for (uint32_t i = 0; i < sizeof actions / sizeof actions[0]; i++)
+        if (mr_bytes_equal(event->action, mr_bytes_text(actions[i])))
+            return MR_OK;
+    return mr_reject(err, MR_CAUSE_unknown_action,
+                     "field 'action' is '%.*s': want more, less, mute, unmute, explore or forget",
+                     event->action.size > 40 ? 40 : (int)event->action.size,
+                     (const char *)event->action.data);
+}
+
 mr_status mr_ingest_check(const mr_arrival *arrival, const mr_ingest_limits *limits, mr_error *err)
 {
     const mr_event *event = &arrival->event;
@@ -119,8 +131,9 @@ mr_status mr_ingest_check(const mr_arrival *arrival, const mr_ingest_limits *lim
         MR_TRY(check_vector(event, limits->vector_length, err));
         return check_id("item", event->item, mr_event_has(event, MR_FIELD_item),
                         limits->item_id_bytes_max, MR_CAUSE_no_item, err);
-    case MR_EVENT_SEARCH:
     case MR_EVENT_CONTROL:
+        return check_action(event, err);
+    case MR_EVENT_SEARCH:
     case MR_EVENT_KIND_COUNT:
         break;
     }

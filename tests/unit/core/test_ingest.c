@@ -25,6 +25,7 @@ static mr_arrival good(mr_event_kind kind)
     event->user = mr_bytes_text("anna");
     event->item = mr_bytes_text("bread");
     event->time_ms = arrival.record_ms;
+    event->action = mr_bytes_text("mute");
     event->lines = lines;
     lines[0] = (mr_line){mr_bytes_text("bread"), 1, 2, 0.5};
     lines[1] = (mr_line){mr_bytes_text("milk"), 2, 1, NAN};
@@ -124,6 +125,17 @@ static void purchases_and_impressions_need_items(void **state)
     refused(&a, MR_CAUSE_no_item, "'lines', entry 1");
 }
 
+static void actions_of_controls_must_be_known(void **state)
+{
+    (void)state;
+    mr_arrival a = good(MR_EVENT_CONTROL);
+    taken(&a);
+    a.event.action = mr_bytes_text("mutes");
+    refused(&a, MR_CAUSE_unknown_action, "'mutes': want more, less");
+    a.event.action = (mr_bytes){NULL, 0};
+    refused(&a, MR_CAUSE_unknown_action, "''");
+}
+
 static void catalogue_vectors_must_be_finite(void **state)
 {
     (void)state;
@@ -148,6 +160,7 @@ int main(void)
         cmocka_unit_test(times_must_make_sense),
         cmocka_unit_test(numbers_must_be_numbers),
         cmocka_unit_test(purchases_and_impressions_need_items),
+        cmocka_unit_test(actions_of_controls_must_be_known),
         cmocka_unit_test(catalogue_vectors_must_be_finite),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
