@@ -24,7 +24,7 @@ size_t mr_deltas_bytes(const mr_family_entry *families, uint32_t family_count, u
     for (uint32_t f = 0; f < family_count; f++)
         if (families[f].family->delta != MR_DELTA_NONE)
             bytes += mr_arena_round(table_size(rows_max) * sizeof(uint32_t)) +
-                     mr_arena_round(rows_max * sizeof(uint32_t)) +
+                     mr_arena_round(rows_max * sizeof(uint32_t)) + mr_arena_round(rows_max) +
                      mr_arena_round((size_t)rows_max * payload_bytes(&families[f]));
     return bytes;
 }
@@ -45,6 +45,7 @@ void mr_deltas_init(mr_deltas *deltas, const mr_family_entry *families, uint32_t
         set->table = mr_arena_push(arena, size * sizeof(uint32_t)); // zeroed memory: empty
         set->mask = size - 1;
         set->slots = mr_arena_push(arena, rows_max * sizeof(uint32_t));
+        set->joined = mr_arena_push(arena, rows_max);
         set->payloads = mr_arena_push(arena, (size_t)rows_max * set->stride);
     }
 }
@@ -87,6 +88,7 @@ void *mr_delta_set_at(mr_delta_set *set, uint32_t slot, bool *added)
     if (*added) {
         MR_ASSERT(set->count < set->max);
         set->slots[set->count] = slot;
+        set->joined[set->count] = 0;
         set->table[i] = ++set->count;
     }
     return mr_delta_set_payload(set, set->table[i] - 1);

@@ -14,6 +14,7 @@ typedef struct mr_delta_set { // SUM: one payload a row
     uint32_t *table;          // hash of slot -> index + 1
     uint32_t mask;
     uint32_t *slots;
+    uint8_t *joined; // by index: an earlier task has this row too, and merges it (engine_merge.c)
     uint8_t *payloads;
     uint32_t stride, count, max;
 } mr_delta_set;

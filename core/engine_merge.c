@@ -35,7 +35,9 @@ static void *first_payload(const mr_engine *engine, uint32_t family, uint32_t sl
     return NULL;
 }
 
-static void combine_tasks(const mr_engine *engine, uint32_t family, uint32_t shard)
+// Marks the deltas of rows that an earlier task has too, and adds sums to that task's. Looked up once:
+// what follows goes by the marks.
+static void join_tasks(const mr_engine *engine, uint32_t family, uint32_t shard)
 {
     const mr_family_entry *entry = &engine->families[family];
     for (uint32_t t = 1; t < engine->config.tasks; t++) {
@@ -46,7 +48,10 @@ static void combine_tasks(const mr_engine *engine, uint32_t family, uint32_t sha
             if (set->slots[i] % MR_SHARDS != shard)
                 continue;
             void *first = first_payload(engine, family, set->slots[i], t);
-            if (first != NULL)
+            if (first == NULL)
+                continue;
+            set->joined[i] = 1;
+            if (entry->family->delta == MR_DELTA_SUM)
                 entry->family->combine(entry->instance->config, first,
                                        mr_delta_set_payload(set, i));
         }
@@ -116,15 +121,14 @@ static void merge_family(const merge *m, uint32_t family, uint32_t shard)
     mr_engine *engine = m->engine;
     const mr_family_entry *entry = &engine->families[family];
     const bool sums = entry->family->delta == MR_DELTA_SUM;
-    if (sums)
-        combine_tasks(engine, family, shard);
+    join_tasks(engine, family, shard);
     for (uint32_t t = 0; t < engine->config.tasks; t++) {
         if (engine->work[t].epoch == NULL)
             continue;
         const mr_delta_set *set = &engine->work[t].deltas.sets[family];
         for (uint32_t i = 0; i < set->count; i++) {
             const uint32_t slot = set->slots[i];
-            if (slot % MR_SHARDS != shard || first_payload(engine, family, slot, t) != NULL)
+            if (slot % MR_SHARDS != shard || set->joined[i])
                 continue;
             if (sums)
                 entry->instance->state->apply(
@@ -165,7 +169,7 @@ static void mark_changed(mr_engine *engine, const mr_view *view, uint32_t family
             continue;
         const mr_delta_set *set = &engine->work[t].deltas.sets[family];
         for (uint32_t i = 0; i < set->count; i++) {
-            if (first_payload(engine, family, set->slots[i], t) != NULL)
+            if (set->joined[i])
                 continue;
             mr_part_touch(part, set->slots[i]);
             if (entry->instance->state->changed != NULL)

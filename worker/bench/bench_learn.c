@@ -147,6 +147,7 @@ static mr_status run_defaults(const mr_traffic_options *traffic, const mr_runs *
 {
     mr_engine_config config = base_config(traffic);
     mr_learner learner;
+    config.probe_every = mr_engine_defaults().probe_every;
     MR_TRY(mr_learner_open(&learner, &config, traffic, err));
     mr_status status = mr_learner_learn(&learner, WARM_EVENTS, COMMIT_EVENTS, err);
     for (uint32_t run = 0; status == MR_OK && run < RUNS; run++) {
