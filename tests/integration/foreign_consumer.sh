@@ -24,11 +24,10 @@ metrics: {interval: 1s}
 Y
 "$tool" "$brokers" make clicks 4
 "$millrace" check --config "$work/worker.yaml" --create-topics > "$work/check.log" || broken "$(cat "$work/check.log")"
-"$tool" "$brokers" clicks clicks 12000 300 200 4000 > "$work/sent.log" &
-sender=$!
 "$millrace" run --config "$work/worker.yaml" 2> "$work/run.log" &
 worker=$!
-wait "$sender"
+until_line "$work/run.log" " ready " # only then: three seconds of events are then two windows of metrics
+"$tool" "$brokers" clicks clicks 12000 300 200 4000 > "$work/sent.log"
 kill -TERM "$worker" && wait "$worker" || broken "the stop"
 worker=
 timeout 60 "$millrace" run --config "$work/worker.yaml" --stop-at-end 2> "$work/rest.log" || broken "the second run"

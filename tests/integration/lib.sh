@@ -39,6 +39,15 @@ expect_fail() {
   grep -q -- "$text" "$work/$name.log" || { tail -5 "$work/$name.log"; broken "$name: want '$text'"; }
 }
 
+# until_line FILE TEXT: waits until the file holds the text, at most a minute.
+until_line() {
+  local tries=0
+  until grep -q -- "$2" "$1" 2> /dev/null; do
+    [ "$((tries += 1))" -le 600 ] || broken "no '$2' in $1 after a minute"
+    sleep 0.1
+  done
+}
+
 # counted LOG: "read learned duplicate" as the worker said at its end.
 counted() { sed -n 's/.*counted read=\([0-9]*\) learned=\([0-9]*\) duplicate=\([0-9]*\).*/\1 \2 \3/p' "$1"; }
 
