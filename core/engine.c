@@ -701,3 +701,8 @@ uint64_t mr_engine_closes(const mr_engine *engine)
 {
     return engine->closes;
 }
+
+uint32_t mr_engine_waiting(const mr_engine *engine)
+{
+    return engine->users.queue_count;
+}

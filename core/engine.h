@@ -156,6 +156,10 @@ MR_CHECKED mr_status mr_engine_close(mr_engine *engine, const uint64_t *seqs,
 void mr_engine_stored(mr_engine *engine, uint64_t closes);
 uint64_t mr_engine_closes(const mr_engine *engine);
 
+// Users whose lists wait. They stay in memory until a close has made their lists, so where a round finds
+// no room, closes that make this number smaller help.
+uint32_t mr_engine_waiting(const mr_engine *engine);
+
 // ---- measuring
 
 enum { MR_ENGINE_COLUMNS_MAX = 16 };

@@ -187,7 +187,11 @@ static mr_status learn(replay *r, const bool *due, int64_t time_ms, mr_error *er
     if (count == 0)
         return MR_OK;
     mr_status status = mr_engine_round(r->engine, r->round, count, err);
-    if (status == MR_RETRY) { // memory is full of what is not stored yet
+    // Memory is full of what is not stored yet, or of users whose lists wait: closes make room as long as
+    // fewer wait each time.
+    for (uint32_t waiting = UINT32_MAX;
+         status == MR_RETRY && mr_engine_waiting(r->engine) < waiting;) {
+        waiting = mr_engine_waiting(r->engine);
         MR_TRY(commit(r, err));
         status = mr_engine_round(r->engine, r->round, count, err);
     }

@@ -263,6 +263,7 @@ static mr_status close_commit(mr_worker *worker, int64_t now_ms, mr_error *err)
     worker->in_flight_record_ms = worker->first_record_ms;
     mr_committer_give(worker->committer, worker->open);
     worker->open = NULL;
+    worker->draining = false;
     worker->open_events = worker->open_refused = worker->open_epochs = 0;
     worker->closed_ms = now_ms;
     return MR_OK;
@@ -288,7 +289,7 @@ static void count_latency(mr_worker *worker, const mr_committer_view *view)
 
 static bool has_something(const mr_worker *worker)
 {
-    return worker->open != NULL && worker->open_epochs > 0;
+    return worker->open != NULL && (worker->open_epochs > 0 || worker->draining);
 }
 
 // Whether more may be learned into the open commit.
@@ -298,6 +299,18 @@ static bool has_room(const mr_worker *worker, uint32_t epoch_count)
     mr_source_offsets(worker->source, &offset_count);
     return worker->open_events + worker->open_refused < worker->config->commit_events_max &&
            mr_outputs_has_room(worker->outputs, epoch_count, offset_count);
+}
+
+// A commit without epochs makes lists, so that users who wait for them may leave memory: worth it as
+// long as fewer wait each time.
+static bool drain(mr_worker *worker)
+{
+    const uint32_t waiting = mr_engine_waiting(worker->engine);
+    if (worker->draining) // the commit of the last try is not closed yet
+        return true;
+    worker->draining = waiting > 0 && (worker->waiting == 0 || waiting < worker->waiting);
+    worker->waiting = waiting;
+    return worker->draining;
 }
 
 // One round, if something is ready. *learned says whether. A memory that is full of rows that are
@@ -320,7 +333,7 @@ static mr_status learn_round(mr_worker *worker, int64_t now_ms, bool all, bool *
         return MR_OK;
     status = learn(worker, count, err);
     if (status == MR_RETRY) {
-        if (worker->open_epochs == 0)
+        if (worker->open_epochs == 0 && !drain(worker))
             return mr_fail(err, MR_FATAL,
                            "one round does not fit into memory: raise users.memory, items.max or "
                            "dedup.events_max, or lower epoch.events_max");
@@ -328,6 +341,8 @@ static mr_status learn_round(mr_worker *worker, int64_t now_ms, bool all, bool *
         return MR_OK;
     }
     *learned = status == MR_OK;
+    if (*learned)
+        worker->waiting = 0;
     return status;
 }
 

@@ -65,6 +65,8 @@ typedef struct mr_worker {
     mr_frozen *open;
     uint64_t commit_number;
     uint32_t open_events, open_refused, open_epochs;
+    bool draining; // memory is full of users whose lists wait: commit to make some
+    uint32_t waiting; // how many there were when that was last tried; 0: it was not
     int64_t closed_ms;       // when the last commit was closed
     int64_t first_record_ms; // timestamp of the oldest record in it
     int64_t *idle_since_ms;  // by place in `owned`: when the task learned last; 0: its tick is done

@@ -280,6 +280,35 @@ static void a_full_cache_asks_for_a_close_and_has_learned_nothing(void **state)
     mill_close(&m);
 }
 
+static void users_who_wait_for_lists_leave_memory_once_they_have_them(void **state)
+{
+    (void)state;
+    static mill m;
+    mr_engine_config config = mill_defaults();
+    config.tasks = 1;
+    config.users_max = 20;
+    config.epoch_events_max = 10;
+    config.list_interval_ms = 0;
+    config.lists_per_close_max = 4;
+    mill_open(&m, &config);
+    made_event events[10];
+    mr_error err;
+    uint32_t closes = 0;
+    for (uint32_t round = 0; round < 12; round++) {
+        for (uint32_t i = 0; i < 10; i++)
+            mill_act(&events[i], MR_EVENT_CLICK, 10 * round + i, i, 1700000000000 + round * 1000);
+        while (mill_round(&m, events, 10, &err) == MR_RETRY) {
+            const uint32_t waiting = mr_engine_waiting(m.engine);
+            mill_close_commit(&m);
+            closes++;
+            assert_true(mr_engine_waiting(m.engine) < waiting); // or it would never end
+        }
+    }
+    assert_int_equal(mr_engine_task(m.engine, 0).counters.learned, 120);
+    assert_true(closes > 10 && m.list_count > 80);
+    mill_close(&m);
+}
+
 static uint64_t count_rows(const mill *m, char kind)
 {
     uint64_t count = 0;
@@ -432,6 +461,7 @@ int main(void)
         cmocka_unit_test(late_events_are_counted_and_dropped_only_by_choice),
         cmocka_unit_test(a_refused_event_is_named_and_leaves_no_row),
         cmocka_unit_test(a_full_cache_asks_for_a_close_and_has_learned_nothing),
+        cmocka_unit_test(users_who_wait_for_lists_leave_memory_once_they_have_them),
         cmocka_unit_test(counts_do_not_depend_on_how_epochs_are_cut),
         cmocka_unit_test(taking_a_model_out_leaves_the_rows_of_the_others),
         cmocka_unit_test(a_missing_port_and_a_wrong_parameter_are_refused_by_name),
