@@ -35,8 +35,8 @@ static void *first_payload(const mr_engine *engine, uint32_t family, uint32_t sl
     return NULL;
 }
 
-// Marks the deltas of rows that an earlier task has too, and adds sums to that task's. Looked up once:
-// what follows goes by the marks.
+// Marks the deltas of rows that an earlier task has too, and adds sums to that task's. Looked up
+// once: what follows goes by the marks.
 static void join_tasks(const mr_engine *engine, uint32_t family, uint32_t shard)
 {
     const mr_family_entry *entry = &engine->families[family];

@@ -32,8 +32,8 @@ typedef struct bench {
 } bench;
 
 static const bench benches[] = {
-    {"decode", mr_bench_decode}, {"learn", mr_bench_learn},   {"topk", mr_bench_topk},
-    {"state", mr_bench_state},   {"pipeline", NULL}, {0},
+    {"decode", mr_bench_decode}, {"learn", mr_bench_learn}, {"topk", mr_bench_topk},
+    {"state", mr_bench_state},   {"pipeline", NULL},        {0},
 };
 
 // ---- the machine
@@ -120,9 +120,9 @@ static bool is_known(const char *name)
     }
     if (strcmp(name, "all") == 0)
         return true;
-    fprintf(stderr, "millrace bench: '%.40s': want decode, learn, topk, state, pipeline or all%s%s\n",
-            name, search.best != NULL ? "; the nearest is " : "",
-            search.best != NULL ? search.best : "");
+    fprintf(stderr,
+            "millrace bench: '%.40s': want decode, learn, topk, state, pipeline or all%s%s\n", name,
+            search.best != NULL ? "; the nearest is " : "", search.best != NULL ? search.best : "");
     return false;
 }
 
@@ -137,7 +137,8 @@ static int run(const char *name, const mr_pipeline_options *pipeline, bool json)
     json_object_set_new(root, "machine", describe_machine());
     json_object_set_new(root, "figures", figures);
     for (const bench *b = benches; status == MR_OK && b->name != NULL; b++) {
-        if (strcmp(name, b->name) != 0 && (strcmp(name, "all") != 0 || (b->run == NULL && !brokers)))
+        if (strcmp(name, b->name) != 0 &&
+            (strcmp(name, "all") != 0 || (b->run == NULL && !brokers)))
             continue;
         pin(b->run != NULL, &everywhere);
         status = run_one(b, pipeline, figures, &err);
@@ -195,7 +196,9 @@ int mr_command_bench(int argc, char **argv)
         .partitions = (uint32_t)partitions,
     };
     if (strcmp(name, "pipeline") == 0 && pipeline.bootstrap == NULL && pipeline.config_path == NULL)
-        return mr_command_fail("bench", "pipeline: which broker? --bootstrap HOST:PORT or --config "
-                               "FILE", MR_EXIT_USAGE);
+        return mr_command_fail("bench",
+                               "pipeline: which broker? --bootstrap HOST:PORT or --config "
+                               "FILE",
+                               MR_EXIT_USAGE);
     return run(name, &pipeline, mr_options_get(&options, "json") != NULL);
 }

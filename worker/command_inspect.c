@@ -68,9 +68,14 @@ typedef struct topic {
 } topic;
 
 static const topic topics[] = {
-    {"summary", NULL, summary}, {"users", NULL, users}, {"user", "an id", user},
-    {"items", NULL, items},     {"item", "an id", item}, {"row", "a key", row},
-    {"hash", NULL, hash},       {"verify", NULL, NULL}, // of the folder: in a process of its own
+    {"summary", NULL, summary},
+    {"users", NULL, users},
+    {"user", "an id", user},
+    {"items", NULL, items},
+    {"item", "an id", item},
+    {"row", "a key", row},
+    {"hash", NULL, hash},
+    {"verify", NULL, NULL}, // of the folder: in a process of its own
     {0},
 };
 
@@ -82,8 +87,10 @@ static const topic *find_topic(const char *name)
             return t;
         mr_nearest_offer(&search, t->name);
     }
-    fprintf(stderr, "millrace inspect: '%.80s': want summary, users, user, items, item, row, hash "
-                    "or verify%s%s\n", name, search.best != NULL ? "; the nearest is " : "",
+    fprintf(stderr,
+            "millrace inspect: '%.80s': want summary, users, user, items, item, row, hash "
+            "or verify%s%s\n",
+            name, search.best != NULL ? "; the nearest is " : "",
             search.best != NULL ? search.best : "");
     return NULL;
 }
@@ -137,7 +144,8 @@ static int ask(const mr_options *options, const char *path, int count, char *con
     if (top != NULL) {
         const long value = strtol(top, &end, 10);
         if (end == top || *end != '\0' || value < 0 || value > MR_INSPECT_TOP_MAX)
-            return mr_command_fail("inspect", "--top: want a number from 0 to 10000", MR_EXIT_USAGE);
+            return mr_command_fail("inspect", "--top: want a number from 0 to 10000",
+                                   MR_EXIT_USAGE);
         r.top = (uint32_t)value;
     }
     r.argument = count == 2 ? words[1] : NULL;
@@ -151,7 +159,8 @@ int mr_command_inspect(int argc, char **argv)
         .operands = "[DIR] [summary|users|user ID|items|item ID|row KEY|hash|verify]",
         .summary =
             "Shows what a state folder holds: DIR, or that of --config. Safe while a worker writes "
-            "it.\nverify walks everything, and fails where a row is damaged.\n\nKEY of a row: t (the "
+            "it.\nverify walks everything, and fails where a row is damaged.\n\nKEY of a row: t "
+            "(the "
             "task's), u:USER, r:CHUNK (recent events), i:METHOD.FAMILY:ITEM,\nn:METHOD.FAMILY:KEY "
             "or x:HEX.",
         .rows = rows,

@@ -64,7 +64,8 @@ static int unknown_schema(const mr_catalog *catalog, const char *name)
     for (uint32_t i = 0; mr_catalog_at(catalog, i) != NULL; i++)
         mr_nearest_offer(&search, mr_catalog_at(catalog, i)->name);
     snprintf(text, sizeof text, "%.80s: no such schema%s%s; millrace schema lists them", name,
-             search.best != NULL ? "; the nearest is " : "", search.best != NULL ? search.best : "");
+             search.best != NULL ? "; the nearest is " : "",
+             search.best != NULL ? search.best : "");
     return mr_command_fail("schema", text, MR_EXIT_USAGE);
 }
 

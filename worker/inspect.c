@@ -80,8 +80,8 @@ mr_status mr_inspect_read(mr_inspect *in, uint32_t task, mr_bytes key, mr_row *r
     return bytes == 0 ? MR_OK : mr_row_open(key, mr_bytes_of(in->row, bytes), row, err);
 }
 
-// The marker with the higher number of the task's two changelogs; they differ only while the task is
-// being restored. seq 0: there is none.
+// The marker with the higher number of the task's two changelogs; they differ only while the task
+// is being restored. seq 0: there is none.
 static mr_status read_marker(const mr_store_task *record, mr_marker *marker, bool *torn,
                              mr_error *err)
 {
@@ -270,9 +270,11 @@ static mr_status hash_all(mr_inspect *in, json_t *root, mr_error *err)
         if (in->marker.seq > 0 && !torn &&
             (found.state_hash.low != in->marker.state_hash.low ||
              found.state_hash.high != in->marker.state_hash.high))
-            return mr_fail(err, MR_FATAL,
-                           "task %u: the hash of its rows is not the marker's: run millrace inspect "
-                           "verify", in->tasks[t]);
+            return mr_fail(
+                err, MR_FATAL,
+                "task %u: the hash of its rows is not the marker's: run millrace inspect "
+                "verify",
+                in->tasks[t]);
         json_t *row = json_object();
         mr_inspect_set(row, "task", json_integer(in->tasks[t]));
         mr_inspect_set(row, "seq", mr_inspect_count(in->marker.seq));
@@ -315,7 +317,8 @@ mr_status mr_inspect_verify(const char *path, json_t **out, mr_error *err)
     *out = json_object();
     if (room == NULL)
         return mr_fail(err, MR_FATAL, "out of memory");
-    room->marker = (mr_marker){.pairs = room->pairs, .offsets = room->offsets, .links = room->links};
+    room->marker =
+        (mr_marker){.pairs = room->pairs, .offsets = room->offsets, .links = room->links};
     json_t *faults = json_array();
     const mr_verify_options options = {
         .marker = marker_says,

@@ -3,7 +3,8 @@
 //
 // The folder is opened read-only and looked at in one snapshot, so all numbers of an answer belong
 // together; a worker that writes is neither stopped nor slowed, its file keeps the pages of the
-// snapshot meanwhile. Rows are as of the last write to the folder: up to state.gather_ms behind Kafka.
+// snapshot meanwhile. Rows are as of the last write to the folder: up to state.gather_ms behind
+// Kafka.
 #ifndef MR_WORKER_INSPECT_H
 #define MR_WORKER_INSPECT_H
 

@@ -22,7 +22,8 @@ static json_t *item_name(void *context, uint64_t key)
     const mr_bytes name =
         mr_inspect_part_key(MR_ROW_ITEM, mr_inspect_family_code("items.item"), key, bytes);
     for (uint32_t t = 0; t < in->task_count; t++)
-        if (mr_inspect_read(in, in->tasks[t], name, &row, &err) == MR_OK && row.payload.data != NULL &&
+        if (mr_inspect_read(in, in->tasks[t], name, &row, &err) == MR_OK &&
+            row.payload.data != NULL &&
             mr_inspect_read_item(name, row.payload, &item, &err) == MR_OK)
             return mr_inspect_text(item.id);
     return mr_inspect_hex(key); // expired
@@ -127,7 +128,8 @@ mr_status mr_inspect_users(mr_inspect *in, uint32_t top, json_t **out, mr_error 
         mr_inspect_set(*out, "due", mr_inspect_count(r.flagged));
         for (uint32_t i = 0; i < r.kept; i++) {
             json_t *row = json_object();
-            mr_inspect_set(row, "user", mr_inspect_text(mr_bytes_of(r.rows[i].id, r.rows[i].id_size)));
+            mr_inspect_set(row, "user",
+                           mr_inspect_text(mr_bytes_of(r.rows[i].id, r.rows[i].id_size)));
             mr_inspect_set(row, "task", json_integer(r.rows[i].task));
             mr_inspect_set(row, "events", mr_inspect_count(r.rows[i].events));
             mr_inspect_set(row, "last", mr_inspect_time(r.rows[i].last_ms));
@@ -156,7 +158,8 @@ mr_status mr_inspect_items(mr_inspect *in, uint32_t top, json_t **out, mr_error 
         mr_inspect_set(*out, "available", mr_inspect_count(r.flagged));
         for (uint32_t i = 0; i < r.kept; i++) {
             json_t *row = json_object();
-            mr_inspect_set(row, "item", mr_inspect_text(mr_bytes_of(r.rows[i].id, r.rows[i].id_size)));
+            mr_inspect_set(row, "item",
+                           mr_inspect_text(mr_bytes_of(r.rows[i].id, r.rows[i].id_size)));
             mr_inspect_set(row, "task", json_integer(r.rows[i].task));
             mr_inspect_set(row, "events", mr_inspect_count(r.rows[i].events));
             mr_inspect_set(row, "born", mr_inspect_time(r.rows[i].first_ms));
@@ -187,9 +190,10 @@ static void put_user(mr_inspect *in, json_t *root, const mr_inspect_user *read)
         const mr_recent *act = &user->recent[i];
         json_t *row = json_object();
         mr_inspect_set(row, "item", item_name(in, act->item_key));
-        mr_inspect_set(row, "act", act->act < MR_EVENT_KIND_COUNT
-                            ? json_string(mr_event_kind_name((mr_event_kind)act->act))
-                            : json_integer(act->act));
+        mr_inspect_set(row, "act",
+                       act->act < MR_EVENT_KIND_COUNT
+                           ? json_string(mr_event_kind_name((mr_event_kind)act->act))
+                           : json_integer(act->act));
         mr_inspect_set(row, "time", mr_inspect_time((int64_t)act->time_s * 1000));
         json_array_append_new(recent, row);
     }
@@ -344,10 +348,12 @@ static mr_status read_part_key(char kind, const char *text, uint8_t *key, mr_err
     snprintf(family, sizeof family, "%.*s", (int)(colon - text), text);
     const uint16_t code = mr_inspect_family_code(family);
     if (code == 0)
-        return mr_fail(err, MR_REJECT, "'%s' is no family of rows; millrace inspect DIR item ID "
-                       "names those of an item", family);
-    const uint64_t name = kind == MR_ROW_ITEM ? mr_item_key(mr_bytes_text(colon + 1))
-                                              : strtoull(colon + 1, NULL, 16);
+        return mr_fail(err, MR_REJECT,
+                       "'%s' is no family of rows; millrace inspect DIR item ID "
+                       "names those of an item",
+                       family);
+    const uint64_t name =
+        kind == MR_ROW_ITEM ? mr_item_key(mr_bytes_text(colon + 1)) : strtoull(colon + 1, NULL, 16);
     mr_inspect_part_key(kind, code, name, key);
     return MR_OK;
 }
@@ -360,8 +366,10 @@ static mr_status read_key(const char *text, uint8_t key[ROW_KEY_MAX], uint32_t *
     if (kind == MR_ROW_TASK && text[1] == '\0')
         return MR_OK;
     if (kind == '\0' || text[1] != ':')
-        return mr_fail(err, MR_REJECT, "'%.80s': want t, u:USER, r:CHUNK, i:METHOD.FAMILY:ITEM, "
-                       "n:METHOD.FAMILY:KEY or x:HEX", text);
+        return mr_fail(err, MR_REJECT,
+                       "'%.80s': want t, u:USER, r:CHUNK, i:METHOD.FAMILY:ITEM, "
+                       "n:METHOD.FAMILY:KEY or x:HEX",
+                       text);
     const char *rest = text + 2;
     const size_t length = strlen(rest);
     switch (kind) {
@@ -445,4 +453,3 @@ mr_status mr_inspect_row(mr_inspect *in, const char *text, json_t **out, mr_erro
     json_decref(root);
     return mr_fail(err, MR_REJECT, "%.80s: no task has such a row", text);
 }
-

@@ -2,9 +2,10 @@
 // inspect_rows: what the engine's rows say, for people: the only place outside core that knows how
 // they are laid out.
 //
-// Keys are those of core/rows.h, a user's row is that of core/users.h, a task's that of core/task.h;
-// rows of items and named rows begin with eight bytes that core/engine_close.c writes. Parts of
-// methods are private to them: of some, in the versions that are known here, a few numbers are told.
+// Keys are those of core/rows.h, a user's row is that of core/users.h, a task's that of
+// core/task.h; rows of items and named rows begin with eight bytes that core/engine_close.c writes.
+// Parts of methods are private to them: of some, in the versions that are known here, a few numbers
+// are told.
 #ifndef MR_WORKER_INSPECT_ROWS_H
 #define MR_WORKER_INSPECT_ROWS_H
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// print_tree: a JSON value for people: names and values in two columns, arrays of objects as tables.
+// print_tree: a JSON value for people: names and values in two columns, arrays of objects as
+// tables.
 //
 // So that a command says the same to people and, with --json, to scripts.
 #ifndef MR_WORKER_PRINT_TREE_H

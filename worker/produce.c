@@ -125,8 +125,8 @@ static mr_status send_files(producing *p, mr_error *err)
     mr_status status = MR_OK;
     if (o->mapped_as != NULL) {
         mapped = malloc(sizeof *mapped);
-        status = mapped == NULL ? mr_fail(err, MR_FATAL, "out of memory")
-                                : find_mapping(o, mapped, err);
+        status =
+            mapped == NULL ? mr_fail(err, MR_FATAL, "out of memory") : find_mapping(o, mapped, err);
     }
     uint64_t before;
     do {
@@ -177,7 +177,8 @@ static void count(producing *p)
     for (uint32_t n = 0; (sent = mr_sender_count_of(p->sender, n)).topic != NULL; n++) {
         if (sent.queued == 0)
             continue;
-        json_t *const of = json_object_get(p->result->topics, sent.topic); // of another kind, there too
+        json_t *const of =
+            json_object_get(p->result->topics, sent.topic); // of another kind, there too
         const json_int_t delivered = json_integer_value(of) + (json_int_t)sent.delivered;
         json_object_set_new(p->result->topics, sent.topic, json_integer(delivered));
         p->result->failed += sent.queued - sent.delivered;

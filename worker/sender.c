@@ -60,7 +60,8 @@ static mr_status find_schema_id(const mr_catalog *catalog, uint64_t fingerprint,
     }
     return mr_fail(err, MR_FATAL,
                    "confluent framing needs the registry's number of our schema: put 'millrace "
-                   "schema %s' into schemas.directory as NUMBER.avsc", kind);
+                   "schema %s' into schemas.directory as NUMBER.avsc",
+                   kind);
 }
 
 static mr_status make_prefix(target *t, const mr_catalog *catalog, mr_event_kind kind, int format,
@@ -157,8 +158,8 @@ static mr_status open_topics(mr_sender *sender, const mr_config *config, mr_erro
             continue;
         status = mr_kafka_admin_partitions(admin, t->topic, &t->partitions, err);
         if (status == MR_OK && t->partitions == 0)
-            status = mr_fail(err, MR_FATAL, "topic %s: there is none; inputs are made by their owner",
-                             t->topic);
+            status = mr_fail(err, MR_FATAL,
+                             "topic %s: there is none; inputs are made by their owner", t->topic);
         if (status == MR_OK)
             t->handle = rd_kafka_topic_new(sender->handle, t->topic, NULL);
         if (status == MR_OK && t->handle == NULL)
@@ -180,8 +181,8 @@ mr_status mr_sender_open(const mr_config *config, const char *const topic_of[MR_
     if (sender == NULL || (sender->record = malloc(RECORD_BYTES_MAX)) == NULL)
         status = mr_fail(err, MR_FATAL, "out of memory");
     for (int k = 0; status == MR_OK && k < MR_EVENT_KIND_COUNT; k++)
-        status = plan_target(&sender->targets[k], config, catalog, (mr_event_kind)k, topic_of[k],
-                             err);
+        status =
+            plan_target(&sender->targets[k], config, catalog, (mr_event_kind)k, topic_of[k], err);
     if (status == MR_OK)
         status = open_producer(sender, config, err);
     if (status == MR_OK)
@@ -239,8 +240,10 @@ mr_status mr_sender_send(mr_sender *sender, const mr_event *event, int64_t recor
     uint8_t room[8];
     mr_bytes key;
     if (t->topic == NULL)
-        return mr_fail(err, MR_REJECT, "events of kind '%s' have no topic: the configuration has no "
-                       "input of that kind", mr_event_kind_name(event->kind));
+        return mr_fail(err, MR_REJECT,
+                       "events of kind '%s' have no topic: the configuration has no "
+                       "input of that kind",
+                       mr_event_kind_name(event->kind));
     MR_TRY(make_key(t, event, room, &key, err));
     mr_writer out = mr_writer_make(sender->record, RECORD_BYTES_MAX);
     mr_put_raw(&out, t->prefix, t->prefix_bytes);

@@ -12,18 +12,18 @@
 
 typedef struct mr_sender mr_sender;
 
-// Opens the producer. topic_of, by kind, names the topic of events of that kind; NULL: the topic of the
-// configuration's first input of that kind, if there is one. Borrows both. Errors: MR_FATAL: a topic
-// that does not exist, a format or mapping that records of ours do not fit; MR_RETRY: brokers that do
-// not answer.
+// Opens the producer. topic_of, by kind, names the topic of events of that kind; NULL: the topic of
+// the configuration's first input of that kind, if there is one. Borrows both. Errors: MR_FATAL: a
+// topic that does not exist, a format or mapping that records of ours do not fit; MR_RETRY: brokers
+// that do not answer.
 MR_CHECKED mr_status mr_sender_open(const mr_config *config,
                                     const char *const topic_of[MR_EVENT_KIND_COUNT],
                                     mr_sender **sender, mr_error *err);
 // Drops what is not delivered yet: flush first.
 void mr_sender_close(mr_sender *sender);
 
-// Queues an event, copied; record_ms is the record's timestamp, 0: now. Waits while the queue is full.
-// Errors: MR_REJECT: this event cannot be sent: no topic for its kind, or too large.
+// Queues an event, copied; record_ms is the record's timestamp, 0: now. Waits while the queue is
+// full. Errors: MR_REJECT: this event cannot be sent: no topic for its kind, or too large.
 MR_CHECKED mr_status mr_sender_send(mr_sender *sender, const mr_event *event, int64_t record_ms,
                                     mr_error *err);
 // Serves delivery reports for wait_ms: 0 looks only.

@@ -67,7 +67,8 @@ static mr_status read_number(const char *name, const char *text, double values[N
                        name, search.best != NULL ? "; the nearest is " : "",
                        search.best != NULL ? search.best : "");
     values[i] = strtod(text, &end);
-    if (end == text || *end != '\0' || !(values[i] >= numbers[i].low && values[i] <= numbers[i].high))
+    if (end == text || *end != '\0' ||
+        !(values[i] >= numbers[i].low && values[i] <= numbers[i].high))
         return mr_fail(err, MR_FATAL, "%s=%.40s: want a number from %.0f to %.0f", name, text,
                        numbers[i].low, numbers[i].high);
     return MR_OK;
@@ -76,12 +77,9 @@ static mr_status read_number(const char *name, const char *text, double values[N
 mr_status mr_traffic_parse(const char *text, mr_traffic_options *options, mr_error *err)
 {
     double values[NUMBERS] = {
-        [EVENTS] = (double)options->events,
-        [USERS] = options->users,
-        [ITEMS] = options->items,
-        [ZIPF] = options->zipf,
-        [CARTS] = options->carts,
-        [PURCHASES] = options->purchases,
+        [EVENTS] = (double)options->events, [USERS] = options->users,
+        [ITEMS] = options->items,           [ZIPF] = options->zipf,
+        [CARTS] = options->carts,           [PURCHASES] = options->purchases,
         [SEED] = (double)options->seed,
     };
     char copy[512], *rest = copy, *pair;
@@ -209,9 +207,8 @@ void mr_traffic_next(mr_traffic *t, int64_t time_ms, char texts[MR_TRAFFIC_TEXT_
     event->context_count = event->category_count = event->line_count = event->vector_count = 0;
     if (event->kind == MR_EVENT_PURCHASE) {
         event->present |= 1u << MR_FIELD_lines;
-        event->lines[0] = (mr_line){.item = mr_bytes_of(item_text, (uint32_t)item_size),
-                                    .quantity = 1,
-                                    .propensity = NAN};
+        event->lines[0] = (mr_line){
+            .item = mr_bytes_of(item_text, (uint32_t)item_size), .quantity = 1, .propensity = NAN};
         event->line_count = 1;
         return;
     }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// traffic: made-up events, for trying things out and for benches: users and items by Zipf's law, the
-// same ones from the same seed.
+// traffic: made-up events, for trying things out and for benches: users and items by Zipf's law,
+// the same ones from the same seed.
 //
-// There is no taste in it: whoever acts and what he acts on are drawn apart. (core/sim has users who
-// want something.)
+// There is no taste in it: whoever acts and what he acts on are drawn apart. (core/sim has users
+// who want something.)
 #ifndef MR_WORKER_TRAFFIC_H
 #define MR_WORKER_TRAFFIC_H
 
@@ -14,7 +14,7 @@ typedef struct mr_traffic_options {
     uint64_t seed;
     uint64_t events; // how many the caller wants in all; not looked at here
     uint32_t users, items;
-    double zipf; // the r-th user, and item, has weight 1 / r^zipf; 0: all alike
+    double zipf;             // the r-th user, and item, has weight 1 / r^zipf; 0: all alike
     double carts, purchases; // shares of the events; the others are clicks
 } mr_traffic_options;
 
@@ -33,8 +33,8 @@ MR_CHECKED mr_status mr_traffic_open(const mr_traffic_options *options, mr_traff
                                      mr_error *err);
 void mr_traffic_close(mr_traffic *traffic);
 
-// The next event: kind, user "u7", item "i12", event_id "e3f-...", time. Its texts stand in `texts`,
-// the line of a purchase in event->lines (the caller's, one is enough); O(1).
+// The next event: kind, user "u7", item "i12", event_id "e3f-...", time. Its texts stand in
+// `texts`, the line of a purchase in event->lines (the caller's, one is enough); O(1).
 void mr_traffic_next(mr_traffic *traffic, int64_t time_ms, char texts[MR_TRAFFIC_TEXT_BYTES],
                      mr_event *event);
 

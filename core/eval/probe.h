@@ -38,18 +38,19 @@ typedef struct mr_probe_result { // of one target under one protocol
 
 typedef struct mr_probe_ask { // one target for one user
     uint32_t user, target;
-    bool known;             // something was learned of the item
-    mr_filter filter;       // what is ranked
-    const mr_blend *blend;  // that would have served, and learns
-    float weight;           // of its lesson
-    mr_rng rng;             // draws of its lesson
+    bool known;              // something was learned of the item
+    mr_filter filter;        // what is ranked
+    const mr_blend *blend;   // that would have served, and learns
+    float weight;            // of its lesson
+    mr_rng rng;              // draws of its lesson
     mr_probe_result *result; // product, measured, learned and protocol are set; the rest is filled
 } mr_probe_ask;
 
 enum { MR_PROBE_BATCH = 64 };
 
 // Probes up to MR_PROBE_BATCH targets. What models give for many users at once costs a fraction of
-// what it costs for each alone; no result depends on its company. Scratch from the arena is given back.
+// what it costs for each alone; no result depends on its company. Scratch from the arena is given
+// back.
 void mr_probe_targets(const mr_columns *columns, const mr_view *view, const mr_probe_ask *asks,
                       uint32_t count, mr_arena *arena);
 

@@ -34,8 +34,8 @@ typedef struct mr_pipeline_options {
     uint32_t partitions; // of the input: tasks; at most 64
 } mr_pipeline_options;
 
-// The whole worker against a program that only moves the same bytes; takes a minute, makes topics and
-// deletes them. Errors: as above, and what the brokers say.
+// The whole worker against a program that only moves the same bytes; takes a minute, makes topics
+// and deletes them. Errors: as above, and what the brokers say.
 MR_CHECKED mr_status mr_bench_pipeline(const mr_pipeline_options *options, mr_figure *figures,
                                        uint32_t *count, mr_error *err);
 

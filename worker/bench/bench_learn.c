@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Learning, on one core: 10,000 users and 20,000 items by Zipf's law, one task, epochs of 256 events.
+// Learning, on one core: 10,000 users and 20,000 items by Zipf's law, one task, epochs of 256
+// events.
 //
-// The reference of the embedding model is its bare arithmetic, the same kernels on tables of the same
-// sizes: per event the user's row against five items' rows (5 dots), and a step of each (6 axpys).
-// What the engine does beside it: ids to rows, de-duplication, draws of negatives, the loss, gradients
-// of both sides, clipping, AdaGrad, deltas and their merge. CPU time of the thread.
+// The reference of the embedding model is its bare arithmetic, the same kernels on tables of the
+// same sizes: per event the user's row against five items' rows (5 dots), and a step of each (6
+// axpys). What the engine does beside it: ids to rows, de-duplication, draws of negatives, the
+// loss, gradients of both sides, clipping, AdaGrad, deltas and their merge. CPU time of the thread.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,8 +98,9 @@ static mr_engine_config base_config(const mr_traffic_options *traffic)
 static mr_status run_embedding(const mr_traffic_options *traffic, double bpr, mr_runs *runs,
                                mr_error *err)
 {
-    const mr_setting settings[] = {
-        {"embedding", "dim", DIM}, {"embedding", "negatives", NEGATIVES}, {"embedding", "bpr", bpr}};
+    const mr_setting settings[] = {{"embedding", "dim", DIM},
+                                   {"embedding", "negatives", NEGATIVES},
+                                   {"embedding", "bpr", bpr}};
     mr_engine_config config = base_config(traffic);
     mr_learner learner;
     tables t;
@@ -140,8 +142,8 @@ static mr_figure figure_of(const char *name, const char *reference, mr_runs *run
     };
 }
 
-// All models with their defaults: the rounds alone, and with the rows of the commits, each against the
-// embedding model alone (with 4 negatives, so that it is the same figure as above).
+// All models with their defaults: the rounds alone, and with the rows of the commits, each against
+// the embedding model alone (with 4 negatives, so that it is the same figure as above).
 static mr_status run_defaults(const mr_traffic_options *traffic, const mr_runs *alone,
                               mr_runs *rounds, mr_runs *whole, mr_error *err)
 {
@@ -174,10 +176,10 @@ static double resident_bytes(void)
     return (double)resident * (double)sysconf(_SC_PAGESIZE);
 }
 
-// How much the process grows by each new user, all models on: his record and its index, and the caches
-// (the list that he has, for metrics). Items, deltas and the window of recent events have their size
-// already: few users and many events come first. Then what the engine reserves of users.memory for
-// each: the same without caches.
+// How much the process grows by each new user, all models on: his record and its index, and the
+// caches (the list that he has, for metrics). Items, deltas and the window of recent events have
+// their size already: few users and many events come first. Then what the engine reserves of
+// users.memory for each: the same without caches.
 static mr_status run_memory(mr_figure *figures, uint32_t room, uint32_t *count, mr_error *err)
 {
     enum { NEW_USERS = 200000, WINDOW = 1 << 16 };
@@ -207,13 +209,13 @@ static mr_status run_memory(mr_figure *figures, uint32_t room, uint32_t *count, 
             status = mr_engine_users_for(&config, (size_t)1 << 30, &planned, err);
         if (status == MR_OK && *count < room) {
             const double goal = 640.0 + 8.0 * DIM, bytes = grown / (double)metrics.users_cached;
-            figures[(*count)++] = (mr_figure){"user_bytes_and_caches", bytes, "bytes", "640 + 8 d",
-                                              goal, goal / bytes};
+            figures[(*count)++] = (mr_figure){
+                "user_bytes_and_caches", bytes, "bytes", "640 + 8 d", goal, goal / bytes};
         }
         if (status == MR_OK && *count < room) {
             const double goal = 640.0 + 8.0 * DIM, bytes = (double)(1 << 30) / planned;
-            figures[(*count)++] = (mr_figure){"user_bytes", bytes, "bytes", "640 + 8 d",
-                                              goal, goal / bytes};
+            figures[(*count)++] =
+                (mr_figure){"user_bytes", bytes, "bytes", "640 + 8 d", goal, goal / bytes};
         }
     }
     mr_learner_close(&learner);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The whole worker on a real broker, against a plain program that only moves the same bytes.
 //
-// Made-up clicks of 10,000 users on 20,000 items (Zipf) lie in a topic; 50,000 of them are a second of
-// event time. The worker consumes, decodes, learns with the default models, makes lists of 50 items, at
-// most one a second for a user, writes its changelog and commits, until all of it is confirmed. Then
-// everything that it wrote is read back for its sizes, and the plain program (bench_plain.c) consumes
-// the same input and produces as many records of the same sizes in as many transactions. Topics are
-// made for the run and deleted after it.
+// Made-up clicks of 10,000 users on 20,000 items (Zipf) lie in a topic; 50,000 of them are a second
+// of event time. The worker consumes, decodes, learns with the default models, makes lists of 50
+// items, at most one a second for a user, writes its changelog and commits, until all of it is
+// confirmed. Then everything that it wrote is read back for its sizes, and the plain program
+// (bench_plain.c) consumes the same input and produces as many records of the same sizes in as many
+// transactions. Topics are made for the run and deleted after it.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,8 +85,8 @@ static mr_status load(pipeline *p, const char *app, mr_config **config, mr_error
 static mr_status make_input(pipeline *p, mr_error *err)
 {
     char reason[160];
-    rd_kafka_NewTopic_t *topic = rd_kafka_NewTopic_new(p->input, (int)p->options->partitions, -1,
-                                                       reason, sizeof reason);
+    rd_kafka_NewTopic_t *topic =
+        rd_kafka_NewTopic_new(p->input, (int)p->options->partitions, -1, reason, sizeof reason);
     if (topic == NULL)
         return mr_fail(err, MR_FATAL, "bench pipeline: %s", reason);
     rd_kafka_queue_t *queue = rd_kafka_queue_new(p->admin);
@@ -179,8 +179,7 @@ static mr_status fill_input(pipeline *p, mr_error *err)
 
 static mr_status turn_to_the_end(mr_worker *worker, uint64_t events, mr_error *err)
 {
-    while (mr_source_count(worker->source)->records < events ||
-           !mr_source_at_end(worker->source))
+    while (mr_source_count(worker->source)->records < events || !mr_source_at_end(worker->source))
         MR_TRY(mr_worker_turn(worker, -1, TURN_MS, err));
     return mr_worker_finish(worker, FINISH_MS, err);
 }
@@ -272,8 +271,8 @@ static void close_pipeline(pipeline *p)
     free(p->sent.records);
 }
 
-mr_status mr_bench_pipeline(const mr_pipeline_options *options, mr_figure *figures,
-                            uint32_t *count, mr_error *err)
+mr_status mr_bench_pipeline(const mr_pipeline_options *options, mr_figure *figures, uint32_t *count,
+                            mr_error *err)
 {
     pipeline p = {.options = options};
     const uint32_t room = *count;

@@ -64,14 +64,14 @@ static void fill(mr_learner *l, uint32_t task)
 {
     const uint32_t events = l->config.epoch_events_max;
     mr_epoch *epoch = &l->epochs[task];
-    *epoch = (mr_epoch){
-        .task = task, .arrivals = l->arrivals + (size_t)task * events, .count = events};
+    *epoch =
+        (mr_epoch){.task = task, .arrivals = l->arrivals + (size_t)task * events, .count = events};
     for (uint32_t i = 0; i < events;) {
         const size_t place = (size_t)task * events + i;
         mr_arrival *to = &l->arrivals[place];
         to->event.lines = &l->lines[place];
-        to->record_ms = l->time_ms + (int64_t)(l->events + i * l->config.tasks) * 1000 /
-                                         EVENTS_A_SECOND;
+        to->record_ms =
+            l->time_ms + (int64_t)(l->events + i * l->config.tasks) * 1000 / EVENTS_A_SECOND;
         mr_traffic_next(l->traffic, to->record_ms, l->texts[place], &to->event);
         to->offset = (int64_t)(l->events + i);
         to->cause = MR_CAUSE_NONE;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// pipeline: what the two phases of the pipeline bench share: the topics that one writes and the other
-// copies, and a clock.
+// pipeline: what the two phases of the pipeline bench share: the topics that one writes and the
+// other copies, and a clock.
 #ifndef MR_WORKER_BENCH_PIPELINE_H
 #define MR_WORKER_BENCH_PIPELINE_H
 
@@ -30,8 +30,8 @@ typedef struct mr_spent {
 mr_spent mr_pipeline_now(void);
 
 // The plain program: reads `events` records of the input of `config` from its start and writes the
-// records of `sent` (sizes, topics and partitions; the bytes are noise) in `transactions` transactions
-// with the input's offsets, by librdkafka with the worker's settings, in one thread.
+// records of `sent` (sizes, topics and partitions; the bytes are noise) in `transactions`
+// transactions with the input's offsets, by librdkafka with the worker's settings, in one thread.
 MR_CHECKED mr_status mr_pipeline_plain(const mr_config *config, uint32_t partitions,
                                        uint64_t events, const mr_sent_all *sent,
                                        uint64_t transactions, mr_spent *spent, mr_error *err);

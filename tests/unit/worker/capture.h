@@ -22,8 +22,8 @@ static inline void capture_read(FILE *from, char *text)
     fclose(from);
 }
 
-// `line` is the command's words, separated by single spaces. A child, because getopt and the log keep
-// globals, and so that a crash is a failed test.
+// `line` is the command's words, separated by single spaces. A child, because getopt and the log
+// keep globals, and so that a crash is a failed test.
 static inline captured *capture(int (*command)(int argc, char **argv), const char *line)
 {
     static captured result;

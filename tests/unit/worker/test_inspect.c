@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Inspecting the state that a replay leaves: the layouts that inspect_rows.c knows are those that the
-// engine writes.
+// Inspecting the state that a replay leaves: the layouts that inspect_rows.c knows are those that
+// the engine writes.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -40,8 +40,8 @@ static int make_state(void **state)
     fclose(file);
     snprintf(line, sizeof line,
              "replay --no-metrics --set replay.tasks=2 --set items.max=1000 --set "
-             "metrics.probe.every=1 --out %s/out %s", folder,
-             path);
+             "metrics.probe.every=1 --out %s/out %s",
+             folder, path);
     return capture(mr_command_replay, line)->status;
 }
 
@@ -193,9 +193,8 @@ static void a_row_is_found_by_every_kind_of_key(void **state)
 static void what_is_not_there_fails_and_what_cannot_be_is_named(void **state)
 {
     (void)state;
-    const char *const absent[] = {"user nobody",   "item nothing", "row u:nobody", "row q:1",
-                                  "row x:7",       "row i:pear",   "row i:a.b:pear",
-                                  "row x:7x"};
+    const char *const absent[] = {"user nobody", "item nothing", "row u:nobody",   "row q:1",
+                                  "row x:7",     "row i:pear",   "row i:a.b:pear", "row x:7x"};
     for (size_t i = 0; i < sizeof absent / sizeof absent[0]; i++) {
         const captured *seen = inspect(absent[i]);
         assert_int_equal(seen->status, MR_EXIT_FAILED);
@@ -246,7 +245,8 @@ static void a_flipped_bit_fails_verify_and_names_the_row(void **state)
     assert_non_null(bytes);
     rewind(file);
     assert_int_equal(fread(bytes, 1, size, file), size);
-    // In every copy of the row, the freed pages' too: the key, the envelope's first bytes, then inside.
+    // In every copy of the row, the freed pages' too: the key, the envelope's first bytes, then
+    // inside.
     for (size_t at = 0; at + 64 < size; at++)
         if (memcmp(bytes + at, "ucleo\xa1u", 7) == 0)
             bytes[at + 5 + 40] ^= 1;

@@ -35,8 +35,9 @@ static void plain_members_stand_in_two_columns_in_their_order(void **state)
 static void an_array_of_objects_is_a_table_with_numbers_to_the_right(void **state)
 {
     (void)state;
-    expect("{\"tasks\":2,\"by_task\":[{\"task\":0,\"name\":\"a\"},{\"task\":10,\"name\":\"long\"}]}",
-           "tasks  2\n\nby_task\n  task  name\n     0  a\n    10  long\n");
+    expect(
+        "{\"tasks\":2,\"by_task\":[{\"task\":0,\"name\":\"a\"},{\"task\":10,\"name\":\"long\"}]}",
+        "tasks  2\n\nby_task\n  task  name\n     0  a\n    10  long\n");
 }
 
 static void a_row_may_lack_what_another_has(void **state)

@@ -197,8 +197,7 @@ static void an_event_without_a_topic_is_refused_and_the_rest_goes_on(void **stat
 {
     const brokers *b = *state;
     mr_config *config = open_config(b);
-    const mr_produce_options options = {
-        .config = config, .inputs = {b->events}, .input_count = 1};
+    const mr_produce_options options = {.config = config, .inputs = {b->events}, .input_count = 1};
     const mr_produce_result result = run(&options);
     assert_int_equal(result.refused, 1); // the cart
     assert_int_equal(result.events, 4);
@@ -264,8 +263,7 @@ static void a_mapping_that_our_records_do_not_fit_is_refused_at_once(void **stat
     snprintf(servers, sizeof servers, "kafka.bootstrap_servers=%s",
              rd_kafka_mock_cluster_bootstraps(b->cluster));
     assert_int_equal(mr_config_load(&config, &source, &err), MR_OK);
-    const mr_produce_options options = {
-        .config = config, .inputs = {b->events}, .input_count = 1};
+    const mr_produce_options options = {.config = config, .inputs = {b->events}, .input_count = 1};
     assert_int_equal(mr_produce_run(&options, &result, &err), MR_FATAL);
     assert_non_null(strstr(err.text, "topics.clicks"));
     assert_non_null(strstr(err.text, "payload"));

@@ -35,7 +35,8 @@ static void the_r_th_user_has_weight_one_by_r(void **state)
     }
     for (int r = 1; r <= USERS; r++)
         sum += 1.0 / r;
-    for (int r = 1; r <= USERS; r++) { // Pearson's sum over 49 degrees of freedom: 85.4 has p = .001
+    for (int r = 1; r <= USERS;
+         r++) { // Pearson's sum over 49 degrees of freedom: 85.4 has p = .001
         const double wanted = DRAWS / (r * sum);
         distance += (seen[r - 1] - wanted) * (seen[r - 1] - wanted) / wanted;
     }
@@ -54,8 +55,7 @@ static void the_same_seed_gives_the_same_events_and_another_one_others(void **st
     for (int i = 0; i < 1000; i++) {
         char texts[3][MR_TRAFFIC_TEXT_BYTES];
         mr_line lines[3];
-        mr_event events[3] = {
-            {.lines = &lines[0]}, {.lines = &lines[1]}, {.lines = &lines[2]}};
+        mr_event events[3] = {{.lines = &lines[0]}, {.lines = &lines[1]}, {.lines = &lines[2]}};
         mr_traffic_next(a, i, texts[0], &events[0]);
         mr_traffic_next(b, i, texts[1], &events[1]);
         mr_traffic_next(c, i, texts[2], &events[2]);
@@ -116,9 +116,12 @@ static void a_wrong_description_is_refused_by_name(void **state)
     const struct {
         const char *text, *says;
     } wrong[] = {
-        {"event=5", "the nearest is events"}, {"users", "want NAME=NUMBER"},
-        {"users=0", "users=0: want"},         {"users=1e9", "users=1e9: want"},
-        {"items=x", "items=x: want"},         {"carts=0.6,purchases=0.6", "more than 1 together"},
+        {"event=5", "the nearest is events"},
+        {"users", "want NAME=NUMBER"},
+        {"users=0", "users=0: want"},
+        {"users=1e9", "users=1e9: want"},
+        {"items=x", "items=x: want"},
+        {"carts=0.6,purchases=0.6", "more than 1 together"},
         {"", "want NAME=NUMBER"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
