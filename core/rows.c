@@ -16,12 +16,6 @@ void mr_slots_init(mr_slots *slots, uint32_t max, mr_arena *arena)
     slots->max = max;
 }
 
-void mr_slots_clear(mr_slots *slots)
-{
-    mr_map_clear(&slots->map);
-    slots->free_count = slots->used = 0;
-}
-
 uint32_t mr_slots_find(const mr_slots *slots, uint64_t key)
 {
     return mr_map_get(&slots->map, key);

@@ -55,7 +55,6 @@ typedef struct mr_slots {
 
 size_t mr_slots_bytes(uint32_t max);
 void mr_slots_init(mr_slots *slots, uint32_t max, mr_arena *arena);
-void mr_slots_clear(mr_slots *slots);
 // The slot of key, or MR_MAP_NONE.
 uint32_t mr_slots_find(const mr_slots *slots, uint64_t key);
 // A slot for a key that has none; MR_MAP_NONE where all are taken.
