@@ -162,11 +162,16 @@ uint32_t mr_engine_waiting(const mr_engine *engine);
 
 // ---- measuring
 
-enum { MR_ENGINE_COLUMNS_MAX = 16 };
+enum { MR_ENGINE_COLUMNS_MAX = 16, MR_ENGINE_MEASURES_MAX = 32 };
 
 typedef struct mr_prequential { // sums over targets: value = sum / count
     double count, recall, ndcg, rr;
 } mr_prequential;
+
+typedef struct mr_engine_measured { // a number that a method tells about itself
+    const char *method, *name;
+    double value;
+} mr_engine_measured;
 
 typedef struct mr_engine_metrics {
     uint32_t column_count; // columns, then the blend at index column_count
@@ -180,6 +185,8 @@ typedef struct mr_engine_metrics {
     uint64_t probes, lists_made, lists_published;
     uint64_t items, items_expired, users_cached, exposed_items;
     double exposure_gini;
+    mr_engine_measured measures[MR_ENGINE_MEASURES_MAX]; // in the order of the methods
+    uint32_t measure_count;
 } mr_engine_metrics;
 
 // Everything; O(items). mr_engine_sums fills names and sums only, at any time between rounds.

@@ -41,6 +41,24 @@ void mr_engine_sums(const mr_engine *engine, mr_engine_metrics *metrics)
     metrics->served = engine->sums.served;
 }
 
+// What the methods tell about themselves. What does not fit is left out.
+static void ask_methods(const mr_engine *engine, mr_engine_metrics *metrics)
+{
+    const mr_view view = mr_engine_view(engine, 0);
+    for (uint32_t i = 0; i < engine->instance_count; i++) {
+        const mr_instance *instance = &engine->instances[i];
+        mr_measure told[MR_ENGINE_MEASURES_MAX];
+        if (instance->state->measure == NULL)
+            continue;
+        const uint32_t room = MR_ENGINE_MEASURES_MAX - metrics->measure_count;
+        const uint32_t count = instance->state->measure(instance, &view, told, room);
+        MR_ASSERT(count <= room);
+        for (uint32_t n = 0; n < count; n++)
+            metrics->measures[metrics->measure_count++] =
+                (mr_engine_measured){instance->state->name, told[n].name, told[n].value};
+    }
+}
+
 void mr_engine_measure(mr_engine *engine, mr_engine_metrics *metrics)
 {
     memset(metrics, 0, sizeof *metrics);
@@ -58,6 +76,7 @@ void mr_engine_measure(mr_engine *engine, mr_engine_metrics *metrics)
     metrics->items_expired = engine->items_expired;
     metrics->users_cached = engine->users.slots.map.count;
     metrics->exposure_gini = gini(engine, &metrics->exposed_items);
+    ask_methods(engine, metrics);
 }
 
 void mr_engine_metrics_reset(mr_engine *engine)

@@ -58,6 +58,11 @@ static void put_engine(const putting *p, mr_engine *engine)
         const mr_pair label = {mr_bytes_text("model"), mr_bytes_text(m.names[i])};
         put_labelled(p, "blend_weight", &label, 1, m.weights[i], -1, true);
     }
+    for (uint32_t i = 0; i < m.measure_count; i++) {
+        const mr_engine_measured *told = &m.measures[i];
+        const mr_pair label = {mr_bytes_text("model"), mr_bytes_text(told->method)};
+        put_labelled(p, told->name, &label, 1, told->value, -1, true);
+    }
     put_labelled(p, "items", NULL, 0, (double)m.items, -1, true);
     put_labelled(p, "items_expired", NULL, 0, (double)m.items_expired, -1, true);
     put_labelled(p, "users_cached", NULL, 0, (double)m.users_cached, -1, true);

@@ -139,6 +139,45 @@ static void the_kept_hash_and_count_are_those_of_the_rows(void **state)
     mill_close(&m);
 }
 
+static double told_by(mill *m, const char *method, const char *name)
+{
+    mr_engine_metrics metrics;
+    mr_engine_measure(m->engine, &metrics);
+    for (uint32_t i = 0; i < metrics.measure_count; i++)
+        if (strcmp(metrics.measures[i].method, method) == 0 &&
+            strcmp(metrics.measures[i].name, name) == 0)
+            return metrics.measures[i].value;
+    return -1;
+}
+
+static void what_a_method_tells_of_itself_stands_in_the_metrics(void **state)
+{
+    (void)state;
+    static mill m;
+    static made_event shown;
+    mr_error err = {0};
+    mr_engine_config config = mill_defaults();
+    mill_open(&m, &config);
+    run_commits(&m, 0, 1); // no impression among them
+    assert_true(told_by(&m, "diag_linucb", "activity_mode") == 1);
+    mill_act(&shown, MR_EVENT_IMPRESSION, 1, 1, 1700000010000);
+    shown.lines[0] = (mr_line){mr_bytes_text(shown.item), 1, 1, 0.5};
+    shown.arrival.event.lines = shown.lines;
+    shown.arrival.event.line_count = 1;
+    shown.arrival.event.present |= 1u << MR_FIELD_lines;
+    assert_int_equal(mill_round(&m, &shown, 1, &err), MR_OK);
+    assert_int_equal(shown.arrival.cause, MR_CAUSE_NONE);
+    assert_true(told_by(&m, "diag_linucb", "activity_mode") == 0);
+    mill_close(&m);
+
+    const char *const off[] = {"diag_linucb"};
+    config.off = off;
+    config.off_count = 1;
+    mill_open(&m, &config);
+    assert_true(told_by(&m, "diag_linucb", "activity_mode") == -1);
+    mill_close(&m);
+}
+
 static void expiry_leaves_what_a_restart_leaves(void **state)
 {
     (void)state;
@@ -455,6 +494,7 @@ int main(void)
         cmocka_unit_test(what_is_derived_can_be_dropped_after_any_commit),
         cmocka_unit_test(the_size_of_the_cache_decides_nothing),
         cmocka_unit_test(the_kept_hash_and_count_are_those_of_the_rows),
+        cmocka_unit_test(what_a_method_tells_of_itself_stands_in_the_metrics),
         cmocka_unit_test(expiry_leaves_what_a_restart_leaves),
         cmocka_unit_test(versions_rise_and_propensities_are_probabilities),
         cmocka_unit_test(a_duplicate_is_learned_once_also_after_a_restart),

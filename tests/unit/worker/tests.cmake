@@ -2,6 +2,7 @@
 mr_test(unit test_config mr_worker)
 mr_test(unit test_log mr_worker)
 mr_test(unit test_marker mr_worker)
+mr_test(unit test_metrics mr_worker)
 mr_test(unit test_generations mr_worker)
 mr_test(unit test_sink mr_worker)
 mr_test(unit test_blas mr_worker openblas)
