@@ -120,12 +120,6 @@ double mr_log(double x)
     return (exponent + shift) * 0x1.62e42fefa39efp-1 + 2.0 * s * sum;
 }
 
-double mr_softplus(double x)
-{
-    const double magnitude = x < 0 ? -x : x;
-    return (x > 0 ? x : 0.0) + mr_log(1.0 + mr_exp(-magnitude));
-}
-
 float mr_expf(float x)
 {
     if (!(x > -87.0f))

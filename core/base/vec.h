@@ -54,8 +54,6 @@ static inline double mr_sigmoid(double x)
 {
     return 1.0 / (1.0 + mr_exp(-x));
 }
-// ln(1 + e^x) without overflow.
-double mr_softplus(double x);
 // e^x in float, relative error below 4e-7, saturating; for the inner loops of training.
 float mr_expf(float x);
 

@@ -96,7 +96,6 @@ static void exp_and_log_saturate(void **state)
     assert_true(mr_exp(nan("")) == 0);
     assert_true(mr_log(1) == 0 && isfinite(mr_log(0)) && isfinite(mr_log(-3)));
     assert_true(fabs(mr_log(4.9e-324) - log(4.9e-324)) < 1e-10);
-    assert_true(mr_softplus(1000) == 1000 && mr_softplus(-1000) == 0);
 }
 
 int main(void)
