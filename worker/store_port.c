@@ -2,13 +2,22 @@
 #include "worker/store_port.h"
 
 #include "state/verify.h"
+#include "worker/log.h"
 
-enum { LOAD_BYTES = 256 << 20 };
+enum { LOAD_BYTES = 256 << 20, READERS_EVERY_MS = 60000, SYNC_EVERY_MS = 5000 };
+
+static int64_t now_ms(void)
+{
+    const mr_clock clock = mr_clock_system();
+    return clock.now_ms(clock.context);
+}
 
 mr_status mr_local_open(const char *path, const mr_store_options *options, mr_local *local,
                         bool *dropped, mr_error *err)
 {
-    *local = (mr_local){.load_bytes = LOAD_BYTES};
+    *local = (mr_local){.load_bytes = LOAD_BYTES,
+                        .readers_every_ms = READERS_EVERY_MS,
+                        .sync_every_ms = options->sync == MR_SYNC_NONE ? SYNC_EVERY_MS : 0};
     MR_TRY(mr_store_open(path, options, &local->store, dropped, err));
     const mr_status status = mr_store_reader_open(local->store, &local->reader, err);
     if (status != MR_OK) {
@@ -29,10 +38,31 @@ mr_status mr_local_close(mr_local *local, mr_error *err)
     return status;
 }
 
+static void check_readers(mr_local *local, int64_t now)
+{
+    mr_error err = {0};
+    uint32_t freed = 0;
+    if (now - local->readers_checked_ms < local->readers_every_ms)
+        return;
+    local->readers_checked_ms = now;
+    if (mr_store_check_readers(local->store, &freed, &err) != MR_OK)
+        mr_log(MR_LOG_WARNING, "state", "readers cannot be looked at",
+               mr_log_text("error", err.text));
+    else if (freed > 0)
+        mr_log(MR_LOG_INFO, "state", "readers that died were freed", mr_log_long("count", freed));
+}
+
 static mr_status local_write(void *context, const mr_store_batch *batch, mr_error *err)
 {
-    const mr_local *local = context;
-    return mr_store_write(local->store, batch, err);
+    mr_local *local = context;
+    MR_TRY(mr_store_write(local->store, batch, err));
+    const int64_t now = now_ms();
+    check_readers(local, now);
+    if (local->sync_every_ms == 0 || now - local->synced_ms < local->sync_every_ms)
+        return MR_OK;
+    MR_TRY(mr_store_sync(local->store, err)); // a second write of the same rows changes nothing
+    local->synced_ms = now;
+    return MR_OK;
 }
 
 static mr_status local_drop(void *context, uint32_t task, mr_error *err)

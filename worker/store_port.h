@@ -10,6 +10,10 @@ typedef struct mr_local { // owned by whoever opened it; for one reading and one
     mr_store_reader *reader;
     mr_load *load;
     size_t load_bytes; // memory of a load
+    // What a write does now and then: frees the readers of processes that died, whose snapshots
+    // keep pages; and syncs, where the commits do not.
+    int64_t readers_every_ms, readers_checked_ms;
+    int64_t sync_every_ms, synced_ms; // 0: never
 } mr_local;
 
 MR_CHECKED mr_status mr_local_open(const char *path, const mr_store_options *options,
