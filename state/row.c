@@ -78,8 +78,7 @@ const char *mr_row_print_key(mr_bytes key, char *text, size_t size)
 static mr_status bad_row(mr_error *err, mr_bytes key, const char *what)
 {
     char name[96];
-    return mr_fail(err, MR_FATAL, "row %s: %s; run 'millrace inspect verify'",
-                   mr_row_print_key(key, name, sizeof name), what);
+    return mr_fail(err, MR_FATAL, "row %s: %s", mr_row_print_key(key, name, sizeof name), what);
 }
 
 mr_status mr_row_open(mr_bytes key, mr_bytes bytes, mr_row *row, mr_error *err)

@@ -64,8 +64,8 @@ mr_status mr_store_fail(const mr_store *store, mr_error *err, int code, const ch
     case MDB_PAGE_NOTFOUND:
     case MDB_INVALID:
         return mr_fail(err, MR_FATAL,
-                       "state folder %.100s: %s: damaged (%s); run 'millrace inspect verify', or "
-                       "remove the folder: the state is restored from the changelog",
+                       "state folder %.100s: %s: damaged (%s); remove the folder: the state is "
+                       "restored from the changelog",
                        path, doing, mdb_strerror(code));
     case EACCES:
     case EPERM:

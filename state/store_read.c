@@ -131,6 +131,17 @@ static mr_status wrap_row(const mr_store_reader *reader, uint32_t task, mr_error
     return mr_wrap(err, "state folder %.80s: task %" PRIu32, reader->store->path, task);
 }
 
+// A damaged row: where it lies, what is wrong, and what puts it right.
+static mr_status refuse_row(const mr_store_reader *reader, uint32_t task, mr_error *err)
+{
+    const mr_error found = *err;
+    return mr_fail(err, found.status,
+                   "state folder %.60s: task %" PRIu32
+                   ": %.120s; millrace recover --from-log and a "
+                   "start restore it from the changelog",
+                   reader->store->path, task, found.text);
+}
+
 static mr_status copy_row(mr_store_reader *reader, uint32_t task, mr_bytes key, uint8_t *buffer,
                           uint32_t buffer_bytes, uint32_t *value_bytes, mr_error *err)
 {
@@ -149,7 +160,7 @@ static mr_status copy_row(mr_store_reader *reader, uint32_t task, mr_bytes key, 
         return mr_store_fail(reader->store, err, code, "reading a row");
     const mr_bytes value = mr_bytes_of_val(found);
     if (mr_row_open(key, value, &row, err) != MR_OK)
-        return wrap_row(reader, task, err);
+        return refuse_row(reader, task, err);
     if (value.size > buffer_bytes) {
         mr_fail(err, MR_FATAL, "a row of %" PRIu32 " bytes does not fit a buffer of %" PRIu32,
                 value.size, buffer_bytes);
@@ -188,7 +199,7 @@ static mr_status walk(mr_store_reader *reader, const mr_store_table *table, mr_b
         mr_row row;
         if (checked &&
             mr_row_open(mr_bytes_of_val(key), mr_bytes_of_val(value), &row, err) != MR_OK)
-            return wrap_row(reader, table->task, err);
+            return refuse_row(reader, table->task, err);
         MR_TRY(visit(context, mr_bytes_of_val(key), mr_bytes_of_val(value), err));
         code = mdb_cursor_get(reader->cursor, &key, &value, MDB_NEXT);
     }

@@ -306,6 +306,10 @@ static mr_status marker_says(void *context, const mr_store_task *record, mr_veri
     return MR_OK;
 }
 
+static const char advice[] = "stop the worker, then millrace recover --from-log or delete the "
+                             "folder: the next start restores "
+                             "it from the changelog; what a replay left is replayed again";
+
 static void note_fault(void *context, const char *text)
 {
     json_array_append_new(context, json_string(text));
@@ -336,6 +340,8 @@ mr_status mr_inspect_verify(const char *path, json_t **out, mr_error *err)
     mr_inspect_set(*out, "row_bytes", mr_inspect_count(result.row_bytes));
     mr_inspect_set(*out, "faults", mr_inspect_count(result.faults));
     mr_inspect_set(*out, "found", faults);
+    if (result.faults > 0)
+        mr_inspect_set(*out, "advice", json_string(advice));
     free(room);
     return status;
 }

@@ -44,8 +44,9 @@ MR_CHECKED mr_status mr_inspect_item_of(mr_inspect *inspect, mr_bytes id, json_t
 MR_CHECKED mr_status mr_inspect_row(mr_inspect *inspect, const char *key, json_t **out,
                                     mr_error *err);
 
-// Walks everything in the folder `path`, in a process of its own. *out is made in any case. Errors:
-// MR_FATAL: faults were found; the text is the first one.
+// Walks everything in the folder `path`, in a process of its own. *out is made in any case; where
+// something is wrong it has an advice. Errors: MR_FATAL: faults were found; the text is the first
+// one.
 MR_CHECKED mr_status mr_inspect_verify(const char *path, json_t **out, mr_error *err);
 
 #endif

@@ -74,7 +74,6 @@ static void every_flipped_bit_of_header_payload_and_key_is_found(void **state)
         bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
         assert_int_equal(mr_row_open(key, mr_bytes_of(bytes, size), &row, &err), MR_FATAL);
         assert_non_null(strstr(err.text, "u/anna"));
-        assert_non_null(strstr(err.text, "run 'millrace inspect verify'"));
         bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
     }
     for (uint32_t bit = 0; bit < sizeof name * 8; bit++) {

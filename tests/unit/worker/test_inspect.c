@@ -257,7 +257,9 @@ static void a_flipped_bit_fails_verify_and_names_the_row(void **state)
     const captured *seen = inspect("verify");
     assert_int_equal(seen->status, MR_EXIT_FAILED);
     assert_non_null(strstr(seen->out, "good       no"));
+    assert_non_null(strstr(seen->out, "millrace recover --from-log"));
     assert_non_null(strstr(seen->err, "ucleo"));
+    assert_null(strstr(seen->err, "inspect verify")); // which is what has just been done
     assert_int_equal(inspect("users")->status, MR_EXIT_FAILED);
     assert_int_equal(inspect("user anna")->status, MR_EXIT_GOOD);
 }
