@@ -7,9 +7,16 @@
 
 #include "worker/arrivals.h"
 #include "worker/decoder.h"
+#include "worker/kafka/message.h"
 #include "worker/kafka/admin.h"
 
-enum { FEED_MESSAGES = 512, WAIT_MS = 50, PATIENCE_MS = 60000, CALL_MS = 10000, SCRATCH_BYTES = 64 << 10 };
+enum {
+    FEED_MESSAGES = 512,
+    WAIT_MS = 50,
+    PATIENCE_MS = 60000,
+    CALL_MS = 10000,
+    SCRATCH_BYTES = 64 << 10
+};
 
 typedef struct feed {
     uint32_t input, rank;
@@ -94,7 +101,7 @@ static mr_status least(topics *t, feed **out, mr_error *err)
         MR_TRY(refill(t, f, err));
         if (f->count == 0)
             continue;
-        const int64_t ms = mr_message_time(f->messages[f->first]);
+        const int64_t ms = mr_kafka_message(f->messages[f->first]).time_ms;
         if (*out == NULL || ms < least_ms) {
             *out = f;
             least_ms = ms;
@@ -123,7 +130,8 @@ static mr_status topics_next(void *context, mr_arrival *arrival, bool *more, mr_
     t->current = f->messages[f->first++];
     f->count--;
     t->done++;
-    return mr_decoder_read(t->decoder, f->input, t->current, &t->arena, arrival, err);
+    const mr_message message = mr_kafka_message(t->current);
+    return mr_decoder_read(t->decoder, f->input, &message, &t->arena, arrival, err);
 }
 
 static void topics_progress(void *context, uint64_t *done, uint64_t *total)

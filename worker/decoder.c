@@ -7,7 +7,10 @@
 
 #include "worker/mapped.h"
 
-enum { KEY_BYTES = 4096 }; // beside lines and vector: a key that becomes a text, alignment
+enum {
+    KEY_BYTES = 4096, // beside lines and vector: a key that becomes a text, alignment
+    HEADERS_MAX = 64, // that are looked at
+};
 
 typedef struct input { // of the configuration, compiled
     uint32_t rank;     // in order of topic names: the order of equal event times
@@ -94,37 +97,31 @@ uint32_t mr_decoder_rank(const mr_decoder *decoder, uint32_t number)
     return decoder->inputs[number].rank;
 }
 
-int64_t mr_message_time(const rd_kafka_message_t *message)
+// The last header of that name; data NULL: none.
+static mr_bytes schema_header(const mr_message *message)
 {
-    rd_kafka_timestamp_type_t type;
-    const int64_t ms = rd_kafka_message_timestamp(message, &type);
-    return type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE ? 0 : ms;
-}
-
-static mr_bytes schema_header(const rd_kafka_message_t *message)
-{
-    rd_kafka_headers_t *headers;
-    const void *value;
-    size_t size;
-    if (rd_kafka_message_headers(message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR ||
-        rd_kafka_header_get_last(headers, MR_FRAME_HEADER, &value, &size) !=
-            RD_KAFKA_RESP_ERR_NO_ERROR)
-        return (mr_bytes){NULL, 0};
-    return mr_bytes_of(value, size);
+    mr_header headers[HEADERS_MAX];
+    mr_bytes found = {NULL, 0};
+    const uint32_t count = message->headers(message, headers, HEADERS_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        if (strcmp(headers[i].name, MR_FRAME_HEADER) == 0)
+            found = headers[i].value;
+    }
+    return found;
 }
 
 // The message's key as an id. Errors: MR_REJECT where it has another format than configured.
-static mr_status read_key(const input *in, const rd_kafka_message_t *message, mr_arena *arena,
-                          mr_bytes *id, mr_error *err)
+static mr_status read_key(const input *in, const mr_message *message, mr_arena *arena, mr_bytes *id,
+                          mr_error *err)
 {
-    *id = mr_bytes_of(message->key, message->key_len);
+    *id = message->key;
     if (in->key == MR_MESSAGE_KEY_NONE)
         *id = (mr_bytes){NULL, 0};
-    if (in->key != MR_MESSAGE_KEY_LONG || message->key == NULL)
+    if (in->key != MR_MESSAGE_KEY_LONG || message->key.data == NULL)
         return MR_OK;
-    if (message->key_len != 8)
-        return mr_reject(err, MR_CAUSE_bad_value, "key: %zu bytes, want a long of 8",
-                         message->key_len);
+    if (message->key.size != 8)
+        return mr_reject(err, MR_CAUSE_bad_value, "key: %u bytes, want a long of 8",
+                         message->key.size);
     uint64_t value = 0;
     for (int i = 0; i < 8; i++)
         value = value << 8 | id->data[i];
@@ -133,8 +130,7 @@ static mr_status read_key(const input *in, const rd_kafka_message_t *message, mr
     return MR_OK;
 }
 
-static void take_given(const input *in, const rd_kafka_message_t *message, mr_bytes key,
-                       mr_event *event)
+static void take_given(const input *in, const mr_message *message, mr_bytes key, mr_event *event)
 {
     const mr_field by_key = in->kind == MR_EVENT_CATALOGUE ? MR_FIELD_item : MR_FIELD_user;
     if (!mr_event_has(event, by_key) && key.data != NULL) {
@@ -143,11 +139,11 @@ static void take_given(const input *in, const rd_kafka_message_t *message, mr_by
     }
     if (!mr_event_has(event, MR_FIELD_time)) {
         event->present |= 1u << MR_FIELD_time;
-        event->time_ms = mr_message_time(message);
+        event->time_ms = message->time_ms;
     }
 }
 
-static mr_status decode_tombstone(const input *in, const rd_kafka_message_t *message, mr_bytes key,
+static mr_status decode_tombstone(const input *in, const mr_message *message, mr_bytes key,
                                   mr_event *event, mr_error *err)
 {
     if (in->kind != MR_EVENT_CATALOGUE)
@@ -173,14 +169,13 @@ static void keep_arrays(mr_arena *arena, mr_event *event)
 }
 
 static mr_status decode(mr_decoder *decoder, mr_arena *arena, const input *in,
-                        const rd_kafka_message_t *message, mr_event *event, mr_error *err)
+                        const mr_message *message, mr_event *event, mr_error *err)
 {
     mr_frame frame;
     const mr_plan *plan;
     mr_bytes key;
-    const mr_bytes value = mr_bytes_of(message->payload, message->len);
     MR_TRY(read_key(in, message, arena, &key, err));
-    MR_TRY(mr_frame_read(in->framing, value, schema_header(message), &frame, err));
+    MR_TRY(mr_frame_read(in->framing, message->value, schema_header(message), &frame, err));
     if (frame.tombstone)
         return decode_tombstone(in, message, key, event, err);
     MR_TRY(mr_catalog_plan(decoder->catalog, &frame, in->bare, in->handle, &plan, err));
@@ -196,14 +191,14 @@ static mr_status decode(mr_decoder *decoder, mr_arena *arena, const input *in,
     return MR_OK;
 }
 
-mr_status mr_decoder_read(mr_decoder *decoder, uint32_t number, const rd_kafka_message_t *message,
+mr_status mr_decoder_read(mr_decoder *decoder, uint32_t number, const mr_message *message,
                           mr_arena *arena, mr_arrival *arrival, mr_error *err)
 {
     const input *in = &decoder->inputs[number];
     *arrival = (mr_arrival){
-        .record_ms = mr_message_time(message),
+        .record_ms = message->time_ms,
         .offset = message->offset,
-        .partition = message->partition,
+        .partition = (int32_t)message->partition,
         .topic = in->rank,
     };
     return decode(decoder, arena, in, message, &arrival->event, err);

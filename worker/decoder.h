@@ -6,12 +6,11 @@
 #ifndef MR_WORKER_DECODER_H
 #define MR_WORKER_DECODER_H
 
-#include <librdkafka/rdkafka.h>
-
 #include "core/base/arena.h"
 #include "core/event/epoch.h"
 #include "schemas/catalog.h"
 #include "worker/config.h"
+#include "worker/ports.h"
 
 typedef struct mr_decoder mr_decoder;
 
@@ -27,14 +26,10 @@ size_t mr_decoder_room(const mr_decoder *decoder);
 // Fills *arrival from a message of the input-th input of the configuration. What the event points
 // to is of the message or of the arena, which has mr_decoder_room bytes left. Errors: MR_REJECT:
 // the message is bad; place and timestamp in *arrival are filled all the same.
-MR_CHECKED mr_status mr_decoder_read(mr_decoder *decoder, uint32_t input,
-                                     const rd_kafka_message_t *message, mr_arena *arena,
-                                     mr_arrival *arrival, mr_error *err);
+MR_CHECKED mr_status mr_decoder_read(mr_decoder *decoder, uint32_t input, const mr_message *message,
+                                     mr_arena *arena, mr_arrival *arrival, mr_error *err);
 
 // The input's place in the order of topic names, which decides between equal event times.
 uint32_t mr_decoder_rank(const mr_decoder *decoder, uint32_t input);
-
-// A message's timestamp in milliseconds; 0: it has none.
-int64_t mr_message_time(const rd_kafka_message_t *message);
 
 #endif

@@ -26,8 +26,9 @@ struct mr_generations {
     mr_frozen *spare[MR_GENERATIONS_MAX];
     uint32_t spare_count, made;
     size_t confirmed_bytes;
-    int64_t oldest_ms;  // when the oldest confirmed one was confirmed
-    uint64_t stored;    // writes to the store
+    int64_t oldest_ms;                    // when the oldest confirmed one was confirmed
+    uint64_t stored;                      // writes to the store
+    int64_t (*next)[MR_STORE_CHANGELOGS]; // of the changelogs, by task
     uint64_t refreshed; // the write up to which the reader of the store has looked
 
     // The committing thread's own, kept from write to write.
@@ -39,12 +40,17 @@ struct mr_generations {
     uint32_t part_room;
 };
 
-mr_status mr_generations_open(const mr_generations_options *options, const mr_store_port *store,
-                              const mr_clock *clock, mr_generations **out, mr_error *err)
+mr_status mr_generations_open(const mr_generations_options *options, uint32_t tasks,
+                              const mr_store_port *store, const mr_clock *clock,
+                              mr_generations **out, mr_error *err)
 {
     mr_generations *generations = calloc(1, sizeof *generations);
-    if (generations == NULL)
+    if (generations != NULL)
+        generations->next = calloc(tasks, sizeof *generations->next);
+    if (generations == NULL || generations->next == NULL) {
+        free(generations);
         return mr_fail(err, MR_FATAL, "out of memory");
+    }
     generations->options = *options;
     generations->store = store;
     generations->clock = clock;
@@ -62,6 +68,7 @@ void mr_generations_close(mr_generations *generations)
     for (uint32_t i = 0; i < generations->spare_count; i++)
         mr_frozen_close(generations->spare[i]);
     pthread_mutex_destroy(&generations->lock);
+    free(generations->next);
     free(generations->entries);
     free(generations->rows);
     free(generations->parts);
@@ -105,12 +112,42 @@ void mr_generations_launch(mr_generations *generations, mr_frozen *frozen)
 
 void mr_generations_confirm(mr_generations *generations, mr_frozen *frozen)
 {
+    uint32_t task_count;
     pthread_mutex_lock(&generations->lock);
     MR_ASSERT(generations->confirmed_count < generations->launched_count);
     MR_ASSERT(generations->launched[generations->confirmed_count] == frozen);
     if (generations->confirmed_count++ == 0)
         generations->oldest_ms = generations->clock->now_ms(generations->clock->context);
     generations->confirmed_bytes += mr_frozen_bytes(frozen);
+    const mr_frozen_task *tasks = mr_frozen_tasks(frozen, &task_count);
+    for (uint32_t i = 0; i < task_count; i++)
+        memcpy(generations->next[tasks[i].task], tasks[i].next, sizeof tasks[i].next);
+    pthread_mutex_unlock(&generations->lock);
+}
+
+void mr_generations_place(mr_generations *generations, uint32_t task,
+                          const int64_t next[MR_STORE_CHANGELOGS])
+{
+    pthread_mutex_lock(&generations->lock);
+    memcpy(generations->next[task], next, sizeof generations->next[task]);
+    pthread_mutex_unlock(&generations->lock);
+}
+
+void mr_generations_placed(mr_generations *generations, uint32_t task,
+                           int64_t next[MR_STORE_CHANGELOGS])
+{
+    pthread_mutex_lock(&generations->lock);
+    memcpy(next, generations->next[task], sizeof generations->next[task]);
+    pthread_mutex_unlock(&generations->lock);
+}
+
+void mr_generations_drop(mr_generations *generations, mr_frozen *frozen)
+{
+    pthread_mutex_lock(&generations->lock);
+    MR_ASSERT(generations->launched_count > generations->confirmed_count);
+    MR_ASSERT(generations->launched[generations->launched_count - 1] == frozen);
+    generations->launched_count--;
+    generations->spare[generations->spare_count++] = frozen;
     pthread_mutex_unlock(&generations->lock);
 }
 

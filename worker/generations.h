@@ -10,8 +10,11 @@
 // all, when the oldest is older than gather_ms or all of them are larger than gather_bytes; of a
 // row that changed in several of them only the newest is written.
 //
-// Threads: the loop calls begin, launch and find; the committing thread calls confirm, store and
-// due.
+// A commit covers every task that is held, so those of launched commits only become more; before a
+// task is given away all of them are stored.
+//
+// Threads: the loop calls begin, launch, drop, place and get; the committing thread calls confirm,
+// store and due.
 #ifndef MR_WORKER_GENERATIONS_H
 #define MR_WORKER_GENERATIONS_H
 
@@ -28,7 +31,8 @@ typedef struct mr_generations_options {
 } mr_generations_options;
 
 // store and clock are borrowed. Errors: MR_FATAL: out of memory.
-MR_CHECKED mr_status mr_generations_open(const mr_generations_options *options,
+// tasks: P.
+MR_CHECKED mr_status mr_generations_open(const mr_generations_options *options, uint32_t tasks,
                                          const mr_store_port *store, const mr_clock *clock,
                                          mr_generations **generations, mr_error *err);
 void mr_generations_close(mr_generations *generations);
@@ -42,6 +46,15 @@ void mr_generations_cancel(mr_generations *generations, mr_frozen *frozen);
 void mr_generations_launch(mr_generations *generations, mr_frozen *frozen);
 // in flight -> confirmed. The oldest one in flight, its tasks' `next` filled.
 void mr_generations_confirm(mr_generations *generations, mr_frozen *frozen);
+
+// Where the changelogs of a task go on behind what is confirmed or restored: nobody else has
+// written there as long as the task is ours. `set` when a task was restored; confirm moves it.
+void mr_generations_place(mr_generations *generations, uint32_t task,
+                          const int64_t next[MR_STORE_CHANGELOGS]);
+void mr_generations_placed(mr_generations *generations, uint32_t task,
+                           int64_t next[MR_STORE_CHANGELOGS]);
+// In flight -> nowhere: the commit is rolled back. Only what is confirmed is left.
+void mr_generations_drop(mr_generations *generations, mr_frozen *frozen);
 
 // Whether confirmed commits should be stored now.
 bool mr_generations_due(mr_generations *generations);

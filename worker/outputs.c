@@ -151,10 +151,10 @@ static void add_header(letter *l, const char *name, const char *format, ...)
 
 static void add_ours(const mr_outputs *outputs, letter *l, const mr_refused *refused, size_t cut)
 {
-    const rd_kafka_message_t *message = refused->message;
+    const mr_message *message = refused->message;
     const char *const topic = outputs->config->inputs[refused->input].topic;
     add_header(l, "__connect.errors.topic", "%s", topic);
-    add_header(l, "__connect.errors.partition", "%d", message->partition);
+    add_header(l, "__connect.errors.partition", "%u", message->partition);
     add_header(l, "__connect.errors.offset", "%lld", (long long)message->offset);
     add_header(l, "__connect.errors.connector.name", "%s", outputs->config->app);
     add_header(l, "__connect.errors.task.id", "%u", refused->task);
@@ -164,49 +164,40 @@ static void add_ours(const mr_outputs *outputs, letter *l, const mr_refused *ref
     add_header(l, "__connect.errors.exception.class.name", "%s", mr_cause_name(refused->cause));
     add_header(l, "__connect.errors.exception.message", "%s", refused->reason);
     if (cut > 0)
-        add_header(l, "millrace.errors.value.bytes", "%zu", message->len);
+        add_header(l, "millrace.errors.value.bytes", "%u", message->value.size);
 }
 
-static size_t add_theirs(letter *l, const rd_kafka_message_t *message)
+// Returns their bytes.
+static size_t add_theirs(letter *l, const mr_message *message)
 {
-    rd_kafka_headers_t *headers;
-    const char *name;
-    const void *value;
-    size_t size, bytes = 0;
-    if (rd_kafka_message_headers(message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return 0;
-    for (size_t i = 0;
-         l->count < HEADERS_MAX &&
-         rd_kafka_header_get_all(headers, i, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR;
-         i++) {
-        l->headers[l->count++] = (mr_header){name, mr_bytes_of(value, size)};
-        bytes += size + strlen(name);
-    }
+    size_t bytes = 0;
+    l->count = message->headers(message, l->headers, HEADERS_MAX);
+    for (uint32_t i = 0; i < l->count; i++)
+        bytes += l->headers[i].value.size + strlen(l->headers[i].name);
     return bytes;
 }
 
 void mr_outputs_dead_letter(mr_outputs *outputs, mr_frozen *frozen, const mr_refused *refused)
 {
     letter l = {.count = 0};
-    rd_kafka_timestamp_type_t type;
-    const rd_kafka_message_t *message = refused->message;
+    const mr_message *message = refused->message;
+    const mr_bytes key = message->key, value = message->value;
     const size_t room = outputs->room_bytes - OVERHEAD_BYTES;
-    size_t fixed = add_theirs(&l, message) + message->key_len;
+    size_t fixed = add_theirs(&l, message) + key.size;
     if (fixed > room / 2 || l.count > HEADERS_MAX - 12) {
         l.count = 0; // headers as large as the record itself are not worth more than its value
-        fixed = message->key_len;
+        fixed = key.size;
     }
-    const size_t key_size = message->key_len < room / 2 ? message->key_len : room / 2;
+    const size_t key_size = key.size < room / 2 ? key.size : room / 2;
     fixed = fixed < room / 2 ? fixed : room / 2;
-    const size_t size = message->len < room - fixed ? message->len : room - fixed;
-    add_ours(outputs, &l, refused, message->len - size + message->key_len - key_size);
-    const int64_t time_ms = rd_kafka_message_timestamp(message, &type);
+    const size_t size = value.size < room - fixed ? value.size : room - fixed;
+    add_ours(outputs, &l, refused, value.size - size + key.size - key_size);
     mr_frozen_put_record(frozen, &(mr_record){
                                      .topic = MR_TOPIC_DEAD_LETTERS,
                                      .partition = refused->task,
-                                     .key = mr_bytes_of(message->key, key_size),
-                                     .value = mr_bytes_of(message->payload, size),
-                                     .time_ms = time_ms > 0 ? time_ms : 0,
+                                     .key = mr_bytes_of(key.data, key_size),
+                                     .value = mr_bytes_of(value.data, size),
+                                     .time_ms = message->time_ms > 0 ? message->time_ms : 0,
                                      .headers = l.headers,
                                      .header_count = l.count,
                                  });

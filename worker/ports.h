@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// ports: all that the worker's logic knows of the world: a bus, a store, a clock and a source of
-// chance.
+// ports: all that the worker's logic knows of the world: an intake, a bus, a store, a clock and a
+// source of chance.
 //
-// sink, task and generations are written against these structs of functions, so that the same code
-// runs over librdkafka and LMDB, over the mock of the demo, and over simulated ones that lose,
-// repeat, delay and tear. A port carries no policy: it says what happened by an mr_status, and the
-// caller decides.
+// The worker's logic is written against these structs of functions, so that the same code runs over
+// librdkafka and LMDB, over the mock of the demo, and over simulated ones that lose, repeat, delay
+// and tear. A port carries no policy: it says what happened by an mr_status, and the caller
+// decides.
 //
 // Topics and partitions: a record is always produced to an explicit partition, that of its task; a
 // topic of ours is one of mr_topic, an input is named by its index in the configuration.
@@ -62,6 +62,64 @@ typedef struct mr_log_ends { // of a partition: [first, end), whatever its trans
     int64_t first, end;
 } mr_log_ends;
 
+typedef struct mr_message { // a record of an input
+    mr_bytes key, value;    // data NULL: null
+    uint32_t partition;
+    int64_t offset;
+    int64_t time_ms;   // of the record; 0: it has none
+    bool end;          // no record: the log was read up to `offset`, nothing more is there now
+    const char *error; // no record: the partition cannot be read; NULL: it can
+    void *handle;      // the intake's
+    // Fills at most `max` headers, borrowed from the message; returns how many.
+    uint32_t (*headers)(const struct mr_message *message, mr_header *headers, uint32_t max);
+} mr_message;
+
+typedef enum mr_group_state {
+    MR_GROUP_JOINING,  // no assignment: nothing may be read or committed
+    MR_GROUP_ASSIGNED, // the tasks are ours
+    MR_GROUP_REVOKING, // the group asks for all tasks back, and waits until let_go
+    MR_GROUP_LOST,     // somebody else may have them already; let_go to join again
+    MR_GROUP_STATE_COUNT,
+} mr_group_state;
+
+typedef struct mr_membership {
+    mr_group_state state;
+    uint64_t generation;   // of the assignment: rises with each, counted by this process
+    const uint32_t *tasks; // ascending; of ASSIGNED, valid until the next poll
+    uint32_t task_count;
+} mr_membership;
+
+// The intake: the member of the group, and the inputs of its tasks. All calls are the loop's
+// thread's, but for wake.
+typedef struct mr_intake {
+    void *context;
+
+    // Serves the group for up to wait_ms. Errors: MR_FATAL: the group cannot be had, or another
+    // process has our name; err says which.
+    mr_status (*poll)(void *context, int wait_ms, mr_error *err);
+    mr_membership (*look)(void *context);
+    // From REVOKING or LOST to JOINING: nothing of the old assignment is used any more.
+    void (*let_go)(void *context);
+    // The input partitions of the assigned tasks, in order of (input, partition), `next` -1; and
+    // the task that reads one.
+    const mr_offset *(*partitions)(void *context, uint32_t *count);
+    uint32_t (*task_of)(void *context, uint32_t input, uint32_t partition);
+    // Reads these partitions, and no others, from their `next` on. Messages taken before are given
+    // back first.
+    mr_status (*assign)(void *context, const mr_offset *offsets, uint32_t offset_count,
+                        mr_error *err);
+    // Takes up to `max` messages of the index-th assigned partition; returns how many. Each is
+    // given back once.
+    uint32_t (*take)(void *context, uint32_t index, mr_message *messages, uint32_t max);
+    void (*give_back)(void *context, mr_message *message);
+    // Waits until something may have come, or extra_fd (-1: none) can be read, or it is woken.
+    void (*wait)(void *context, int extra_fd, int wait_ms);
+    void (*wake)(void *context);
+    // Records between these offsets and the ends of the logs, as far as they are known; -1: not
+    // yet. No question to brokers.
+    int64_t (*lag)(void *context, const mr_offset *offsets, uint32_t offset_count);
+} mr_intake;
+
 // Called for each record of a changelog, in order; key and value are borrowed for the call.
 typedef mr_status mr_bus_visit(void *context, int64_t offset, mr_bytes key, mr_bytes value,
                                mr_error *err);
@@ -82,9 +140,10 @@ typedef struct mr_bus {
     mr_status (*flush)(void *context, mr_error *err);
     // Offset after the last record acknowledged of a partition in this transaction; -1: none.
     int64_t (*produced)(void *context, mr_topic topic, uint32_t partition);
-    // With the group metadata captured when the tasks were assigned, never any other.
-    mr_status (*send_offsets)(void *context, const mr_offset *offsets, uint32_t offset_count,
-                              mr_error *err);
+    // With the group metadata captured when that generation was assigned, never any other;
+    // MR_FENCED where it is no longer the present one.
+    mr_status (*send_offsets)(void *context, uint64_t generation, const mr_offset *offsets,
+                              uint32_t offset_count, mr_error *err);
     mr_status (*commit)(void *context, mr_error *err);
     mr_status (*abort)(void *context, mr_error *err);
     // A new producer in the place of this one, with no transaction open: requests of the old one
@@ -98,8 +157,9 @@ typedef struct mr_bus {
                                 mr_log_ends *ends, mr_error *err);
     mr_status (*input_ends)(void *context, uint32_t input, uint32_t partition, mr_log_ends *ends,
                             mr_error *err);
-    // Visits the committed records of a changelog in [first, end); returns once everything below
-    // `end` is decided and was visited. *next is where a later read would go on.
+    // Visits committed records of a changelog in [first, end), as many as there are now and a
+    // bounded time allows. MR_OK: everything below `end` is decided and was visited; MR_RETRY: not
+    // yet, the same call goes on from *next.
     mr_status (*changelog_read)(void *context, mr_topic topic, uint32_t partition, int64_t first,
                                 int64_t end, mr_bus_visit *visit, void *visit_context,
                                 int64_t *next, mr_error *err);

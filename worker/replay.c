@@ -2,8 +2,9 @@
 // replay: file -> epochs -> engine -> rows in a state folder, lists in a file.
 //
 // Epochs of one round: when an event comes that is epoch.interval_ms or more after the first of a
-// task's epoch, or does not fit into its task's epoch any more, every epoch that is due is learned in
-// one round. The order of events inside an epoch is that of mr_epoch_sort, with the line as offset.
+// task's epoch, or does not fit into its task's epoch any more, every epoch that is due is learned
+// in one round. The order of events inside an epoch is that of mr_epoch_sort, with the line as
+// offset.
 #include "worker/replay.h"
 
 #include <errno.h>
@@ -187,8 +188,8 @@ static mr_status learn(replay *r, const bool *due, int64_t time_ms, mr_error *er
     if (count == 0)
         return MR_OK;
     mr_status status = mr_engine_round(r->engine, r->round, count, err);
-    // Memory is full of what is not stored yet, or of users whose lists wait: closes make room as long as
-    // fewer wait each time.
+    // Memory is full of what is not stored yet, or of users whose lists wait: closes make room as
+    // long as fewer wait each time.
     for (uint32_t waiting = UINT32_MAX;
          status == MR_RETRY && mr_engine_waiting(r->engine) < waiting;) {
         waiting = mr_engine_waiting(r->engine);
@@ -267,7 +268,8 @@ static mr_status open_state(replay *r, int64_t first_ms, mr_error *err)
     r->history[1] = identity.history[1] = history.high;
     MR_TRY(r->store.identify(r->store.context, &identity, err));
     const mr_generations_options generations = {1ull << 40, 1, 0};
-    return mr_generations_open(&generations, &r->store, &r->clock, &r->generations, err);
+    return mr_generations_open(&generations, MR_MARKER_PAIRS_MAX, &r->store, &r->clock,
+                               &r->generations, err);
 }
 
 static mr_status open_folder(replay *r, mr_error *err)
@@ -279,10 +281,12 @@ static mr_status open_folder(replay *r, mr_error *err)
         char path[PATH_BYTES + 16];
         snprintf(path, sizeof path, "%s/lists.avro", r->folder);
         const mr_builtin *schema = mr_builtin_find("list");
-        return mr_container_file_open(path, mr_bytes_of(schema->text, schema->size), &r->lists, err);
+        return mr_container_file_open(path, mr_bytes_of(schema->text, schema->size), &r->lists,
+                                      err);
     }
     const char *base = getenv("TMPDIR");
-    snprintf(r->folder, sizeof r->folder, "%s/millrace-replay-XXXXXX", base != NULL ? base : "/tmp");
+    snprintf(r->folder, sizeof r->folder, "%s/millrace-replay-XXXXXX",
+             base != NULL ? base : "/tmp");
     if (mkdtemp(r->folder) == NULL)
         return mr_fail(err, MR_FATAL, "%s: %s", r->folder, strerror(errno));
     r->temporary = true;
@@ -292,7 +296,7 @@ static mr_status open_folder(replay *r, mr_error *err)
 static void remove_temporary(const replay *r)
 {
     static const char *const names[] = {"state/data.mdb", "state/lock.mdb", "state/lock",
-                                        "state/owner", "state", ""};
+                                        "state/owner",    "state",          ""};
     char path[PATH_BYTES + 32];
     for (uint32_t i = 0; r->temporary && i < sizeof names / sizeof names[0]; i++) {
         snprintf(path, sizeof path, "%s/%s", r->folder, names[i]);
@@ -524,7 +528,9 @@ static void conclude(replay *r, int64_t begun_ms)
 
 mr_status mr_replay_run(const mr_replay_options *options, mr_replay_result **result, mr_error *err)
 {
-    replay r = {.options = options, .config = options->config, .clock = mr_clock_system(),
+    replay r = {.options = options,
+                .config = options->config,
+                .clock = mr_clock_system(),
                 .tasks = (uint32_t)options->config->replay_tasks};
     const int64_t begun_ms = r.clock.now_ms(r.clock.context);
     mr_status status = open_result(&r, err);

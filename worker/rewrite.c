@@ -167,8 +167,14 @@ static mr_status read_changelogs(rewrite *r, mr_bus_visit *visit, mr_error *err)
             r->task = r->options->owned[i];
             r->changelog = c;
             MR_TRY(r->bus->changelog_ends(r->bus->context, topic, r->task, &ends, err));
-            MR_TRY(r->bus->changelog_read(r->bus->context, topic, r->task, ends.first, ends.end,
-                                          visit, r, &next, err));
+            mr_status status = MR_RETRY;
+            for (next = ends.first; status == MR_RETRY;) {
+                status = r->bus->changelog_read(r->bus->context, topic, r->task, next, ends.end,
+                                                visit, r, &next, err);
+                if (status == MR_RETRY)
+                    MR_TRY(r->options->idle(r->options->context, err));
+            }
+            MR_TRY(status);
         }
     }
     return MR_OK;
@@ -247,7 +253,7 @@ static mr_status send_batch(rewrite *r, mr_error *err)
         mr_frozen_put_offset(r->frozen, r->offsets[i]);
     r->open = false;
     MR_TRY(mr_frozen_seal(r->frozen, err));
-    MR_TRY(mr_sink_commit(&r->sink, r->frozen, err));
+    MR_TRY(mr_sink_commit(&r->sink, r->frozen, r->options->generation, err));
     r->result->commits++;
     return r->options->idle(r->options->context, err);
 }

@@ -35,6 +35,7 @@ typedef struct mr_rewrite_options {
     uint32_t (*task_of)(void *context, uint32_t input, uint32_t partition);
     mr_status (*idle)(void *context, mr_error *err);
     void *context;
+    uint64_t generation;     // of the group
     size_t commit_bytes_max; // of one transaction
 } mr_rewrite_options;
 

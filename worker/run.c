@@ -16,6 +16,11 @@ enum {
     STATE_WAIT_MS = 100, // for a generation to be stored
 };
 
+static uint32_t task_of(const mr_worker *worker, const mr_offset *offset)
+{
+    return worker->intake.task_of(worker->intake.context, offset->input, offset->partition);
+}
+
 // Learning.
 
 static void put_refused(void *context, const mr_refused *refused)
@@ -25,7 +30,7 @@ static void put_refused(void *context, const mr_refused *refused)
     worker->open_refused++;
     mr_log(MR_LOG_WARNING, "source", "refused",
            mr_log_text("topic", worker->config->inputs[refused->input].topic),
-           mr_log_long("partition", refused->message->partition),
+           mr_log_long("partition", (int64_t)refused->message->partition),
            mr_log_long("offset", refused->message->offset),
            mr_log_text("cause", mr_cause_name(refused->cause)),
            mr_log_text("error", refused->reason));
@@ -48,8 +53,7 @@ static void note_epoch(mr_worker *worker, const mr_epoch *epoch)
     uint32_t count = 0, offset_count;
     const mr_offset *offsets = mr_source_offsets(worker->source, &offset_count);
     for (uint32_t i = 0; i < offset_count && epoch->tick_ms == 0; i++) {
-        if (mr_kafka_consumer_task_of(worker->kafka.consumer, offsets[i].input,
-                                      offsets[i].partition) != epoch->task)
+        if (task_of(worker, &offsets[i]) != epoch->task)
             continue;
         worker->next_offsets[count++] =
             (mr_next_offset){worker->config->inputs[offsets[i].input].topic,
@@ -149,8 +153,7 @@ static uint32_t marker_offsets(mr_worker *worker, uint32_t task)
     uint32_t count = 0, offset_count;
     const mr_offset *offsets = mr_source_offsets(worker->source, &offset_count);
     for (uint32_t i = 0; i < offset_count; i++) {
-        if (mr_kafka_consumer_task_of(worker->kafka.consumer, offsets[i].input,
-                                      offsets[i].partition) == task)
+        if (task_of(worker, &offsets[i]) == task)
             worker->marker_offsets[count++] =
                 (mr_marker_offset){mr_bytes_text(worker->config->inputs[offsets[i].input].topic),
                                    offsets[i].partition, offsets[i].next};
@@ -201,7 +204,7 @@ static void put_metrics(mr_worker *worker)
     window->commits = worker->commit_number;
     uint32_t offset_count;
     const mr_offset *offsets = mr_source_offsets(worker->source, &offset_count);
-    window->lag_records = mr_kafka_consumer_lag(worker->kafka.consumer, offsets, offset_count);
+    window->lag_records = worker->intake.lag(worker->intake.context, offsets, offset_count);
     window->lag_ms =
         counters->newest_record_ms > 0 ? window->now_ms - counters->newest_record_ms : 0;
     window->latency = &worker->latency;
@@ -261,7 +264,8 @@ static mr_status close_commit(mr_worker *worker, int64_t now_ms, mr_error *err)
     // go.
     mr_engine_stored(worker->engine, mr_engine_closes(worker->engine));
     worker->in_flight_record_ms = worker->first_record_ms;
-    mr_committer_give(worker->committer, worker->open);
+    mr_committer_give(worker->committer, worker->open,
+                      worker->intake.look(worker->intake.context).generation);
     worker->open = NULL;
     worker->draining = false;
     worker->open_events = worker->open_refused = worker->open_epochs = 0;
@@ -301,8 +305,8 @@ static bool has_room(const mr_worker *worker, uint32_t epoch_count)
            mr_outputs_has_room(worker->outputs, epoch_count, offset_count);
 }
 
-// A commit without epochs makes lists, so that users who wait for them may leave memory: worth it as
-// long as fewer wait each time.
+// A commit without epochs makes lists, so that users who wait for them may leave memory: worth it
+// as long as fewer wait each time.
 static bool drain(mr_worker *worker)
 {
     const uint32_t waiting = mr_engine_waiting(worker->engine);
@@ -349,8 +353,8 @@ static mr_status learn_round(mr_worker *worker, int64_t now_ms, bool all, bool *
 mr_status mr_worker_turn(mr_worker *worker, int extra_fd, int wait_ms, mr_error *err)
 {
     bool moved = false, learned = true, commit = false;
-    MR_TRY(mr_kafka_consumer_poll(worker->kafka.consumer, 0, err));
-    if (mr_kafka_consumer_state(worker->kafka.consumer) != MR_GROUP_ASSIGNED)
+    MR_TRY(worker->intake.poll(worker->intake.context, 0, err));
+    if (worker->intake.look(worker->intake.context).state != MR_GROUP_ASSIGNED)
         return mr_fail(err, MR_FENCED,
                        "the group took the tasks away; a restart joins again and recovers");
     for (int i = 0; i < ROUNDS_A_TURN && learned; i++) {
@@ -362,6 +366,8 @@ mr_status mr_worker_turn(mr_worker *worker, int extra_fd, int wait_ms, mr_error 
     const mr_committer_view view = mr_committer_look(worker->committer, err);
     if (view.failed != MR_OK)
         return view.failed;
+    if (view.held)
+        return mr_fail(err, MR_FENCED, "the commit was fenced; a restart recovers");
     count_latency(worker, &view);
     const int64_t due_ms = worker->closed_ms + commit_interval(worker, &view) - now_ms;
     if (view.idle && has_something(worker) && (commit || due_ms <= 0))
@@ -373,7 +379,7 @@ mr_status mr_worker_turn(mr_worker *worker, int extra_fd, int wait_ms, mr_error 
     // With no room to learn into, only the end of the commit under way helps; it wakes us.
     if (!commit)
         wait_ms = mr_source_patience(worker->source, now_ms, wait_ms);
-    mr_kafka_consumer_wait(worker->kafka.consumer, extra_fd, wait_ms);
+    worker->intake.wait(worker->intake.context, extra_fd, wait_ms);
     return MR_OK;
 }
 

@@ -24,12 +24,13 @@ typedef struct mr_worker {
     mr_clock clock;
     mr_chance chance;
     bool from_local; // the local copy is the truth: the changelogs are written from it
-    bool mock; // the brokers are librdkafka's mock: nothing is restored, transactions promise
-               // nothing
+    bool mock;       // the brokers are librdkafka's mock: nothing is restored, transactions promise
+                     // nothing
 
     // The bus and the store.
     mr_kafka_bus kafka;
     mr_bus bus;
+    mr_intake intake;
     mr_local local;
     mr_store_port store;
     uint32_t partition_counts[MR_CONFIG_INPUTS_MAX];
@@ -65,8 +66,8 @@ typedef struct mr_worker {
     mr_frozen *open;
     uint64_t commit_number;
     uint32_t open_events, open_refused, open_epochs;
-    bool draining; // memory is full of users whose lists wait: commit to make some
-    uint32_t waiting; // how many there were when that was last tried; 0: it was not
+    bool draining;           // memory is full of users whose lists wait: commit to make some
+    uint32_t waiting;        // how many there were when that was last tried; 0: it was not
     int64_t closed_ms;       // when the last commit was closed
     int64_t first_record_ms; // timestamp of the oldest record in it
     int64_t *idle_since_ms;  // by place in `owned`: when the task learned last; 0: its tick is done
@@ -78,8 +79,8 @@ typedef struct mr_worker {
     uint64_t confirmed; // number of the last commit whose latency was counted
 } mr_worker;
 
-// Opens everything; `worker` is zeroed but for config, methods, from_local and mock. Errors: MR_FATAL and the
-// outcomes of the ports; what was opened is closed by mr_worker_close in any case.
+// Opens everything; `worker` is zeroed but for config, methods, from_local and mock. Errors:
+// MR_FATAL and the outcomes of the ports; what was opened is closed by mr_worker_close in any case.
 MR_CHECKED mr_status mr_worker_open(mr_worker *worker, mr_error *err);
 // Closes everything. Errors: a last write to the local state that failed (Kafka has everything).
 mr_status mr_worker_close(mr_worker *worker, mr_error *err);

@@ -56,8 +56,8 @@ static mr_status check_outputs(mr_worker *worker, mr_error *err)
 static mr_status idle(void *context, mr_error *err)
 {
     mr_worker *worker = context;
-    MR_TRY(mr_kafka_consumer_poll(worker->kafka.consumer, 0, err));
-    if (mr_kafka_consumer_state(worker->kafka.consumer) != MR_GROUP_ASSIGNED)
+    MR_TRY(worker->intake.poll(worker->intake.context, 0, err));
+    if (worker->intake.look(worker->intake.context).state != MR_GROUP_ASSIGNED)
         return mr_fail(err, MR_FENCED, "the group took the tasks away while they were restored");
     return MR_OK;
 }
@@ -66,17 +66,19 @@ static mr_status join_group(mr_worker *worker, mr_error *err)
 {
     MR_TRY(mr_kafka_consumer_open(worker->config, worker->lead, worker->partition_counts,
                                   &worker->kafka.consumer, err));
+    worker->intake = mr_kafka_consumer_port(worker->kafka.consumer);
     const int64_t patience_ms = JOIN_SECONDS * 1000 + worker->config->kafka_session_timeout;
     const int64_t begun = worker->clock.now_ms(worker->clock.context);
-    while (mr_kafka_consumer_state(worker->kafka.consumer) == MR_GROUP_JOINING) {
-        MR_TRY(mr_kafka_consumer_poll(worker->kafka.consumer, POLL_MS, err));
+    while (worker->intake.look(worker->intake.context).state == MR_GROUP_JOINING) {
+        MR_TRY(worker->intake.poll(worker->intake.context, POLL_MS, err));
         if (worker->clock.now_ms(worker->clock.context) - begun > patience_ms)
             return mr_fail(err, MR_FATAL, "group %s gave no assignment within %lld s",
                            worker->config->kafka_group, (long long)(patience_ms / 1000));
     }
-    worker->owned = mr_kafka_consumer_tasks(worker->kafka.consumer, &worker->owned_count);
-    if (mr_kafka_consumer_state(worker->kafka.consumer) != MR_GROUP_ASSIGNED ||
-        worker->owned_count != worker->tasks)
+    const mr_membership member = worker->intake.look(worker->intake.context);
+    worker->owned = member.tasks;
+    worker->owned_count = member.task_count;
+    if (member.state != MR_GROUP_ASSIGNED || worker->owned_count != worker->tasks)
         return mr_fail(err, MR_FATAL,
                        "the group gave %u of %u tasks to this worker: this release runs one worker "
                        "for an application",
@@ -97,7 +99,7 @@ static mr_status open_brokers(mr_worker *worker, mr_error *err)
     worker->kafka.partition_count = worker->tasks;
     worker->bus = mr_kafka_bus_port(&worker->kafka);
     MR_TRY(mr_kafka_producer_open(worker->config, worker->tasks, &worker->kafka.producer, err));
-    MR_TRY(mr_kafka_reader_open(worker->config, idle, worker, &worker->kafka.reader, err));
+    MR_TRY(mr_kafka_reader_open(worker->config, &worker->kafka.reader, err));
     return join_group(worker, err);
 }
 
@@ -122,8 +124,8 @@ static mr_status open_state(mr_worker *worker, mr_error *err)
         .gather_bytes = (size_t)worker->config->state_gather_bytes,
         .gather_ms = worker->config->state_gather_ms,
     };
-    return mr_generations_open(&gathering, &worker->store, &worker->clock, &worker->generations,
-                               err);
+    return mr_generations_open(&gathering, MR_MARKER_PAIRS_MAX, &worker->store, &worker->clock,
+                               &worker->generations, err);
 }
 
 // The engine's door to users' rows: the newest generation, or the store.
@@ -212,9 +214,9 @@ static mr_status place_inputs(mr_worker *worker, mr_taker *taker, mr_taking *tak
 {
     mr_offset mine[MR_MARKER_OFFSETS_MAX];
     uint32_t count = 0, offset_count, at = 0;
-    const mr_offset *all = mr_kafka_consumer_partitions(worker->kafka.consumer, &offset_count);
+    const mr_offset *all = worker->intake.partitions(worker->intake.context, &offset_count);
     for (uint32_t i = 0; i < offset_count; i++) {
-        if (mr_kafka_consumer_task_of(worker->kafka.consumer, all[i].input, all[i].partition) !=
+        if (worker->intake.task_of(worker->intake.context, all[i].input, all[i].partition) !=
             taking->task)
             continue;
         if (count == MR_MARKER_OFFSETS_MAX)
@@ -233,7 +235,7 @@ static mr_status place_inputs(mr_worker *worker, mr_taker *taker, mr_taking *tak
 static uint32_t task_of(void *context, uint32_t input, uint32_t partition)
 {
     const mr_worker *worker = context;
-    return mr_kafka_consumer_task_of(worker->kafka.consumer, input, partition);
+    return worker->intake.task_of(worker->intake.context, input, partition);
 }
 
 // Where the local copy is ahead of the changelogs, or these have rows that nobody may see, they are
@@ -249,9 +251,10 @@ static mr_status rewrite(mr_worker *worker, mr_taker *taker, mr_rewrite_why why,
         .task_of = task_of,
         .idle = idle,
         .context = worker,
+        .generation = worker->intake.look(worker->intake.context).generation,
         .commit_bytes_max = (size_t)worker->config->commit_bytes_max,
     };
-    options.inputs = mr_kafka_consumer_partitions(worker->kafka.consumer, &options.input_count);
+    options.inputs = worker->intake.partitions(worker->intake.context, &options.input_count);
     return mr_rewrite_run(&options, &result, err);
 }
 
@@ -263,7 +266,7 @@ static mr_status restore_tasks(mr_worker *worker, mr_taker *taker, mr_taking *ta
     for (uint32_t i = 0; i < worker->owned_count; i++) {
         takings[i] = (mr_taking){.task = worker->owned[i]};
         list[i] = &takings[i];
-        MR_TRY(mr_taking_restore(taker, &takings[i], err));
+        MR_TRY(mr_taking_restore(taker, &takings[i], idle, worker, err));
         *dropped += takings[i].rows_dropped;
     }
     return mr_takings_check(taker, list, worker->owned_count, err);
@@ -363,7 +366,7 @@ done:
 static mr_status allocate(mr_worker *worker, mr_error *err)
 {
     uint32_t offset_count;
-    mr_kafka_consumer_partitions(worker->kafka.consumer, &offset_count);
+    worker->intake.partitions(worker->intake.context, &offset_count);
     const size_t tasks = worker->tasks, offsets = offset_count;
     worker->seqs = calloc(tasks, sizeof *worker->seqs);
     worker->offsets = calloc(offsets, sizeof *worker->offsets);
@@ -384,7 +387,7 @@ static mr_status allocate(mr_worker *worker, mr_error *err)
 static void wake(void *context)
 {
     mr_worker *worker = context;
-    mr_kafka_consumer_wake(worker->kafka.consumer);
+    worker->intake.wake(worker->intake.context);
 }
 
 static mr_status open_commits(mr_worker *worker, mr_error *err)
@@ -395,6 +398,7 @@ static mr_status open_commits(mr_worker *worker, mr_error *err)
         .generations = worker->generations,
         .retries_max = (uint32_t)worker->config->commit_retries,
         .state_wait_ms = worker->config->state_wait,
+        .threaded = true,
         .wake = wake,
         .wake_context = worker,
     };
@@ -405,10 +409,10 @@ static mr_status open_commits(mr_worker *worker, mr_error *err)
 static mr_status open_inputs(mr_worker *worker, mr_error *err)
 {
     uint32_t count;
-    mr_kafka_consumer_partitions(worker->kafka.consumer, &count);
-    MR_TRY(mr_source_open(worker->config, worker->catalog, worker->kafka.consumer, worker->owned,
+    worker->intake.partitions(worker->intake.context, &count);
+    MR_TRY(mr_source_open(worker->config, worker->catalog, &worker->intake, worker->owned,
                           worker->owned_count, worker->offsets, count, &worker->source, err));
-    return mr_kafka_consumer_assign(worker->kafka.consumer, worker->offsets, count, err);
+    return worker->intake.assign(worker->intake.context, worker->offsets, count, err);
 }
 
 mr_status mr_worker_open(mr_worker *worker, mr_error *err)

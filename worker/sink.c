@@ -9,23 +9,28 @@
 //    then lies in the logs before a new owner looks.
 // 4. No transaction ends without offsets: only they check the generation of the group.
 // 5. A time-out is not an answer: the same call is made again until it answers.
-// 6. CONFIRMED means that Kafka has said so; nothing else may lead there.
+// 6. CONFIRMED means that Kafka has said so, or that the marker was found in the changelog; nothing
+//    else may lead there.
 // 7. After an attempt that was slow, a delayed request of it could end the next transaction: a new
 //    producer epoch shuts it out first.
+// 8. Offsets are sent for the generation that the commit was given for, never for a later one.
 //
 //                  give            begin             all queued        all acknowledged
 //          IDLE ---------> BEGINNING ----> SENDING ------------> FLUSHING ------------+
-//           ^                ^    ^           |                     |                 v
-//      take |                |    |           +----------+----------+     +------- OFFSETS
-//           |          abort |    |                      v (abortable)    |           | sent
-//       CONFIRMED            +---------------------- ABORTING <-----------+           v
-//           ^                     |                      ^ (abortable)             ENDING
-//           |      new producer   |                      +----------------------------+
-//           +------ RENEWING      |                                                   | committed
-//           |          ^ (slow)   |                                                   |
-//           +----------+----------+---------------------------------------------------+
+//          ^ ^               ^    ^           |                     |                 v
+//     drop | | take    abort |    |           +----------+----------+     +------- OFFSETS
+//          | |               |    |                      v (abortable)    |           | sent
+//          | CONFIRMED       +---------------------- ABORTING <-----------+           v
+//          |  ^ ^  ^              |                      ^ (abortable)             ENDING
+//          |  | |  | new producer |                      +----------------------------+
+//          |  | |  +-- RENEWING   | again                                             | committed
+//          |  | |      ^ (slow)   |                                                   |
+//          |  | +------+----------+---------------------------------------------------+
+//          |  | found             |
+//          +--+----------------- HELD <----------- SETTLING <--- fenced, from any of them
+//                                      new producer
 //
-//   From every state but IDLE and CONFIRMED: fenced, fatal or too many aborts -> FAILED.
+//   From every state but IDLE, HELD and CONFIRMED: fatal or too many aborts -> FAILED.
 #include "worker/sink.h"
 
 #include "worker/log.h"
@@ -41,6 +46,7 @@ static const char *const names[MR_SINK_STATE_COUNT] = {
     [MR_SINK_SENDING] = "sending",     [MR_SINK_FLUSHING] = "flushing",
     [MR_SINK_OFFSETS] = "offsets",     [MR_SINK_ENDING] = "ending",
     [MR_SINK_ABORTING] = "aborting",   [MR_SINK_RENEWING] = "renewing",
+    [MR_SINK_SETTLING] = "settling",   [MR_SINK_HELD] = "held",
     [MR_SINK_CONFIRMED] = "confirmed", [MR_SINK_FAILED] = "failed",
 };
 
@@ -54,13 +60,15 @@ const char *mr_sink_state_name(mr_sink_state state)
 // Every arrow of the diagram, and no other.
 static const uint32_t arrows[MR_SINK_STATE_COUNT] = {
     [MR_SINK_IDLE] = TO(BEGINNING),
-    [MR_SINK_BEGINNING] = TO(SENDING) | TO(FAILED),
-    [MR_SINK_SENDING] = TO(FLUSHING) | TO(ABORTING) | TO(FAILED),
-    [MR_SINK_FLUSHING] = TO(OFFSETS) | TO(ABORTING) | TO(FAILED),
-    [MR_SINK_OFFSETS] = TO(ENDING) | TO(ABORTING) | TO(FAILED),
-    [MR_SINK_ENDING] = TO(CONFIRMED) | TO(RENEWING) | TO(ABORTING) | TO(FAILED),
-    [MR_SINK_ABORTING] = TO(BEGINNING) | TO(FAILED),
+    [MR_SINK_BEGINNING] = TO(SENDING) | TO(SETTLING) | TO(FAILED),
+    [MR_SINK_SENDING] = TO(FLUSHING) | TO(ABORTING) | TO(SETTLING) | TO(FAILED),
+    [MR_SINK_FLUSHING] = TO(OFFSETS) | TO(ABORTING) | TO(SETTLING) | TO(FAILED),
+    [MR_SINK_OFFSETS] = TO(ENDING) | TO(ABORTING) | TO(SETTLING) | TO(FAILED),
+    [MR_SINK_ENDING] = TO(CONFIRMED) | TO(RENEWING) | TO(ABORTING) | TO(SETTLING) | TO(FAILED),
+    [MR_SINK_ABORTING] = TO(BEGINNING) | TO(SETTLING) | TO(FAILED),
     [MR_SINK_RENEWING] = TO(CONFIRMED) | TO(FAILED),
+    [MR_SINK_SETTLING] = TO(HELD) | TO(FAILED),
+    [MR_SINK_HELD] = TO(CONFIRMED) | TO(BEGINNING) | TO(IDLE),
     [MR_SINK_CONFIRMED] = TO(IDLE),
     [MR_SINK_FAILED] = 0,
 };
@@ -78,9 +86,10 @@ void mr_sink_init(mr_sink *sink, const mr_bus *bus, const mr_clock *clock, uint3
     *sink = (mr_sink){.bus = bus, .clock = clock, .retries_max = retries_max};
 }
 
-void mr_sink_give(mr_sink *sink, mr_frozen *frozen)
+void mr_sink_give(mr_sink *sink, mr_frozen *frozen, uint64_t generation)
 {
     sink->frozen = frozen;
+    sink->generation = generation;
     sink->aborted = 0;
     sink->slow = false;
     move(sink, MR_SINK_BEGINNING);
@@ -92,6 +101,27 @@ mr_frozen *mr_sink_take(mr_sink *sink)
     move(sink, MR_SINK_IDLE);
     sink->frozen = NULL;
     return frozen;
+}
+
+void mr_sink_found(mr_sink *sink)
+{
+    MR_ASSERT(sink->state == MR_SINK_HELD);
+    sink->commits++;
+    move(sink, MR_SINK_CONFIRMED);
+}
+
+void mr_sink_again(mr_sink *sink, uint64_t generation)
+{
+    MR_ASSERT(sink->state == MR_SINK_HELD);
+    sink->generation = generation;
+    sink->aborted = 0;
+    move(sink, MR_SINK_BEGINNING);
+}
+
+mr_frozen *mr_sink_drop(mr_sink *sink)
+{
+    MR_ASSERT(sink->state == MR_SINK_HELD);
+    return mr_sink_take(sink);
 }
 
 static mr_status begin(mr_sink *sink, mr_error *err)
@@ -172,7 +202,7 @@ static mr_status send_offsets(mr_sink *sink, mr_error *err)
 {
     uint32_t count;
     const mr_offset *offsets = mr_frozen_offsets(sink->frozen, &count);
-    MR_TRY(sink->bus->send_offsets(sink->bus->context, offsets, count, err));
+    MR_TRY(sink->bus->send_offsets(sink->bus->context, sink->generation, offsets, count, err));
     move(sink, MR_SINK_ENDING);
     return MR_OK;
 }
@@ -201,6 +231,13 @@ static mr_status renew(mr_sink *sink, mr_error *err)
     return MR_OK;
 }
 
+static mr_status settle(mr_sink *sink, mr_error *err)
+{
+    MR_TRY(sink->bus->renew(sink->bus->context, err));
+    move(sink, MR_SINK_HELD);
+    return MR_OK;
+}
+
 static mr_status call(mr_sink *sink, mr_error *err)
 {
     switch (sink->state) {
@@ -218,7 +255,10 @@ static mr_status call(mr_sink *sink, mr_error *err)
         return abort_attempt(sink, err);
     case MR_SINK_RENEWING:
         return renew(sink, err);
+    case MR_SINK_SETTLING:
+        return settle(sink, err);
     case MR_SINK_IDLE:
+    case MR_SINK_HELD:
     case MR_SINK_CONFIRMED:
     case MR_SINK_FAILED:
     case MR_SINK_STATE_COUNT:
@@ -247,6 +287,37 @@ static mr_status spoilt(mr_sink *sink, mr_error *err)
     return MR_OK;
 }
 
+static mr_status failed(mr_sink *sink, mr_error *err)
+{
+    mr_wrap(err, "commit %llu, %s", (unsigned long long)mr_frozen_number(sink->frozen),
+            names[sink->state]);
+    move(sink, MR_SINK_FAILED);
+    return err->status = MR_FATAL;
+}
+
+// The tasks are somebody else's, or the client has lost count: a new producer decides what was
+// open.
+static mr_status fenced(mr_sink *sink, mr_error *err)
+{
+    if (sink->state == MR_SINK_SETTLING || sink->state == MR_SINK_RENEWING)
+        return failed(sink, err); // a new producer is fenced at once: another process has our name
+    mr_log(MR_LOG_WARNING, "commit", "fenced",
+           mr_log_long("commit", (int64_t)mr_frozen_number(sink->frozen)),
+           mr_log_text("state", names[sink->state]), mr_log_text("error", err->text));
+    move(sink, MR_SINK_SETTLING);
+    return MR_OK;
+}
+
+void mr_sink_wait(mr_sink *sink, mr_error *err)
+{
+    mr_log(MR_LOG_WARNING, "commit", "no answer yet", mr_log_text("state", names[sink->state]),
+           mr_log_text("error", err->text));
+    // A full queue drains only while the client is served.
+    if (sink->state == MR_SINK_SENDING)
+        (void)sink->bus->flush(sink->bus->context, err);
+    sink->clock->sleep_ms(sink->clock->context, WAIT_MS);
+}
+
 mr_status mr_sink_step(mr_sink *sink, mr_error *err)
 {
     const mr_status status = call(sink, err);
@@ -261,33 +332,31 @@ mr_status mr_sink_step(mr_sink *sink, mr_error *err)
     case MR_ABORT:
         return spoilt(sink, err);
     case MR_FENCED:
+        return fenced(sink, err);
     case MR_FATAL:
         break;
     case MR_REJECT:
         MR_ASSERT(!"the bus refuses a record that was checked before");
     }
-    mr_wrap(err, "commit %llu, %s", (unsigned long long)mr_frozen_number(sink->frozen),
-            names[sink->state]);
-    move(sink, MR_SINK_FAILED);
-    return status;
+    return failed(sink, err);
 }
 
-mr_status mr_sink_commit(mr_sink *sink, mr_frozen *frozen, mr_error *err)
+mr_status mr_sink_commit(mr_sink *sink, mr_frozen *frozen, uint64_t generation, mr_error *err)
 {
-    mr_sink_give(sink, frozen);
-    while (sink->state != MR_SINK_CONFIRMED) {
+    mr_error reason = {0};
+    mr_sink_give(sink, frozen, generation);
+    while (sink->state != MR_SINK_CONFIRMED && sink->state != MR_SINK_HELD) {
         const mr_status status = mr_sink_step(sink, err);
-        if (status == MR_RETRY) {
-            mr_log(MR_LOG_WARNING, "commit", "no answer yet",
-                   mr_log_text("state", names[sink->state]), mr_log_text("error", err->text));
-            // A full queue drains only while the client is served.
-            if (sink->state == MR_SINK_SENDING)
-                (void)sink->bus->flush(sink->bus->context, err);
-            sink->clock->sleep_ms(sink->clock->context, WAIT_MS);
-        } else if (status != MR_OK) {
+        if (status == MR_RETRY)
+            mr_sink_wait(sink, err);
+        else if (status != MR_OK)
             return status;
-        }
+        if (sink->state == MR_SINK_SETTLING && reason.status == MR_OK)
+            reason = *err;
     }
+    const bool held = sink->state == MR_SINK_HELD;
     (void)mr_sink_take(sink);
-    return MR_OK;
+    if (held)
+        *err = reason;
+    return held ? MR_FENCED : MR_OK;
 }

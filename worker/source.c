@@ -17,13 +17,13 @@ enum {
 typedef struct feed { // an input partition
     uint32_t input, partition;
     int64_t next; // of what was put into an epoch
-    rd_kafka_message_t *messages[FEED_MESSAGES];
+    mr_message messages[FEED_MESSAGES];
     uint32_t first, count;
     bool at_end; // the consumer has said so since the last message
 } feed;
 
 typedef struct held { // a message of an epoch
-    rd_kafka_message_t *message;
+    mr_message message;
     uint32_t feed;
     mr_cause cause; // of the decoder; MR_CAUSE_NONE: it became an arrival
     char reason[120];
@@ -47,7 +47,7 @@ typedef struct builder { // the next epoch of a task
 
 struct mr_source {
     const mr_config *config;
-    mr_kafka_consumer *consumer;
+    const mr_intake *intake;
     mr_decoder *decoder;
     feed *feeds;
     mr_offset *learned; // by feed
@@ -75,7 +75,7 @@ static mr_status open_builder(mr_source *source, builder *b, uint32_t task, mr_e
     mr_arena_init(&b->arena, memory, ARENA_BYTES);
     for (uint32_t i = 0; i < source->feed_count; i++) {
         const feed *f = &source->feeds[i];
-        if (mr_kafka_consumer_task_of(source->consumer, f->input, f->partition) == task)
+        if (source->intake->task_of(source->intake->context, f->input, f->partition) == task)
             b->feeds[b->feed_count++] = i;
     }
     return MR_OK;
@@ -99,7 +99,7 @@ static mr_status open_all(mr_source *source, const uint32_t *tasks, const mr_off
     return MR_OK;
 }
 
-mr_status mr_source_open(const mr_config *config, mr_catalog *catalog, mr_kafka_consumer *consumer,
+mr_status mr_source_open(const mr_config *config, mr_catalog *catalog, const mr_intake *intake,
                          const uint32_t *tasks, uint32_t task_count, const mr_offset *offsets,
                          uint32_t offset_count, mr_source **out, mr_error *err)
 {
@@ -107,7 +107,7 @@ mr_status mr_source_open(const mr_config *config, mr_catalog *catalog, mr_kafka_
     if (source == NULL)
         return mr_fail(err, MR_FATAL, "out of memory");
     source->config = config;
-    source->consumer = consumer;
+    source->intake = intake;
     source->feed_count = offset_count;
     source->task_count = task_count;
     // An event has at most one user, so that fewer events than users_max never touch more users.
@@ -127,10 +127,15 @@ mr_status mr_source_open(const mr_config *config, mr_catalog *catalog, mr_kafka_
     return MR_OK;
 }
 
-static void release(builder *b)
+static void give_back(const mr_source *source, mr_message *message)
+{
+    source->intake->give_back(source->intake->context, message);
+}
+
+static void release(const mr_source *source, builder *b)
 {
     for (uint32_t i = 0; i < b->held_count; i++)
-        rd_kafka_message_destroy(b->held[i].message);
+        give_back(source, &b->held[i].message);
     b->held_count = b->count = 0;
     b->bytes = 0;
     b->lines = 0;
@@ -145,7 +150,7 @@ void mr_source_close(mr_source *source)
     for (uint32_t i = 0; source->builders != NULL && i < source->task_count; i++) {
         builder *b = &source->builders[i];
         if (b->held != NULL)
-            release(b);
+            release(source, b);
         free(b->arrivals);
         free(b->scratch);
         free(b->held);
@@ -155,7 +160,7 @@ void mr_source_close(mr_source *source)
     for (uint32_t i = 0; source->feeds != NULL && i < source->feed_count; i++) {
         feed *f = &source->feeds[i];
         for (uint32_t j = 0; j < f->count; j++)
-            rd_kafka_message_destroy(f->messages[f->first + j]);
+            give_back(source, &f->messages[f->first + j]);
     }
     free(source->builders);
     free(source->feeds);
@@ -169,27 +174,27 @@ void mr_source_close(mr_source *source)
 static mr_status refill(mr_source *source, uint32_t index, mr_error *err)
 {
     feed *f = &source->feeds[index];
-    rd_kafka_message_t *batch[FEED_MESSAGES];
+    mr_message batch[FEED_MESSAGES];
     if (f->count > 0)
         return MR_OK;
     f->first = 0;
-    const uint32_t count = mr_kafka_consumer_take(source->consumer, index, batch, FEED_MESSAGES);
+    const uint32_t count =
+        source->intake->take(source->intake->context, index, batch, FEED_MESSAGES);
     mr_status status = MR_OK;
     for (uint32_t i = 0; i < count; i++) {
-        const rd_kafka_resp_err_t code = batch[i]->err;
-        if (code == RD_KAFKA_RESP_ERR_NO_ERROR && batch[i]->offset >= f->next) {
+        if (!batch[i].end && batch[i].error == NULL && batch[i].offset >= f->next) {
             f->messages[f->count++] = batch[i];
             f->at_end = false;
             continue;
         }
-        if (code == RD_KAFKA_RESP_ERR__PARTITION_EOF)
+        if (batch[i].end)
             f->at_end = true;
-        else if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        else if (batch[i].error == NULL)
             source->counters.below++; // clients up to 2.3 may step back
         else if (status == MR_OK)
             status = mr_fail(err, MR_FATAL, "%s [%u]: %s", source->config->inputs[f->input].topic,
-                             f->partition, rd_kafka_message_errstr(batch[i]));
-        rd_kafka_message_destroy(batch[i]);
+                             f->partition, batch[i].error);
+        give_back(source, &batch[i]);
     }
     return status;
 }
@@ -209,7 +214,7 @@ static feed *choose(mr_source *source, builder *b, int64_t now_ms, uint32_t *ind
         missing = missing || (f->count == 0 && !f->at_end);
         if (f->count == 0)
             continue;
-        const int64_t ms = mr_message_time(f->messages[f->first]);
+        const int64_t ms = f->messages[f->first].time_ms;
         if (best == NULL || ms < best_ms) {
             best = f;
             best_ms = ms;
@@ -237,13 +242,15 @@ static void hold(mr_source *source, builder *b, feed *f, uint32_t index, int64_t
 {
     mr_error err = {0};
     held *h = &b->held[b->held_count++];
-    rd_kafka_message_t *message = f->messages[f->first++];
+    h->message = f->messages[f->first++];
+    h->feed = index;
+    h->cause = MR_CAUSE_NONE;
+    const mr_message *message = &h->message;
     f->count--;
     f->next = message->offset + 1;
     if (b->held_count == 1)
         b->opened_ms = now_ms;
-    b->bytes += message->len + message->key_len;
-    *h = (held){.message = message, .feed = index};
+    b->bytes += message->value.size + message->key.size;
     source->counters.records++;
     mr_arrival *arrival = &b->arrivals[b->count];
     if (mr_decoder_read(source->decoder, f->input, message, &b->arena, arrival, &err) == MR_OK) {
@@ -308,7 +315,8 @@ static const held *held_of(const mr_source *source, const builder *b, const mr_a
 {
     for (uint32_t i = 0; i < b->held_count; i++) {
         const held *h = &b->held[i];
-        if (h->message->offset == arrival->offset && h->message->partition == arrival->partition &&
+        if (h->message.offset == arrival->offset &&
+            (int32_t)h->message.partition == arrival->partition &&
             mr_decoder_rank(source->decoder, source->feeds[h->feed].input) == arrival->topic)
             return h;
     }
@@ -324,8 +332,9 @@ void mr_source_refused(mr_source *source, uint32_t task, mr_refused_visit *visit
         if (h->cause == MR_CAUSE_NONE)
             continue;
         source->counters.refused[h->cause]++;
-        const mr_refused refused = {
-            h->message, source->feeds[h->feed].input, task, h->cause, h->reason, "VALUE_CONVERTER"};
+        const mr_refused refused = {&h->message, source->feeds[h->feed].input,
+                                    task,        h->cause,
+                                    h->reason,   "VALUE_CONVERTER"};
         visit(context, &refused);
     }
     for (uint32_t i = 0; i < b->count; i++) {
@@ -335,7 +344,7 @@ void mr_source_refused(mr_source *source, uint32_t task, mr_refused_visit *visit
         const held *h = held_of(source, b, arrival);
         source->counters.refused[arrival->cause]++;
         const mr_refused refused = {
-            h->message, source->feeds[h->feed].input, task, arrival->cause, arrival->reason,
+            &h->message, source->feeds[h->feed].input, task, arrival->cause, arrival->reason,
             "TASK_PUT"};
         visit(context, &refused);
     }
@@ -351,7 +360,7 @@ void mr_source_learned(mr_source *source, uint32_t task)
             source->counters.newest_record_ms = b->arrivals[i].record_ms;
     }
     source->counters.events += b->count;
-    release(b);
+    release(source, b);
 }
 
 const mr_offset *mr_source_offsets(const mr_source *source, uint32_t *count)

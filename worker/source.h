@@ -15,16 +15,18 @@
 
 #include "core/event/epoch.h"
 #include "schemas/catalog.h"
-#include "worker/kafka/consumer.h"
+#include "worker/config.h"
+#include "worker/ports.h"
 
 typedef struct mr_source mr_source;
 
-// Opens the feeds at these offsets; the consumer has been assigned the same. Borrows everything.
-// Errors: MR_FATAL: a mapping that cannot be read, out of memory.
+// Opens the feeds at these offsets; the intake has been assigned the same. Borrows everything but
+// tasks and offsets. Errors: MR_FATAL: a mapping that cannot be read, out of memory.
 MR_CHECKED mr_status mr_source_open(const mr_config *config, mr_catalog *catalog,
-                                    mr_kafka_consumer *consumer, const uint32_t *tasks,
+                                    const mr_intake *intake, const uint32_t *tasks,
                                     uint32_t task_count, const mr_offset *offsets,
                                     uint32_t offset_count, mr_source **source, mr_error *err);
+// Gives back all messages. Before the intake is assigned anything else.
 void mr_source_close(mr_source *source);
 
 // Takes and decodes what there is and has room. Returns whether anything was taken. Errors:
@@ -36,7 +38,7 @@ MR_CHECKED mr_status mr_source_pump(mr_source *source, int64_t now_ms, bool *mov
 uint32_t mr_source_ready(mr_source *source, int64_t now_ms, bool all, mr_epoch *epochs);
 
 typedef struct mr_refused { // a record for the dead letters
-    const rd_kafka_message_t *message;
+    const mr_message *message;
     uint32_t input, task;
     mr_cause cause;
     const char *reason;

@@ -8,7 +8,8 @@
 //    marker says. A copy that does not is thrown away once; a changelog that does not stops the
 //    start.
 // 4. The end of a changelog is asked of a handle that sees uncommitted records, after the
-// assignment.
+// assignment; after the next assignment it is asked again, and what was read before is gone on
+// from.
 //
 //        ends asked        a good copy                both read            rows add up
 //   NEW -----------> ENDS ------------> COPY ------+----------> READ ----------------> CHECKED --+
@@ -49,6 +50,7 @@ static const uint32_t arrows[MR_TAKING_STATE_COUNT] = {
     [MR_TAKING_READ] = TO(CHECKED) | TO(FRESH) | TO(NOTHING) | TO(FAILED),
     [MR_TAKING_CHECKED] = TO(PLACED) | TO(FAILED),
     [MR_TAKING_FRESH] = TO(PLACED) | TO(FAILED),
+    [MR_TAKING_PLACED] = TO(FAILED),
 };
 
 static void move(mr_taking *taking, mr_taking_state to)
@@ -131,6 +133,12 @@ static mr_status ask_ends(mr_taker *taker, mr_taking *taking, mr_error *err)
     for (uint32_t c = 0; c < MR_STORE_CHANGELOGS; c++)
         MR_TRY(taker->bus->changelog_ends(taker->bus->context, mr_topic_of_changelog(c),
                                           taking->task, &taking->ends[c], err));
+    for (uint32_t c = 0; c < MR_STORE_CHANGELOGS; c++)
+        taking->limits[c] = taking->ends[c].end;
+    taking->changelog = 0;
+    taking->rows_dropped = 0;
+    taker->rows->count = 0;
+    taker->rows->used = 0;
     move(taking, MR_TAKING_ENDS);
     return MR_OK;
 }
@@ -191,6 +199,7 @@ static mr_status choose_base(mr_taker *taker, mr_taking *taking, mr_error *err)
     if (fault == NULL) {
         MR_TRY(lost_data(taking, &copy, err));
         memcpy(taking->next, copy.offsets, sizeof taking->next);
+        taking->from_copy = true;
         move(taking, MR_TAKING_COPY);
         return MR_OK;
     }
@@ -206,10 +215,6 @@ static mr_status choose_base(mr_taker *taker, mr_taking *taking, mr_error *err)
 typedef struct reading {
     mr_taker *taker;
     mr_taking *taking;
-    uint32_t changelog;
-    bool overflow;        // more rows than are worth keeping
-    int64_t marker_next;  // offset after the last marker; -1: none came
-    uint64_t rows_behind; // rows after it
 } reading;
 
 static bool keep_row(struct mr_taker_rows *rows, mr_bytes key, mr_bytes value)
@@ -270,7 +275,7 @@ static mr_status apply_rows(reading *r, int64_t next, mr_error *err)
         .marker = mr_bytes_of(joined, mr_marker_join(taking->markers, joined)),
         .offsets = {-1, -1},
     };
-    part.offsets[r->changelog] = next;
+    part.offsets[taking->changelog] = next;
     const mr_store_batch batch = {&part, 1};
     taking->rows_read += rows->count;
     rows->count = 0;
@@ -282,30 +287,37 @@ static mr_status over_copy(void *context, int64_t offset, mr_bytes key, mr_bytes
                            mr_error *err)
 {
     reading *r = context;
-    if (r->overflow)
+    if (r->taking->overflow)
         return MR_OK;
     if (!mr_marker_is(key)) {
-        r->overflow = !keep_row(r->taker->rows, key, value);
+        r->taking->overflow = !keep_row(r->taker->rows, key, value);
         return MR_OK;
     }
-    MR_TRY(keep_marker(r->taker, r->taking, r->changelog, value, err));
+    MR_TRY(keep_marker(r->taker, r->taking, r->taking->changelog, value, err));
     return apply_rows(r, offset + 1, err);
+}
+
+// One slice of the changelog that is being read. Errors: MR_RETRY: it is not at its limit.
+static mr_status read_slice(mr_taker *taker, mr_taking *taking, mr_bus_visit *visit, mr_error *err)
+{
+    const uint32_t c = taking->changelog;
+    reading r = {taker, taking};
+    return taker->bus->changelog_read(taker->bus->context, mr_topic_of_changelog(c), taking->task,
+                                      taking->next[c], taking->limits[c], visit, &r,
+                                      &taking->next[c], err);
 }
 
 static mr_status read_over_copy(mr_taker *taker, mr_taking *taking, mr_error *err)
 {
-    for (uint32_t c = 0; c < MR_STORE_CHANGELOGS; c++) {
-        reading r = {.taker = taker, .taking = taking, .changelog = c};
+    if (taking->changelog < MR_STORE_CHANGELOGS) {
+        MR_TRY(read_slice(taker, taking, over_copy, err));
+        taking->rows_dropped += taker->rows->count;
         taker->rows->count = 0;
         taker->rows->used = 0;
-        MR_TRY(taker->bus->changelog_read(taker->bus->context, mr_topic_of_changelog(c),
-                                          taking->task, taking->next[c], taking->ends[c].end,
-                                          over_copy, &r, &taking->next[c], err));
-        if (r.overflow) {
+        taking->changelog++;
+        if (taking->overflow)
             move(taking, MR_TAKING_NOTHING);
-            return MR_OK;
-        }
-        taking->rows_dropped += taker->rows->count;
+        return MR_OK;
     }
     taker->store->refresh(taker->store->context);
     move(taking, MR_TAKING_READ);
@@ -320,36 +332,40 @@ static mr_status from_nothing(void *context, int64_t offset, mr_bytes key, mr_by
 {
     reading *r = context;
     if (!mr_marker_is(key)) {
-        r->rows_behind++;
+        r->taking->rows_behind++;
         r->taking->rows_read++;
         return r->taker->store->load_put(r->taker->store->context, key, value, err);
     }
-    r->rows_behind = 0;
-    r->marker_next = offset + 1;
-    return keep_marker(r->taker, r->taking, r->changelog, value, err);
+    r->taking->rows_behind = 0;
+    r->taking->marker_next = offset + 1;
+    return keep_marker(r->taker, r->taking, r->taking->changelog, value, err);
 }
 
-// One pass over both changelogs up to `ends`. *torn: rows lie behind a last marker, and ends was
-// moved to it.
-static mr_status load_pass(mr_taker *taker, mr_taking *taking, int64_t ends[MR_STORE_CHANGELOGS],
-                           bool *torn, mr_error *err)
+static void begin_changelog(mr_taking *taking)
 {
-    *torn = false;
+    taking->marker_next = -1;
+    taking->rows_behind = 0;
+    if (taking->changelog < MR_STORE_CHANGELOGS)
+        taking->next[taking->changelog] = taking->ends[taking->changelog].first;
+}
+
+static mr_status begin_load(mr_taker *taker, mr_taking *taking, mr_error *err)
+{
+    MR_TRY(taker->store->load_begin(taker->store->context, taking->task, err));
+    taking->loading = true;
+    taking->changelog = 0;
     taking->rows_read = 0;
-    for (uint32_t c = 0; c < MR_STORE_CHANGELOGS; c++) {
-        reading r = {.taker = taker, .taking = taking, .changelog = c, .marker_next = -1};
-        const int64_t first = taking->ends[c].first;
+    for (uint32_t c = 0; c < MR_STORE_CHANGELOGS; c++)
         taking->markers[c] = (mr_bytes){NULL, 0};
-        MR_TRY(taker->bus->changelog_read(taker->bus->context, mr_topic_of_changelog(c),
-                                          taking->task, first, ends[c], from_nothing, &r,
-                                          &taking->next[c], err));
-        if (r.rows_behind > 0) {
-            taking->rows_dropped += r.rows_behind;
-            ends[c] = r.marker_next >= 0 ? r.marker_next : first;
-            *torn = true;
-        }
-    }
+    begin_changelog(taking);
     return MR_OK;
+}
+
+static void end_load(mr_taker *taker, mr_taking *taking)
+{
+    if (taking->loading)
+        taker->store->load_end(taker->store->context);
+    taking->loading = false;
 }
 
 static mr_status finish_load(mr_taker *taker, mr_taking *taking, mr_error *err)
@@ -364,18 +380,24 @@ static mr_status finish_load(mr_taker *taker, mr_taking *taking, mr_error *err)
 
 static mr_status read_from_nothing(mr_taker *taker, mr_taking *taking, mr_error *err)
 {
-    int64_t ends[MR_STORE_CHANGELOGS] = {taking->ends[0].end, taking->ends[1].end};
-    mr_status status = MR_OK;
-    bool torn = true;
-    taking->rows_dropped = 0;
-    while (status == MR_OK && torn) {
-        MR_TRY(taker->store->load_begin(taker->store->context, taking->task, err));
-        status = load_pass(taker, taking, ends, &torn, err);
-        if (status == MR_OK && !torn)
-            status = finish_load(taker, taking, err);
-        taker->store->load_end(taker->store->context);
+    if (!taking->loading)
+        return begin_load(taker, taking, err);
+    if (taking->changelog < MR_STORE_CHANGELOGS) {
+        const uint32_t c = taking->changelog;
+        MR_TRY(read_slice(taker, taking, from_nothing, err));
+        if (taking->rows_behind > 0) {
+            taking->rows_dropped += taking->rows_behind;
+            taking->limits[c] =
+                taking->marker_next >= 0 ? taking->marker_next : taking->ends[c].first;
+            end_load(taker, taking);
+            return MR_OK;
+        }
+        taking->changelog++;
+        begin_changelog(taking);
+        return MR_OK;
     }
-    MR_TRY(status);
+    MR_TRY(finish_load(taker, taking, err));
+    end_load(taker, taking);
     taker->store->refresh(taker->store->context);
     move(taking, MR_TAKING_READ);
     return MR_OK;
@@ -407,7 +429,7 @@ static mr_status compare(mr_taker *taker, mr_taking *taking, mr_error *err)
     return MR_OK;
 }
 
-static mr_status check(mr_taker *taker, mr_taking *taking, bool was_copy, mr_error *err)
+static mr_status check(mr_taker *taker, mr_taking *taking, mr_error *err)
 {
     if (taking->markers[0].size == 0 && taking->markers[1].size == 0) {
         taking->fresh = true;
@@ -419,7 +441,8 @@ static mr_status check(mr_taker *taker, mr_taking *taking, bool was_copy, mr_err
         move(taking, MR_TAKING_CHECKED);
         return MR_OK;
     }
-    if (!was_copy) { // bytes that came from Kafka a moment ago: nothing better is to be had
+    if (!taking
+             ->from_copy) { // bytes that came from Kafka a moment ago: nothing better is to be had
         err->status = MR_FATAL;
         const mr_config *const config = taker->config;
         return mr_wrap(err, "%s [%u] %lld to %lld, %s [%u] %lld to %lld", config->outputs_user_rows,
@@ -433,7 +456,7 @@ static mr_status check(mr_taker *taker, mr_taking *taking, bool was_copy, mr_err
     return MR_OK;
 }
 
-static mr_status step(mr_taker *taker, mr_taking *taking, bool *was_copy, mr_error *err)
+static mr_status step(mr_taker *taker, mr_taking *taking, mr_error *err)
 {
     switch (taking->state) {
     case MR_TAKING_NEW:
@@ -441,13 +464,12 @@ static mr_status step(mr_taker *taker, mr_taking *taking, bool *was_copy, mr_err
     case MR_TAKING_ENDS:
         return choose_base(taker, taking, err);
     case MR_TAKING_COPY:
-        *was_copy = true;
         return read_over_copy(taker, taking, err);
     case MR_TAKING_NOTHING:
-        *was_copy = false;
+        taking->from_copy = false;
         return read_from_nothing(taker, taking, err);
     case MR_TAKING_READ:
-        return check(taker, taking, *was_copy, err);
+        return check(taker, taking, err);
     case MR_TAKING_CHECKED:
     case MR_TAKING_FRESH:
     case MR_TAKING_PLACED:
@@ -459,23 +481,51 @@ static mr_status step(mr_taker *taker, mr_taking *taking, bool *was_copy, mr_err
     return MR_FATAL;
 }
 
-mr_status mr_taking_restore(mr_taker *taker, mr_taking *taking, mr_error *err)
+mr_status mr_taking_step(mr_taker *taker, mr_taking *taking, mr_error *err)
 {
-    bool was_copy = false;
-    while (taking->state != MR_TAKING_CHECKED && taking->state != MR_TAKING_FRESH) {
-        const mr_status status = step(taker, taking, &was_copy, err);
-        if (status != MR_OK) {
-            move(taking, MR_TAKING_FAILED);
-            return mr_wrap(err, "task %u", taking->task);
-        }
+    const mr_status status = step(taker, taking, err);
+    if (status == MR_RETRY)
+        return status;
+    if (status != MR_OK) {
+        mr_taking_cancel(taker, taking);
+        return mr_wrap(err, "task %u", taking->task);
     }
-    mr_log(MR_LOG_INFO, "task", taking->fresh ? "new" : "restored",
-           mr_log_long("task", taking->task),
-           mr_log_text("base", was_copy ? "local copy" : "changelog"),
-           mr_log_long("seq", taking->fresh ? 0 : (int64_t)taking->marker.seq),
-           mr_log_long("rows_read", (int64_t)taking->rows_read),
-           mr_log_long("rows_dropped", (int64_t)taking->rows_dropped));
+    if (mr_taking_done(taking))
+        mr_log(MR_LOG_INFO, "task", taking->fresh ? "new" : "restored",
+               mr_log_long("task", taking->task),
+               mr_log_text("base", taking->from_copy ? "local copy" : "changelog"),
+               mr_log_long("seq", taking->fresh ? 0 : (int64_t)taking->marker.seq),
+               mr_log_long("rows_read", (int64_t)taking->rows_read),
+               mr_log_long("rows_dropped", (int64_t)taking->rows_dropped));
     return MR_OK;
+}
+
+mr_status mr_taking_restore(mr_taker *taker, mr_taking *taking,
+                            mr_status (*idle)(void *context, mr_error *err), void *idle_context,
+                            mr_error *err)
+{
+    while (!mr_taking_done(taking)) {
+        const mr_status status = mr_taking_step(taker, taking, err);
+        if (status != MR_OK && status != MR_RETRY)
+            return status;
+        if (idle != NULL)
+            MR_TRY(idle(idle_context, err));
+    }
+    return MR_OK;
+}
+
+void mr_taking_again(mr_taker *taker, mr_taking *taking)
+{
+    if (taking->state == MR_TAKING_NEW)
+        return;
+    end_load(taker, taking);
+    *taking = (mr_taking){.task = taking->task};
+}
+
+void mr_taking_cancel(mr_taker *taker, mr_taking *taking)
+{
+    end_load(taker, taking);
+    move(taking, MR_TAKING_FAILED);
 }
 
 // Inputs.
@@ -565,7 +615,10 @@ static mr_status place_all(mr_taker *taker, const mr_taking *taking, mr_offset *
 mr_status mr_taking_place(mr_taker *taker, mr_taking *taking, mr_offset *offsets,
                           uint32_t offset_count, mr_error *err)
 {
-    if (place_all(taker, taking, offsets, offset_count, err) != MR_OK) {
+    const mr_status status = place_all(taker, taking, offsets, offset_count, err);
+    if (status == MR_RETRY)
+        return status;
+    if (status != MR_OK) {
         move(taking, MR_TAKING_FAILED);
         return mr_wrap(err, "task %u", taking->task);
     }

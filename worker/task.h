@@ -33,6 +33,12 @@ typedef struct mr_taking { // of one task
     bool fresh;
     mr_log_ends ends[MR_STORE_CHANGELOGS];
     int64_t next[MR_STORE_CHANGELOGS];     // of the changelogs: what was read
+    int64_t limits[MR_STORE_CHANGELOGS];   // up to where they are read: `ends`, or a last marker
+    uint32_t changelog;                    // that is being read
+    bool from_copy, loading;               // what the rows go onto; a load is open
+    bool overflow;                         // more rows than are worth keeping
+    int64_t marker_next;                   // offset after the last marker; -1: none came
+    uint64_t rows_behind;                  // rows after it
     mr_bytes markers[MR_STORE_CHANGELOGS]; // sealed; point into `bytes`
     uint8_t bytes[MR_STORE_CHANGELOGS][MR_MARKER_BYTES_MAX];
     mr_marker marker; // of the first changelog, but for its arrays; the second agrees
@@ -62,9 +68,25 @@ typedef struct mr_taker { // what all tasks of a start share
 MR_CHECKED mr_status mr_taker_open(mr_taker *taker, mr_error *err);
 void mr_taker_close(mr_taker *taker);
 
-// Brings the store to the last commit of taking->task, from state NEW to CHECKED or FRESH. Errors:
-// MR_FATAL: a changelog that is wrong or lost, named; those of bus and store.
-MR_CHECKED mr_status mr_taking_restore(mr_taker *taker, mr_taking *taking, mr_error *err);
+// One step on the way from NEW to CHECKED or FRESH, where the store has the last commit of
+// taking->task. One taking of a taker at a time is between ENDS and READ. Errors: MR_RETRY: the
+// changelog has to be waited for: call again; MR_FATAL: a changelog that is wrong or lost, named;
+// those of bus and store.
+MR_CHECKED mr_status mr_taking_step(mr_taker *taker, mr_taking *taking, mr_error *err);
+static inline bool mr_taking_done(const mr_taking *taking)
+{
+    return taking->state == MR_TAKING_CHECKED || taking->state == MR_TAKING_FRESH;
+}
+// All steps; `idle` is called between them, and ends the restore where it fails.
+MR_CHECKED mr_status mr_taking_restore(mr_taker *taker, mr_taking *taking,
+                                       mr_status (*idle)(void *context, mr_error *err),
+                                       void *idle_context, mr_error *err);
+// The group has assigned the task again, so that its last owner may have written more: the ends of
+// its changelogs are asked again, and what was done is gone on from where it can be. From any state
+// but FAILED.
+void mr_taking_again(mr_taker *taker, mr_taking *taking);
+// Gives up: nothing of the taker's is used any more.
+void mr_taking_cancel(mr_taker *taker, mr_taking *taking);
 
 // Where the task's inputs go on: fills `next` of each offset; to PLACED. All of its input
 // partitions, no others. Errors: MR_FATAL: events that were not read are gone, or the group's

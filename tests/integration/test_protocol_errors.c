@@ -43,6 +43,7 @@ typedef struct fixture {
     rd_kafka_mock_cluster_t *cluster;
     mr_config *config;
     mr_kafka_bus kafka;
+    mr_intake intake;
     mr_bus bus;
     mr_clock clock;
     mr_frozen *frozen;
@@ -85,10 +86,11 @@ static int setup(void **state)
     f->kafka.partition_count = 1;
     f->bus = mr_kafka_bus_port(&f->kafka);
     demand(mr_kafka_consumer_open(f->config, 0, counts, &f->kafka.consumer, &err), &err);
-    for (int i = 0;
-         i < JOIN_POLLS && mr_kafka_consumer_state(f->kafka.consumer) == MR_GROUP_JOINING; i++)
-        demand(mr_kafka_consumer_poll(f->kafka.consumer, 100, &err), &err);
-    assert_int_equal(mr_kafka_consumer_state(f->kafka.consumer), MR_GROUP_ASSIGNED);
+    f->intake = mr_kafka_consumer_port(f->kafka.consumer);
+    for (int i = 0; i < JOIN_POLLS && f->intake.look(f->intake.context).state == MR_GROUP_JOINING;
+         i++)
+        demand(f->intake.poll(f->intake.context, 100, &err), &err);
+    assert_int_equal(f->intake.look(f->intake.context).state, MR_GROUP_ASSIGNED);
     demand(mr_frozen_open(1 << 20, &f->frozen, &err), &err);
     return 0;
 }
@@ -139,13 +141,15 @@ static outcome commit(fixture *f, int16_t request, rd_kafka_resp_err_t code, int
     for (int i = 0; i < count; i++)
         rd_kafka_mock_push_request_errors(f->cluster, request, 1, code);
     mr_sink_init(&sink, &f->bus, &f->clock, RETRIES_MAX);
-    mr_sink_give(&sink, f->frozen);
+    mr_sink_give(&sink, f->frozen, f->intake.look(f->intake.context).generation);
     for (int i = 0; i < STEPS_MAX && sink.state != MR_SINK_CONFIRMED; i++) {
+        if (sink.state == MR_SINK_SETTLING)
+            return FENCED;
         const mr_status status = mr_sink_step(&sink, err);
         if (status == MR_RETRY)
             f->clock.sleep_ms(f->clock.context, 5);
         else if (status != MR_OK)
-            return sink.aborted == RETRIES_MAX ? GIVEN_UP : status == MR_FENCED ? FENCED : FATAL;
+            return sink.aborted == RETRIES_MAX ? GIVEN_UP : FATAL;
     }
     assert_int_equal(sink.state, MR_SINK_CONFIRMED);
     return sink.aborted == 0 ? CONFIRMED : ABORTED;

@@ -25,13 +25,14 @@ static int64_t produced(void *context, mr_topic topic, uint32_t partition)
     return mr_kafka_producer_produced(bus->producer, topic, partition);
 }
 
-static mr_status send_offsets(void *context, const mr_offset *offsets, uint32_t offset_count,
-                              mr_error *err)
+static mr_status send_offsets(void *context, uint64_t generation, const mr_offset *offsets,
+                              uint32_t offset_count, mr_error *err)
 {
     mr_kafka_bus *bus = context;
-    const rd_kafka_consumer_group_metadata_t *member = mr_kafka_consumer_member(bus->consumer);
+    rd_kafka_consumer_group_metadata_t *member =
+        mr_kafka_consumer_member(bus->consumer, generation);
     if (member == NULL)
-        return mr_fail(err, MR_FENCED, "the group has not assigned anything to this worker");
+        return mr_fail(err, MR_FENCED, "the group has assigned the tasks anew meanwhile");
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)offset_count);
     for (uint32_t i = 0; i < offset_count; i++)
         rd_kafka_topic_partition_list_add(list, bus->config->inputs[offsets[i].input].topic,
@@ -39,6 +40,7 @@ static mr_status send_offsets(void *context, const mr_offset *offsets, uint32_t 
             ->offset = offsets[i].next;
     const mr_status status = mr_kafka_producer_offsets(bus->producer, list, member, err);
     rd_kafka_topic_partition_list_destroy(list);
+    rd_kafka_consumer_group_metadata_destroy(member);
     return status;
 }
 

@@ -3,15 +3,16 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdatomic.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "worker/kafka/message.h"
 #include "worker/log.h"
 
-enum { CALL_MS = 10000 };
+enum { CALL_MS = 10000, TAKE_MAX = 256 };
 
 struct mr_kafka_consumer {
     rd_kafka_t *handle;
@@ -19,13 +20,16 @@ struct mr_kafka_consumer {
     uint32_t lead, task_max;
     uint32_t partition_counts[MR_CONFIG_INPUTS_MAX];
     mr_group_state state;
+    uint64_t generation; // of the last assignment
     bool closing;
     uint32_t *tasks;
     uint32_t task_count;
     mr_offset *partitions;
     rd_kafka_queue_t **queues; // by index into partitions; NULL before assign
     uint32_t partition_count;
-    rd_kafka_consumer_group_metadata_t *_Atomic member;
+    uint32_t open_count; // partitions that are read: the first so many queues are open
+    pthread_mutex_t lock;
+    rd_kafka_consumer_group_metadata_t *member; // of `generation`; under the lock, as it is itself
     int wake_fd; // written by librdkafka when a queue is no longer empty
 };
 
@@ -41,9 +45,9 @@ static bool has_task(const mr_kafka_consumer *consumer, uint32_t task)
            NULL;
 }
 
-uint32_t mr_kafka_consumer_task_of(const mr_kafka_consumer *consumer, uint32_t input,
-                                   uint32_t partition)
+static uint32_t task_of(void *context, uint32_t input, uint32_t partition)
 {
+    const mr_kafka_consumer *consumer = context;
     (void)input; // user inputs have as many partitions as there are tasks
     return partition % consumer->task_max;
 }
@@ -53,40 +57,45 @@ static void list_partitions(mr_kafka_consumer *consumer)
     consumer->partition_count = 0;
     for (uint32_t input = 0; input < consumer->config->input_count; input++) {
         for (uint32_t p = 0; p < consumer->partition_counts[input]; p++) {
-            if (has_task(consumer, mr_kafka_consumer_task_of(consumer, input, p)))
+            if (has_task(consumer, task_of(consumer, input, p)))
                 consumer->partitions[consumer->partition_count++] = (mr_offset){input, p, -1};
         }
     }
 }
 
-// The group gave us tasks: they are noted, not read. Reading begins with mr_kafka_consumer_assign,
-// once their rows are restored.
+// Captured at the assignment and nowhere else: metadata made later could carry another generation.
+// Brokers take offsets of a nameless member from anyone, without a fence: false then.
+static bool capture_member(mr_kafka_consumer *consumer)
+{
+    char *name = rd_kafka_memberid(consumer->handle);
+    const bool named = name != NULL && name[0] != '\0';
+    rd_kafka_mem_free(consumer->handle, name);
+    pthread_mutex_lock(&consumer->lock);
+    consumer->generation++;
+    if (consumer->member != NULL)
+        rd_kafka_consumer_group_metadata_destroy(consumer->member);
+    consumer->member = named ? rd_kafka_consumer_group_metadata(consumer->handle) : NULL;
+    pthread_mutex_unlock(&consumer->lock);
+    return named;
+}
+
+// The group gave us tasks: they are noted, not read. Reading begins with `assign`, once their rows
+// are restored.
 static void on_assigned(mr_kafka_consumer *consumer,
                         const rd_kafka_topic_partition_list_t *partitions)
 {
-    if (consumer->state != MR_GROUP_JOINING) {
-        consumer->state = MR_GROUP_REVOKED; // a second generation: the state in memory is stale
-        return;
-    }
     consumer->task_count = 0;
     for (int i = 0; i < partitions->cnt; i++)
         consumer->tasks[consumer->task_count++] = (uint32_t)partitions->elems[i].partition;
     qsort(consumer->tasks, consumer->task_count, sizeof *consumer->tasks, compare_tasks);
     list_partitions(consumer);
-    // Captured here and nowhere else: group metadata made later could carry another generation.
-    char *name = rd_kafka_memberid(consumer->handle);
-    const bool named = name != NULL && name[0] != '\0';
-    rd_kafka_mem_free(consumer->handle, name);
-    if (!named) {
-        // Brokers take offsets of a nameless member from anyone, without a fence.
-        consumer->state = MR_GROUP_LOST;
-        return;
-    }
-    consumer->member = rd_kafka_consumer_group_metadata(consumer->handle);
-    consumer->state = MR_GROUP_ASSIGNED;
-    mr_log(MR_LOG_INFO, "rebalance", "assigned", mr_log_long("tasks", consumer->task_count));
+    consumer->state = capture_member(consumer) ? MR_GROUP_ASSIGNED : MR_GROUP_LOST;
+    mr_log(MR_LOG_INFO, "rebalance", "assigned",
+           mr_log_long("generation", (int64_t)consumer->generation),
+           mr_log_long("tasks", consumer->task_count));
 }
 
+// librdkafka waits for rd_kafka_assign before it goes on: it is called in let_go.
 static void on_rebalance(rd_kafka_t *handle, rd_kafka_resp_err_t code,
                          rd_kafka_topic_partition_list_t *partitions, void *context)
 {
@@ -98,13 +107,15 @@ static void on_rebalance(rd_kafka_t *handle, rd_kafka_resp_err_t code,
         rd_kafka_topic_partition_list_destroy(none);
         return;
     }
-    if (code == RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS && !consumer->closing) {
-        const bool lost = rd_kafka_assignment_lost(handle) != 0;
-        consumer->state = lost ? MR_GROUP_LOST : MR_GROUP_REVOKED;
-        mr_log(MR_LOG_WARNING, "rebalance", lost ? "lost" : "revoked",
-               mr_log_long("tasks", consumer->task_count));
+    if (consumer->closing || code != RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS) {
+        rd_kafka_assign(handle, NULL);
+        return;
     }
-    rd_kafka_assign(handle, NULL);
+    const bool lost = rd_kafka_assignment_lost(handle) != 0;
+    consumer->state = lost ? MR_GROUP_LOST : MR_GROUP_REVOKING;
+    mr_log(MR_LOG_INFO, "rebalance", lost ? "lost" : "revoked",
+           mr_log_long("generation", (int64_t)consumer->generation),
+           mr_log_long("tasks", consumer->task_count));
 }
 
 static mr_status subscribe(mr_kafka_consumer *consumer, mr_error *err)
@@ -149,6 +160,8 @@ mr_status mr_kafka_consumer_open(const mr_config *config, uint32_t lead,
     consumer->lead = lead;
     consumer->task_max = partition_counts[lead];
     consumer->wake_fd = -1;
+    consumer->state = MR_GROUP_JOINING;
+    pthread_mutex_init(&consumer->lock, NULL);
     consumer->tasks = calloc(consumer->task_max + 1, sizeof *consumer->tasks);
     consumer->partitions = calloc(all + 1, sizeof *consumer->partitions);
     consumer->queues = calloc(all + 1, sizeof(rd_kafka_queue_t *));
@@ -165,24 +178,30 @@ mr_status mr_kafka_consumer_open(const mr_config *config, uint32_t lead,
     return MR_OK;
 }
 
+static void close_queues(mr_kafka_consumer *consumer)
+{
+    for (uint32_t i = 0; i < consumer->open_count; i++) {
+        rd_kafka_queue_io_event_enable(consumer->queues[i], -1, NULL, 0);
+        rd_kafka_queue_destroy(consumer->queues[i]);
+    }
+    consumer->open_count = 0;
+}
+
 void mr_kafka_consumer_close(mr_kafka_consumer *consumer)
 {
     if (consumer == NULL)
         return;
     consumer->closing = true;
-    for (uint32_t i = 0; i < consumer->partition_count; i++) {
-        if (consumer->queues[i] != NULL) {
-            rd_kafka_queue_io_event_enable(consumer->queues[i], -1, NULL, 0);
-            rd_kafka_queue_destroy(consumer->queues[i]);
-        }
-    }
+    close_queues(consumer);
     if (consumer->handle != NULL) {
+        if (consumer->state == MR_GROUP_REVOKING || consumer->state == MR_GROUP_LOST)
+            rd_kafka_assign(consumer->handle, NULL);
         rd_kafka_consumer_close(consumer->handle);
-        rd_kafka_consumer_group_metadata_t *member = consumer->member;
-        if (member != NULL)
-            rd_kafka_consumer_group_metadata_destroy(member);
+        if (consumer->member != NULL)
+            rd_kafka_consumer_group_metadata_destroy(consumer->member);
         rd_kafka_destroy(consumer->handle);
     }
+    pthread_mutex_destroy(&consumer->lock);
     if (consumer->wake_fd >= 0)
         close(consumer->wake_fd);
     free(consumer->queues);
@@ -191,91 +210,142 @@ void mr_kafka_consumer_close(mr_kafka_consumer *consumer)
     free(consumer);
 }
 
-mr_status mr_kafka_consumer_poll(mr_kafka_consumer *consumer, int wait_ms, mr_error *err)
+// An error of the group: what ends the process, and what only has to be said.
+static mr_status group_error(const mr_kafka_consumer *consumer, rd_kafka_resp_err_t code,
+                             const char *text, mr_error *err)
 {
+    char reason[256];
+    if (code == RD_KAFKA_RESP_ERR__FATAL)
+        code = rd_kafka_fatal_error(consumer->handle, reason, sizeof reason);
+    if (code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID)
+        return mr_fail(err, MR_FATAL,
+                       "a second process runs with the instance name %s and took over",
+                       consumer->config->instance);
+    if (code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED ||
+        code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED ||
+        code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
+        rd_kafka_fatal_error(consumer->handle, reason, sizeof reason) != 0)
+        return mr_fail(err, MR_FATAL, "group %s: %s", consumer->config->kafka_group, text);
+    if (code != RD_KAFKA_RESP_ERR__PARTITION_EOF)
+        mr_log(MR_LOG_WARNING, "kafka", "group error", mr_log_text("error", text));
+    return MR_OK;
+}
+
+static mr_status poll_group(void *context, int wait_ms, mr_error *err)
+{
+    mr_kafka_consumer *consumer = context;
     rd_kafka_message_t *message = rd_kafka_consumer_poll(consumer->handle, wait_ms);
-    if (message == NULL)
-        return MR_OK;
-    const rd_kafka_resp_err_t code = message->err;
     mr_status status = MR_OK;
     // Partitions have queues of their own, so that only errors of the group come here.
-    if (code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID)
-        status =
-            mr_fail(err, MR_FATAL, "a second process runs with the instance name %s and took over",
-                    consumer->config->instance);
-    else if (code == RD_KAFKA_RESP_ERR__MAX_POLL_EXCEEDED || code == RD_KAFKA_RESP_ERR__FATAL ||
-             code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED ||
-             code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED ||
-             code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
-        status = mr_fail(err, MR_FATAL, "group %s: %s", consumer->config->kafka_group,
-                         rd_kafka_message_errstr(message));
-    else if (code != RD_KAFKA_RESP_ERR_NO_ERROR && code != RD_KAFKA_RESP_ERR__PARTITION_EOF)
-        mr_log(MR_LOG_WARNING, "kafka", "group error",
-               mr_log_text("error", rd_kafka_message_errstr(message)));
-    rd_kafka_message_destroy(message);
+    if (message != NULL && message->err != RD_KAFKA_RESP_ERR_NO_ERROR)
+        status = group_error(consumer, message->err, rd_kafka_message_errstr(message), err);
+    if (message != NULL)
+        rd_kafka_message_destroy(message);
     return status;
 }
 
-mr_group_state mr_kafka_consumer_state(const mr_kafka_consumer *consumer)
+static mr_membership look(void *context)
 {
-    return consumer->state;
+    const mr_kafka_consumer *consumer = context;
+    return (mr_membership){consumer->state, consumer->generation, consumer->tasks,
+                           consumer->task_count};
 }
 
-const uint32_t *mr_kafka_consumer_tasks(const mr_kafka_consumer *consumer, uint32_t *count)
+static void let_go(void *context)
 {
-    *count = consumer->task_count;
-    return consumer->tasks;
+    mr_kafka_consumer *consumer = context;
+    MR_ASSERT(consumer->state == MR_GROUP_REVOKING || consumer->state == MR_GROUP_LOST);
+    close_queues(consumer);
+    consumer->state = MR_GROUP_JOINING;
+    rd_kafka_assign(consumer->handle, NULL);
 }
 
-const rd_kafka_consumer_group_metadata_t *mr_kafka_consumer_member(
-    const mr_kafka_consumer *consumer)
+rd_kafka_consumer_group_metadata_t *mr_kafka_consumer_member(mr_kafka_consumer *consumer,
+                                                             uint64_t generation)
 {
-    return consumer->member;
+    rd_kafka_consumer_group_metadata_t *copy = NULL;
+    void *bytes = NULL;
+    size_t size = 0;
+    pthread_mutex_lock(&consumer->lock);
+    if (consumer->generation == generation && consumer->member != NULL) {
+        rd_kafka_error_t *error =
+            rd_kafka_consumer_group_metadata_write(consumer->member, &bytes, &size);
+        if (error == NULL)
+            error = rd_kafka_consumer_group_metadata_read(&copy, bytes, size);
+        MR_ASSERT(error == NULL);
+        rd_kafka_mem_free(NULL, bytes);
+    }
+    pthread_mutex_unlock(&consumer->lock);
+    return copy;
 }
 
-const mr_offset *mr_kafka_consumer_partitions(const mr_kafka_consumer *consumer, uint32_t *count)
+static const mr_offset *partitions_of(void *context, uint32_t *count)
 {
+    const mr_kafka_consumer *consumer = context;
     *count = consumer->partition_count;
     return consumer->partitions;
 }
 
-mr_status mr_kafka_consumer_assign(mr_kafka_consumer *consumer, const mr_offset *offsets,
-                                   uint32_t offset_count, mr_error *err)
+static mr_status open_queue(mr_kafka_consumer *consumer, const char *topic, int32_t partition,
+                            mr_error *err)
 {
     const uint64_t one = 1;
-    MR_ASSERT(offset_count == consumer->partition_count);
+    rd_kafka_queue_t *queue = rd_kafka_queue_get_partition(consumer->handle, topic, partition);
+    if (queue == NULL)
+        return mr_fail(err, MR_FATAL, "%s [%d]: no such partition", topic, partition);
+    // Forwarding is taken off before the fetcher starts, so that no message can slip into the
+    // group's queue.
+    rd_kafka_queue_forward(queue, NULL);
+    rd_kafka_queue_io_event_enable(queue, consumer->wake_fd, &one, sizeof one);
+    consumer->queues[consumer->open_count++] = queue;
+    return MR_OK;
+}
+
+static mr_status assign(void *context, const mr_offset *offsets, uint32_t offset_count,
+                        mr_error *err)
+{
+    mr_kafka_consumer *consumer = context;
+    mr_status status = MR_OK;
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)offset_count);
-    for (uint32_t i = 0; i < offset_count; i++) {
+    MR_ASSERT(offset_count <= consumer->partition_count);
+    close_queues(consumer);
+    for (uint32_t i = 0; i < offset_count && status == MR_OK; i++) {
         const char *const topic = consumer->config->inputs[offsets[i].input].topic;
         const int32_t partition = (int32_t)offsets[i].partition;
         MR_ASSERT(offsets[i].next >= 0);
         rd_kafka_topic_partition_list_add(list, topic, partition)->offset = offsets[i].next;
-        // Forwarding is taken off before the fetcher starts, so that no message can slip into the
-        // group's queue.
-        consumer->queues[i] = rd_kafka_queue_get_partition(consumer->handle, topic, partition);
-        if (consumer->queues[i] == NULL) {
-            rd_kafka_topic_partition_list_destroy(list);
-            return mr_fail(err, MR_FATAL, "%s [%d]: no such partition", topic, partition);
-        }
-        rd_kafka_queue_forward(consumer->queues[i], NULL);
-        rd_kafka_queue_io_event_enable(consumer->queues[i], consumer->wake_fd, &one, sizeof one);
+        status = open_queue(consumer, topic, partition, err);
     }
-    const rd_kafka_resp_err_t code = rd_kafka_assign(consumer->handle, list);
-    rd_kafka_topic_partition_list_destroy(list);
+    if (status == MR_OK)
+        code = rd_kafka_assign(consumer->handle, list);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return mr_fail(err, MR_FATAL, "assign: %s", rd_kafka_err2str(code));
-    return MR_OK;
+        status = mr_fail(err, MR_FATAL, "assign: %s", rd_kafka_err2str(code));
+    rd_kafka_topic_partition_list_destroy(list);
+    return status;
 }
 
-uint32_t mr_kafka_consumer_take(mr_kafka_consumer *consumer, uint32_t index,
-                                rd_kafka_message_t **messages, uint32_t max)
+static uint32_t take(void *context, uint32_t index, mr_message *messages, uint32_t max)
 {
-    const ssize_t count = rd_kafka_consume_batch_queue(consumer->queues[index], 0, messages, max);
+    mr_kafka_consumer *consumer = context;
+    rd_kafka_message_t *batch[TAKE_MAX];
+    MR_ASSERT(index < consumer->open_count);
+    const ssize_t count = rd_kafka_consume_batch_queue(consumer->queues[index], 0, batch,
+                                                       max < TAKE_MAX ? max : TAKE_MAX);
+    for (ssize_t i = 0; i < count; i++)
+        messages[i] = mr_kafka_message(batch[i]);
     return count > 0 ? (uint32_t)count : 0;
 }
 
-void mr_kafka_consumer_wait(mr_kafka_consumer *consumer, int extra_fd, int wait_ms)
+static void give_back(void *context, mr_message *message)
 {
+    (void)context;
+    rd_kafka_message_destroy(message->handle);
+}
+
+static void wait_for_some(void *context, int extra_fd, int wait_ms)
+{
+    const mr_kafka_consumer *consumer = context;
     struct pollfd fds[] = {{.fd = consumer->wake_fd, .events = POLLIN},
                            {.fd = extra_fd, .events = POLLIN}};
     uint64_t count;
@@ -285,10 +355,18 @@ void mr_kafka_consumer_wait(mr_kafka_consumer *consumer, int extra_fd, int wait_
         mr_log(MR_LOG_DEBUG, "kafka", "nothing to read from the wake descriptor");
 }
 
-int64_t mr_kafka_consumer_lag(mr_kafka_consumer *consumer, const mr_offset *offsets,
-                              uint32_t offset_count)
+static void wake(void *context)
 {
-    int64_t lag = -1;
+    const mr_kafka_consumer *consumer = context;
+    const uint64_t one = 1;
+    if (write(consumer->wake_fd, &one, sizeof one) < 0)
+        return; // the counter is full: the thread is awake
+}
+
+static int64_t lag(void *context, const mr_offset *offsets, uint32_t offset_count)
+{
+    const mr_kafka_consumer *consumer = context;
+    int64_t sum = -1;
     for (uint32_t i = 0; i < offset_count; i++) {
         int64_t low, high;
         const char *const topic = consumer->config->inputs[offsets[i].input].topic;
@@ -296,16 +374,27 @@ int64_t mr_kafka_consumer_lag(mr_kafka_consumer *consumer, const mr_offset *offs
                                            &low, &high) != RD_KAFKA_RESP_ERR_NO_ERROR ||
             high < 0)
             continue;
-        lag = (lag < 0 ? 0 : lag) + (high > offsets[i].next ? high - offsets[i].next : 0);
+        sum = (sum < 0 ? 0 : sum) + (high > offsets[i].next ? high - offsets[i].next : 0);
     }
-    return lag;
+    return sum;
 }
 
-void mr_kafka_consumer_wake(mr_kafka_consumer *consumer)
+mr_intake mr_kafka_consumer_port(mr_kafka_consumer *consumer)
 {
-    const uint64_t one = 1;
-    if (write(consumer->wake_fd, &one, sizeof one) < 0)
-        return; // the counter is full: the thread is awake
+    return (mr_intake){
+        .context = consumer,
+        .poll = poll_group,
+        .look = look,
+        .let_go = let_go,
+        .partitions = partitions_of,
+        .task_of = task_of,
+        .assign = assign,
+        .take = take,
+        .give_back = give_back,
+        .wait = wait_for_some,
+        .wake = wake,
+        .lag = lag,
+    };
 }
 
 mr_status mr_kafka_consumer_committed(mr_kafka_consumer *consumer, mr_offset *offsets,

@@ -2,28 +2,29 @@
 #include "worker/kafka/reader.h"
 
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
 
-enum { BATCH = 1000, WAIT_MS = 20 }; // a batch waits until it is full, or for so long
+enum {
+    BATCH = 1000, // messages of a batch, which waits until it is full, or for so long:
+    WAIT_MS = 20,
+    SLICE_MS = 100, // of one call
+};
 
 struct mr_kafka_reader {
     rd_kafka_t *handle;
-    const mr_config *config;
-    mr_status (*idle)(void *context, mr_error *err);
-    void *idle_context;
+    rd_kafka_topic_t *topic; // that is being read; NULL: none
+    int32_t partition;
+    int64_t position; // where the next slice goes on
     rd_kafka_message_t *batch[BATCH];
 };
 
-mr_status mr_kafka_reader_open(const mr_config *config,
-                               mr_status (*idle)(void *context, mr_error *err), void *idle_context,
-                               mr_kafka_reader **out, mr_error *err)
+mr_status mr_kafka_reader_open(const mr_config *config, mr_kafka_reader **out, mr_error *err)
 {
     rd_kafka_conf_t *conf;
     mr_kafka_reader *reader = calloc(1, sizeof *reader);
     if (reader == NULL)
         return mr_fail(err, MR_FATAL, "out of memory");
-    reader->config = config;
-    reader->idle = idle;
-    reader->idle_context = idle_context;
     mr_status status = mr_kafka_conf(config, MR_KAFKA_CHANGELOG_READER, &conf, err);
     if (status == MR_OK)
         status = mr_kafka_open(conf, MR_KAFKA_CHANGELOG_READER, &reader->handle, err);
@@ -35,10 +36,20 @@ mr_status mr_kafka_reader_open(const mr_config *config,
     return MR_OK;
 }
 
+static void stop(mr_kafka_reader *reader)
+{
+    if (reader->topic == NULL)
+        return;
+    rd_kafka_consume_stop(reader->topic, reader->partition);
+    rd_kafka_topic_destroy(reader->topic);
+    reader->topic = NULL;
+}
+
 void mr_kafka_reader_close(mr_kafka_reader *reader)
 {
     if (reader == NULL)
         return;
+    stop(reader);
     rd_kafka_destroy(reader->handle);
     free(reader);
 }
@@ -64,15 +75,20 @@ static mr_status take(const rd_kafka_message_t *message, mr_bus_visit *visit, vo
     return MR_OK;
 }
 
-static mr_status read_until(mr_kafka_reader *reader, rd_kafka_topic_t *topic, int32_t partition,
-                            int64_t end, mr_bus_visit *visit, void *visit_context, int64_t *next,
-                            mr_error *err)
+static int64_t now_ms(void)
 {
-    const int64_t patience_ms = reader->config->kafka_transaction_timeout + 60000;
-    int64_t idle_ms = 0;
-    while (*next < end) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static mr_status read_slice(mr_kafka_reader *reader, int64_t end, mr_bus_visit *visit,
+                            void *visit_context, int64_t *next, mr_error *err)
+{
+    const int64_t until = now_ms() + SLICE_MS;
+    while (*next < end && now_ms() < until) {
         const ssize_t count =
-            rd_kafka_consume_batch(topic, partition, WAIT_MS, reader->batch, BATCH);
+            rd_kafka_consume_batch(reader->topic, reader->partition, WAIT_MS, reader->batch, BATCH);
         mr_status status = MR_OK;
         for (ssize_t i = 0; i < count; i++) {
             if (status == MR_OK)
@@ -80,15 +96,32 @@ static mr_status read_until(mr_kafka_reader *reader, rd_kafka_topic_t *topic, in
             rd_kafka_message_destroy(reader->batch[i]);
         }
         MR_TRY(status);
-        idle_ms = count > 0 ? 0 : idle_ms + WAIT_MS;
-        if (idle_ms > patience_ms)
-            return mr_fail(err, MR_RETRY, "nothing came for %lld s at offset %lld of %lld",
-                           (long long)(patience_ms / 1000), (long long)*next, (long long)end);
-        if (reader->idle != NULL)
-            MR_TRY(reader->idle(reader->idle_context, err));
         rd_kafka_poll(reader->handle, 0);
+        if (count <= 0)
+            break;
     }
-    return MR_OK;
+    if (*next >= end)
+        return MR_OK;
+    return mr_fail(err, MR_RETRY, "at offset %lld of %lld", (long long)*next, (long long)end);
+}
+
+static mr_status start(mr_kafka_reader *reader, const char *topic, uint32_t partition,
+                       int64_t first, mr_error *err)
+{
+    if (reader->topic != NULL && strcmp(rd_kafka_topic_name(reader->topic), topic) == 0 &&
+        reader->partition == (int32_t)partition && reader->position == first)
+        return MR_OK;
+    stop(reader);
+    reader->partition = (int32_t)partition;
+    reader->topic = rd_kafka_topic_new(reader->handle, topic, NULL);
+    if (reader->topic != NULL &&
+        rd_kafka_consume_start(reader->topic, (int32_t)partition, first) == 0)
+        return MR_OK;
+    const rd_kafka_resp_err_t code = rd_kafka_last_error();
+    if (reader->topic != NULL)
+        rd_kafka_topic_destroy(reader->topic);
+    reader->topic = NULL;
+    return mr_fail(err, MR_FATAL, "%s [%u]: %s", topic, partition, rd_kafka_err2str(code));
 }
 
 mr_status mr_kafka_reader_read(mr_kafka_reader *reader, const char *topic, uint32_t partition,
@@ -98,18 +131,12 @@ mr_status mr_kafka_reader_read(mr_kafka_reader *reader, const char *topic, uint3
     *next = first;
     if (first >= end)
         return MR_OK;
-    rd_kafka_topic_t *handle = rd_kafka_topic_new(reader->handle, topic, NULL);
-    if (handle == NULL || rd_kafka_consume_start(handle, (int32_t)partition, first) != 0) {
-        const rd_kafka_resp_err_t code = rd_kafka_last_error();
-        if (handle != NULL)
-            rd_kafka_topic_destroy(handle);
-        return mr_fail(err, MR_FATAL, "%s [%u]: %s", topic, partition, rd_kafka_err2str(code));
-    }
-    const mr_status status =
-        read_until(reader, handle, (int32_t)partition, end, visit, visit_context, next, err);
-    rd_kafka_consume_stop(handle, (int32_t)partition);
-    rd_kafka_topic_destroy(handle);
+    MR_TRY(start(reader, topic, partition, first, err));
+    const mr_status status = read_slice(reader, end, visit, visit_context, next, err);
+    reader->position = *next;
+    if (status != MR_RETRY)
+        stop(reader);
     if (status != MR_OK)
-        mr_wrap(err, "%s [%u]", topic, partition);
-    return status;
+        return mr_wrap(err, "%s [%u]", topic, partition);
+    return MR_OK;
 }

@@ -10,16 +10,13 @@
 
 typedef struct mr_kafka_reader mr_kafka_reader;
 
-// idle, which may be NULL, is called many times a second while a read waits: the group has to be
-// polled.
-MR_CHECKED mr_status mr_kafka_reader_open(const mr_config *config,
-                                          mr_status (*idle)(void *context, mr_error *err),
-                                          void *idle_context, mr_kafka_reader **reader,
+MR_CHECKED mr_status mr_kafka_reader_open(const mr_config *config, mr_kafka_reader **reader,
                                           mr_error *err);
 void mr_kafka_reader_close(mr_kafka_reader *reader);
 
-// As mr_bus.changelog_read. Errors: MR_RETRY: nothing came for a transaction's time-out and a
-// minute; MR_FATAL: `first` is no longer in the log, or not permitted; those of visit and idle.
+// As mr_bus.changelog_read: one slice. The partition stays open for the next slice, until its end
+// is reached or another place is read. Errors: MR_RETRY: not at the end yet; MR_FATAL: `first` is
+// no longer in the log, or not permitted; those of visit.
 MR_CHECKED mr_status mr_kafka_reader_read(mr_kafka_reader *reader, const char *topic,
                                           uint32_t partition, int64_t first, int64_t end,
                                           mr_bus_visit *visit, void *visit_context, int64_t *next,

@@ -96,9 +96,11 @@ static inline int64_t fake_tx_produced(void *context, mr_topic topic, uint32_t p
     return log->count > log->committed ? log->end : -1;
 }
 
-static inline mr_status fake_tx_offsets(void *context, const mr_offset *offsets,
-                                        uint32_t offset_count, mr_error *err)
+static inline mr_status fake_tx_offsets(void *context, uint64_t generation,
+                                        const mr_offset *offsets, uint32_t offset_count,
+                                        mr_error *err)
 {
+    (void)generation;
     fake_brokers *brokers = context;
     MR_TRY(fake_brokers_call(brokers, err));
     for (uint32_t i = 0; i < offset_count; i++)

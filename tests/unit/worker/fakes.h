@@ -190,9 +190,10 @@ static inline int64_t fake_produced(void *context, mr_topic topic, uint32_t part
     return 1000 * (int64_t)topic + partition;
 }
 
-static inline mr_status fake_offsets(void *context, const mr_offset *offsets, uint32_t offset_count,
-                                     mr_error *err)
+static inline mr_status fake_offsets(void *context, uint64_t generation, const mr_offset *offsets,
+                                     uint32_t offset_count, mr_error *err)
 {
+    (void)generation;
     (void)offsets;
     ((fake_bus *)context)->offset_count = offset_count;
     return fake_bus_call(context, FAKE_OFFSETS, 'G', err);

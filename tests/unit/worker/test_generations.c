@@ -32,7 +32,7 @@ static void setup(fixture *f, size_t gather_bytes, int64_t gather_ms)
     f->clock_port = fake_clock_port(&f->clock);
     const mr_generations_options options = {1 << 20, gather_bytes, gather_ms};
     assert_int_equal(
-        mr_generations_open(&options, &f->store_port, &f->clock_port, &f->generations, &err),
+        mr_generations_open(&options, 64, &f->store_port, &f->clock_port, &f->generations, &err),
         MR_OK);
 }
 

@@ -173,7 +173,7 @@ static void both_restore(fixture *f, uint64_t seq, bool from_nothing)
         *taking = (mr_taking){.task = t};
         if (from_nothing)
             fake_disk_erase(&f->disk, t);
-        if (mr_taking_restore(&f->taker, taking, &err) != MR_OK)
+        if (mr_taking_restore(&f->taker, taking, NULL, NULL, &err) != MR_OK)
             fail_msg("%s", err.text);
         assert_false(taking->fresh);
         assert_int_equal(taking->marker.seq, seq);

@@ -57,7 +57,7 @@ static void tell(fixture *f, fake_call call, mr_status status, uint32_t count)
 static void commits(fixture *f, const char *calls)
 {
     mr_error err = {0};
-    if (mr_sink_commit(&f->sink, f->frozen, &err) != MR_OK)
+    if (mr_sink_commit(&f->sink, f->frozen, 1, &err) != MR_OK)
         fail_msg("%s", err.text);
     assert_string_equal(f->fake.calls, calls);
     assert_int_equal(f->sink.state, MR_SINK_IDLE);
@@ -66,7 +66,7 @@ static void commits(fixture *f, const char *calls)
 static void fails(fixture *f, mr_status status, const char *calls)
 {
     mr_error err = {0};
-    assert_int_equal(mr_sink_commit(&f->sink, f->frozen, &err), status);
+    assert_int_equal(mr_sink_commit(&f->sink, f->frozen, 1, &err), status);
     assert_string_equal(f->fake.calls, calls);
     assert_int_equal(f->sink.state, MR_SINK_FAILED);
 }
@@ -166,26 +166,101 @@ static void too_many_aborts_end_the_process(void **state)
     teardown(&f);
 }
 
-static void a_fence_or_a_fatal_error_ends_the_process_at_once(void **state)
+// Each call at which a commit can fail, and what was called up to there.
+static const struct {
+    fake_call call;
+    const char *calls, *settled;
+} failures[] = {
+    {FAKE_BEGIN, "B!", "B!R"},
+    {FAKE_PRODUCE, "Bo!", "Bo!R"},
+    {FAKE_FLUSH, "BorrmmF!", "BorrmmF!R"},
+    {FAKE_OFFSETS, "BorrmmFG!", "BorrmmFG!R"},
+    {FAKE_COMMIT, "BorrmmFGC!", "BorrmmFGC!R"},
+};
+enum { FAILURES = sizeof failures / sizeof *failures };
+
+static void a_fatal_error_ends_the_process_at_once(void **state)
 {
     (void)state;
-    static const mr_status statuses[] = {MR_FENCED, MR_FATAL};
-    static const struct {
-        fake_call call;
-        const char *calls;
-    } cases[] = {
-        {FAKE_BEGIN, "B!"},          {FAKE_PRODUCE, "Bo!"},       {FAKE_FLUSH, "BorrmmF!"},
-        {FAKE_OFFSETS, "BorrmmFG!"}, {FAKE_COMMIT, "BorrmmFGC!"},
-    };
-    for (size_t s = 0; s < 2; s++) {
-        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-            fixture f;
-            setup(&f);
-            tell(&f, cases[i].call, statuses[s], 1);
-            fails(&f, statuses[s], cases[i].calls);
-            teardown(&f);
-        }
+    for (size_t i = 0; i < FAILURES; i++) {
+        fixture f;
+        setup(&f);
+        tell(&f, failures[i].call, MR_FATAL, 1);
+        fails(&f, MR_FATAL, failures[i].calls);
+        teardown(&f);
     }
+}
+
+// Steps until it is held.
+static void hold(fixture *f, const char *calls)
+{
+    mr_error err = {0};
+    mr_sink_give(&f->sink, f->frozen, 1);
+    while (f->sink.state != MR_SINK_HELD) {
+        const mr_status status = mr_sink_step(&f->sink, &err);
+        assert_true(status == MR_OK || status == MR_RETRY);
+    }
+    assert_string_equal(f->fake.calls, calls);
+}
+
+static void a_fence_makes_a_new_producer_and_holds_the_commit(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < FAILURES; i++) {
+        fixture f;
+        setup(&f);
+        tell(&f, failures[i].call, MR_FENCED, 1);
+        hold(&f, failures[i].settled);
+        teardown(&f);
+    }
+    fixture f;
+    setup(&f);
+    tell(&f, FAKE_COMMIT, MR_FENCED, 1);
+    tell(&f, FAKE_RENEW, MR_RETRY, 2);
+    hold(&f, "BorrmmFGC!R!R!R");
+    teardown(&f);
+}
+
+static void a_commit_that_is_held_is_found_or_sent_again_or_dropped(void **state)
+{
+    (void)state;
+    mr_error err = {0};
+    fixture f;
+    setup(&f);
+    tell(&f, FAKE_COMMIT, MR_FENCED, 1);
+    hold(&f, "BorrmmFGC!R");
+    mr_sink_found(&f.sink);
+    assert_int_equal(f.sink.state, MR_SINK_CONFIRMED);
+    assert_int_equal(f.sink.commits, 1);
+    assert_ptr_equal(mr_sink_take(&f.sink), f.frozen);
+    teardown(&f);
+    setup(&f);
+    tell(&f, FAKE_COMMIT, MR_FENCED, 1);
+    hold(&f, "BorrmmFGC!R");
+    mr_sink_again(&f.sink, 2);
+    while (f.sink.state != MR_SINK_CONFIRMED)
+        assert_int_equal(mr_sink_step(&f.sink, &err), MR_OK);
+    assert_string_equal(f.fake.calls, "BorrmmFGC!RBorrmmFGC");
+    assert_int_equal(f.sink.generation, 2);
+    teardown(&f);
+    setup(&f);
+    tell(&f, FAKE_OFFSETS, MR_FENCED, 1);
+    hold(&f, "BorrmmFG!R");
+    assert_ptr_equal(mr_sink_drop(&f.sink), f.frozen);
+    assert_int_equal(f.sink.state, MR_SINK_IDLE);
+    assert_int_equal(f.sink.commits, 0);
+    teardown(&f);
+}
+
+static void a_new_producer_that_is_fenced_ends_the_process(void **state)
+{
+    (void)state;
+    fixture f;
+    setup(&f);
+    tell(&f, FAKE_COMMIT, MR_FENCED, 1);
+    tell(&f, FAKE_RENEW, MR_FENCED, 1);
+    fails(&f, MR_FATAL, "BorrmmFGC!R!");
+    teardown(&f);
 }
 
 static void after_a_slow_commit_the_producer_is_replaced(void **state)
@@ -216,7 +291,7 @@ static void one_step_is_one_state(void **state)
     fixture f;
     mr_error err = {0};
     setup(&f);
-    mr_sink_give(&f.sink, f.frozen);
+    mr_sink_give(&f.sink, f.frozen, 1);
     assert_int_equal(f.sink.state, MR_SINK_BEGINNING);
     for (size_t i = 0; i < sizeof path / sizeof *path; i++) {
         assert_int_equal(mr_sink_step(&f.sink, &err), MR_OK);
@@ -239,7 +314,10 @@ int main(void)
         cmocka_unit_test(a_spoilt_transaction_is_aborted_and_the_same_bytes_are_sent),
         cmocka_unit_test(an_abort_that_times_out_is_repeated),
         cmocka_unit_test(too_many_aborts_end_the_process),
-        cmocka_unit_test(a_fence_or_a_fatal_error_ends_the_process_at_once),
+        cmocka_unit_test(a_fatal_error_ends_the_process_at_once),
+        cmocka_unit_test(a_fence_makes_a_new_producer_and_holds_the_commit),
+        cmocka_unit_test(a_commit_that_is_held_is_found_or_sent_again_or_dropped),
+        cmocka_unit_test(a_new_producer_that_is_fenced_ends_the_process),
         cmocka_unit_test(after_a_slow_commit_the_producer_is_replaced),
         cmocka_unit_test(one_step_is_one_state),
     };

@@ -144,7 +144,7 @@ static void copy_to_disk(fixture *f, uint64_t seq)
 static void restores(fixture *f, uint64_t seq)
 {
     mr_error err = {0};
-    if (mr_taking_restore(&f->taker, &f->taking, &err) != MR_OK)
+    if (mr_taking_restore(&f->taker, &f->taking, NULL, NULL, &err) != MR_OK)
         fail_msg("%s", err.text);
     assert_int_equal(f->taking.state, MR_TAKING_CHECKED);
     assert_int_equal(f->taking.marker.seq, seq);
@@ -157,7 +157,7 @@ static void restores(fixture *f, uint64_t seq)
 static void refuses(fixture *f, const char *text)
 {
     mr_error err = {0};
-    assert_int_equal(mr_taking_restore(&f->taker, &f->taking, &err), MR_FATAL);
+    assert_int_equal(mr_taking_restore(&f->taker, &f->taking, NULL, NULL, &err), MR_FATAL);
     assert_int_equal(f->taking.state, MR_TAKING_FAILED);
     if (strstr(err.text, text) == NULL)
         fail_msg("want '%s' in '%s'", text, err.text);
@@ -168,7 +168,7 @@ static void a_task_without_a_marker_is_new(void **state)
     (void)state;
     fixture *f = setup();
     mr_error err = {0};
-    assert_int_equal(mr_taking_restore(&f->taker, &f->taking, &err), MR_OK);
+    assert_int_equal(mr_taking_restore(&f->taker, &f->taking, NULL, NULL, &err), MR_OK);
     assert_int_equal(f->taking.state, MR_TAKING_FRESH);
     assert_true(f->taking.fresh);
     teardown(f);
@@ -228,7 +228,7 @@ static void a_task_whose_every_row_lies_behind_a_marker_that_never_came_is_new(v
     fixture *f = setup();
     mr_error err = {0};
     row(f, 0, "ua", "torn");
-    assert_int_equal(mr_taking_restore(&f->taker, &f->taking, &err), MR_OK);
+    assert_int_equal(mr_taking_restore(&f->taker, &f->taking, NULL, NULL, &err), MR_OK);
     assert_int_equal(f->taking.state, MR_TAKING_FRESH);
     assert_int_equal(fake_store_sum(&f->disk.store, 1).row_count, 0);
     teardown(f);
@@ -428,7 +428,7 @@ static void offsets_of_a_group_whose_state_is_gone_are_refused_until_told(void *
     for (int accept = MR_ACCEPT_NEITHER; accept <= MR_ACCEPT_GROUP; accept++) {
         fixture *f = setup();
         mr_error err = {0};
-        assert_int_equal(mr_taking_restore(&f->taker, &f->taking, &err), MR_OK);
+        assert_int_equal(mr_taking_restore(&f->taker, &f->taking, NULL, NULL, &err), MR_OK);
         f->brokers.group[1] = 50;
         f->taker.accept_offsets = accept;
         if (accept == MR_ACCEPT_NEITHER)
@@ -470,7 +470,7 @@ static void a_new_task_begins_where_start_says(void **state)
     for (int start = MR_START_EARLIEST; start <= MR_START_LATEST; start++) {
         fixture *f = setup();
         mr_error err = {0};
-        assert_int_equal(mr_taking_restore(&f->taker, &f->taking, &err), MR_OK);
+        assert_int_equal(mr_taking_restore(&f->taker, &f->taking, NULL, NULL, &err), MR_OK);
         f->brokers.inputs[1] = (mr_log_ends){5, 1000};
         f->config.start = start;
         goes_on_at(f, start == MR_START_EARLIEST ? 5 : 1000);
