@@ -528,12 +528,14 @@ static int write_format(mr_store *store, MDB_txn *txn, void *context)
     return code != 0 ? code : write_layout(store, txn, 1);
 }
 
-// Opens meta and checks that the folder is ours; makes meta in an empty one.
-static mr_status open_meta(mr_store *store, mr_error *err)
+// Opens meta and checks that the folder is ours, before a byte of it is changed. *fresh: there is
+// nothing in it, meta neither.
+static mr_status open_meta(mr_store *store, bool *fresh, mr_error *err)
 {
     MDB_txn *txn;
     MDB_dbi names;
     MDB_stat about = {0};
+    *fresh = false;
     int code = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn);
     if (code != 0)
         return mr_store_fail(store, err, code, "reading the format");
@@ -556,7 +558,8 @@ static mr_status open_meta(mr_store *store, mr_error *err)
     if (store->options.read_only)
         return mr_fail(err, MR_FATAL, "state folder %.120s: there is no state in it yet",
                        store->path);
-    return mr_store_run(store, write_format, NULL, "writing the format", err);
+    *fresh = true;
+    return MR_OK;
 }
 
 // Drops one database of rows that no task has: a copy that was being built when the process died.
@@ -630,8 +633,10 @@ static mr_status open_place(mr_store *store, bool *dropped, mr_error *err)
 static mr_status open_all(mr_store *store, bool *dropped, mr_error *err)
 {
     const mr_store_options *options = &store->options;
+    bool fresh;
     MR_TRY(open_place(store, dropped, err));
     MR_TRY(open_env(store, err));
+    MR_TRY(open_meta(store, &fresh, err));
     if (!options->read_only) {
         // What an earlier process left unsynced becomes sound before the note says another mode.
         const int code = mdb_env_sync(store->env, 1);
@@ -639,7 +644,8 @@ static mr_status open_all(mr_store *store, bool *dropped, mr_error *err)
             return mr_store_fail(store, err, code, "syncing");
         MR_TRY(mr_place_write_note(store->path, store->owner_fd, options->sync, false, err));
     }
-    MR_TRY(open_meta(store, err));
+    if (fresh)
+        MR_TRY(mr_store_run(store, write_format, NULL, "writing the format", err));
     return open_tables(store, err);
 }
 
