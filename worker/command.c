@@ -15,6 +15,8 @@ static const mr_command table[] = {
     {"check", "says whether a configuration would run, and makes our topics", mr_command_check},
     {"produce", "sends events of files, or made-up ones, to the inputs", mr_command_produce},
     {"bench", "measures the parts, each beside a reference", mr_command_bench},
+    {"backup", "copies the state of a worker, also while it runs", mr_command_backup},
+    {"restore", "puts a backup in the place of the state", mr_command_restore},
     {"recover", "settles which holds, the local state or the changelogs", mr_command_recover},
     {"inspect", "shows what a state folder holds, also while in use", mr_command_inspect},
     {"schema", "prints the Avro schemas of events and outputs", mr_command_schema},

@@ -13,6 +13,7 @@
 
 enum { MR_EXIT_GOOD = 0, MR_EXIT_FAILED = 1, MR_EXIT_USAGE = 2 };
 
+int mr_command_backup(int argc, char **argv);
 int mr_command_bench(int argc, char **argv);
 int mr_command_check(int argc, char **argv);
 int mr_command_config(int argc, char **argv);
@@ -21,6 +22,7 @@ int mr_command_inspect(int argc, char **argv);
 int mr_command_produce(int argc, char **argv);
 int mr_command_recover(int argc, char **argv);
 int mr_command_replay(int argc, char **argv);
+int mr_command_restore(int argc, char **argv);
 int mr_command_run(int argc, char **argv);
 int mr_command_schema(int argc, char **argv);
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "state/folder.h"
 #include "worker/command.h"
 #include "worker/log.h"
 #include "worker/run.h"
@@ -13,8 +14,6 @@ static const mr_option rows[] = {
      "the local state is dropped; the next start restores it from the changelogs"},
     {0},
 };
-
-enum { TASKS_MAX = MR_MARKER_PAIRS_MAX };
 
 // The whole start of a worker, and nothing after it.
 static mr_status from_local(const mr_options *options, const mr_config *config, mr_error *err)
@@ -32,36 +31,16 @@ static mr_status from_local(const mr_options *options, const mr_config *config, 
     return status == MR_OK ? closed : status;
 }
 
-static mr_status drop_all(mr_local *local, uint32_t *count, mr_error *err)
-{
-    uint32_t tasks[TASKS_MAX];
-    MR_TRY(mr_store_tasks(local->reader, tasks, TASKS_MAX, count, err));
-    if (*count > TASKS_MAX)
-        return mr_fail(err, MR_FATAL, "it holds %u tasks, at most %d are possible", *count,
-                       TASKS_MAX);
-    for (uint32_t i = 0; i < *count; i++)
-        MR_TRY(mr_store_task_drop(local->store, tasks[i], err));
-    return MR_OK;
-}
-
+// Whatever is wrong with it: a state that cannot even be opened is the reason to be here.
 static mr_status from_log(const mr_config *config, mr_error *err)
 {
-    mr_local local;
-    mr_error ignored = {0};
-    bool dropped;
-    uint32_t count = 0;
-    const mr_store_options options = {.map_bytes_max = (uint64_t)config->state_map_bytes_max,
-                                      .sync = MR_SYNC_FULL};
-    MR_TRY(mr_local_open(config->state_path, &options, &local, &dropped, err));
-    mr_status status = drop_all(&local, &count, err);
-    if (status == MR_OK) {
-        status = mr_local_close(&local, err);
-        mr_log(MR_LOG_INFO, "recover", "the local state was dropped", mr_log_long("tasks", count));
-    } else {
-        mr_local_close(&local, &ignored);
-        mr_wrap(err, "%s", config->state_path);
-    }
-    return status;
+    bool found;
+    MR_TRY(mr_folder_forget(config->state_path, &found, err));
+    mr_log(MR_LOG_INFO, "recover",
+           found ? "the local state was dropped, the next start restores it from the changelogs"
+                 : "there was no local state to drop",
+           mr_log_text("folder", config->state_path));
+    return MR_OK;
 }
 
 int mr_command_recover(int argc, char **argv)

@@ -80,36 +80,13 @@ mr_status mr_inspect_read(mr_inspect *in, uint32_t task, mr_bytes key, mr_row *r
     return bytes == 0 ? MR_OK : mr_row_open(key, mr_bytes_of(in->row, bytes), row, err);
 }
 
-// The marker with the higher number of the task's two changelogs; they differ only while the task
-// is being restored. seq 0: there is none.
-static mr_status read_marker(const mr_store_task *record, mr_marker *marker, bool *torn,
-                             mr_error *err)
-{
-    mr_bytes markers[MR_STORE_CHANGELOGS];
-    uint64_t seqs[MR_STORE_CHANGELOGS] = {0, 0};
-    marker->seq = 0;
-    *torn = false;
-    if (record->marker_bytes == 0)
-        return MR_OK;
-    MR_TRY(mr_marker_split(mr_bytes_of(record->marker, record->marker_bytes), markers, err));
-    for (int i = 0; i < MR_STORE_CHANGELOGS; i++)
-        if (markers[i].size > 0) {
-            MR_TRY(mr_marker_read(markers[i], marker, err));
-            seqs[i] = marker->seq;
-        }
-    *torn = seqs[0] != seqs[1];
-    if (seqs[0] > seqs[1])
-        MR_TRY(mr_marker_read(markers[0], marker, err));
-    return MR_OK;
-}
-
 static mr_status read_task(mr_inspect *in, uint32_t task, bool *torn, mr_error *err)
 {
     bool found;
     MR_TRY(mr_store_task_read(in->reader, task, &in->record, &found, err));
     if (!found)
         return mr_fail(err, MR_RETRY, "task %u went away: ask again", task);
-    if (read_marker(&in->record, &in->marker, torn, err) != MR_OK)
+    if (mr_marker_newest(&in->record, &in->marker, torn, err) != MR_OK)
         return mr_wrap(err, "task %u: marker", task);
     return MR_OK;
 }
@@ -294,18 +271,6 @@ mr_status mr_inspect_hash(mr_inspect *in, json_t **out, mr_error *err)
 
 // ---- verify
 
-static mr_status marker_says(void *context, const mr_store_task *record, mr_verify_want *want,
-                             mr_error *err)
-{
-    mr_marker *marker = context;
-    bool torn;
-    MR_TRY(read_marker(record, marker, &torn, err));
-    *want = (mr_verify_want){.known = marker->seq > 0 && !torn,
-                             .row_count = marker->row_count,
-                             .state_hash = marker->state_hash};
-    return MR_OK;
-}
-
 static const char advice[] = "stop the worker, then millrace recover --from-log or delete the "
                              "folder: the next start restores "
                              "it from the changelog; what a replay left is replayed again";
@@ -325,7 +290,7 @@ mr_status mr_inspect_verify(const char *path, json_t **out, mr_error *err)
         (mr_marker){.pairs = room->pairs, .offsets = room->offsets, .links = room->links};
     json_t *faults = json_array();
     const mr_verify_options options = {
-        .marker = marker_says,
+        .marker = mr_marker_wants,
         .marker_context = &room->marker,
         .fault = note_fault,
         .fault_context = faults,

@@ -231,3 +231,36 @@ mr_status mr_marker_split(mr_bytes joined, mr_bytes markers[MR_STORE_CHANGELOGS]
                        joined.size);
     return MR_OK;
 }
+
+mr_status mr_marker_newest(const mr_store_task *record, mr_marker *marker, bool *torn,
+                           mr_error *err)
+{
+    mr_bytes markers[MR_STORE_CHANGELOGS];
+    uint64_t seqs[MR_STORE_CHANGELOGS] = {0, 0};
+    marker->seq = 0;
+    *torn = false;
+    if (record->marker_bytes == 0)
+        return MR_OK;
+    MR_TRY(mr_marker_split(mr_bytes_of(record->marker, record->marker_bytes), markers, err));
+    for (int i = 0; i < MR_STORE_CHANGELOGS; i++)
+        if (markers[i].size > 0) {
+            MR_TRY(mr_marker_read(markers[i], marker, err));
+            seqs[i] = marker->seq;
+        }
+    *torn = seqs[0] != seqs[1];
+    if (seqs[0] > seqs[1])
+        MR_TRY(mr_marker_read(markers[0], marker, err));
+    return MR_OK;
+}
+
+mr_status mr_marker_wants(void *context, const mr_store_task *record, mr_verify_want *want,
+                          mr_error *err)
+{
+    mr_marker *marker = context;
+    bool torn;
+    MR_TRY(mr_marker_newest(record, marker, &torn, err));
+    *want = (mr_verify_want){.known = marker->seq > 0 && !torn,
+                             .row_count = marker->row_count,
+                             .state_hash = marker->state_hash};
+    return MR_OK;
+}

@@ -16,6 +16,7 @@
 #include "core/base/hash.h"
 #include "core/base/error.h"
 #include "state/store.h"
+#include "state/verify.h"
 
 enum {
     MR_MARKER_VERSION = 1,
@@ -85,5 +86,12 @@ uint32_t mr_marker_join(const mr_bytes markers[MR_STORE_CHANGELOGS], uint8_t *ou
 // Errors: MR_FATAL: not that form.
 MR_CHECKED mr_status mr_marker_split(mr_bytes joined, mr_bytes markers[MR_STORE_CHANGELOGS],
                                      mr_error *err);
+// Reads the newer of the two. *torn: they are of two commits, as while a task is restored. seq 0:
+// the record has none. Errors: as mr_marker_split and mr_marker_read.
+MR_CHECKED mr_status mr_marker_newest(const mr_store_task *record, mr_marker *marker, bool *torn,
+                                      mr_error *err);
+// What mr_verify_folder asks for; the context is an mr_marker with room for its arrays.
+MR_CHECKED mr_status mr_marker_wants(void *context, const mr_store_task *record,
+                                     mr_verify_want *want, mr_error *err);
 
 #endif

@@ -2,8 +2,8 @@
 // rewrite: what holds at each point, so that a crash anywhere is followed by another start.
 //
 //   1. looked at      nothing was written
-//   2. noted          the copy's changelog offsets are PENDING, past any end: no start takes it for
-//                     a copy of the changelogs, each rewrites them from the beginning
+//   2. noted          the copy's changelog offsets are MR_REWRITE_PENDING, past any end: no start
+//                     takes it for a copy of the changelogs, each rewrites them from the beginning
 //   3. rows sent      valid for nobody: rows behind the last marker are dropped by every reader
 //   4. markers sent   the changelogs hold exactly the copy's rows
 //   5. stored         the copy has the new markers and their offsets: the two agree
@@ -20,7 +20,6 @@
 #include "worker/sink.h"
 #include "worker/version.h"
 
-static const int64_t PENDING = INT64_MAX;
 enum { BATCH_BYTES_MAX = 4 << 20, PLACED_MAX = MR_MARKER_OFFSETS_MAX };
 
 typedef struct copy { // what the store has of a task
@@ -70,7 +69,7 @@ static mr_status look_at(rewrite *r, copy *c, bool *found, mr_error *err)
     if (*found && status == MR_OK)
         status = mr_taking_marker(r->taker, markers[0], &marker, err);
     if (*found && status == MR_OK) {
-        c->pending = task->offsets[0] == PENDING;
+        c->pending = task->offsets[0] == MR_REWRITE_PENDING;
         c->replayed = task->offsets[0] < 0 &&
                       mr_bytes_equal(marker.instance, mr_bytes_text(MR_REPLAY_INSTANCE));
         c->has_offsets = marker.offset_count > 0;
@@ -364,7 +363,8 @@ static mr_status note_pending(rewrite *r, mr_store_part *parts, mr_error *err)
     MR_TRY(r->store->identify(r->store->context, &identity, err));
     r->taker->identity = identity;
     for (uint32_t i = 0; i < r->options->owned_count; i++)
-        parts[i] = (mr_store_part){.task = r->options->owned[i], .offsets = {PENDING, PENDING}};
+        parts[i] = (mr_store_part){.task = r->options->owned[i],
+                                   .offsets = {MR_REWRITE_PENDING, MR_REWRITE_PENDING}};
     return write_parts(r, parts, err);
 }
 

@@ -17,6 +17,9 @@
 // The instance that markers of a replay name: only they are adopted without being told to.
 #define MR_REPLAY_INSTANCE "replay"
 
+// The changelog offsets of a copy whose rewrite was begun and not ended: past any end.
+#define MR_REWRITE_PENDING INT64_MAX
+
 typedef enum mr_rewrite_why {
     MR_REWRITE_ASKED_BY_COPY, // where a replay left it, or a rewrite was begun and not ended
     MR_REWRITE_FROM_LOCAL,    // the operator has said that the local copy is the truth

@@ -3,6 +3,7 @@
 // out.
 //
 //   bus_tool BROKERS make TOPIC PARTITIONS           makes a topic
+//   bus_tool BROKERS delete TOPIC                    deletes a topic, and waits until it is gone
 //   bus_tool BROKERS clicks TOPIC COUNT USERS ITEMS RATE [BAD]
 //                                                    sends clicks, keyed by user, RATE a second (0:
 //                                                    as fast as it goes), every BAD-th of them cut
@@ -101,6 +102,36 @@ static int make(const char *brokers, const char *name, int partitions)
     rd_kafka_event_destroy(event);
     rd_kafka_queue_destroy(queue);
     rd_kafka_NewTopic_destroy(topic);
+    rd_kafka_destroy(client);
+    return 0;
+}
+
+static int delete_topic(const char *brokers, const char *name)
+{
+    const struct timespec nap = {.tv_nsec = 100000000};
+    rd_kafka_t *client = open_client(brokers, RD_KAFKA_PRODUCER);
+    rd_kafka_DeleteTopic_t *topic = rd_kafka_DeleteTopic_new(name);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
+    rd_kafka_DeleteTopics(client, &topic, 1, NULL, queue);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, CALL_MS);
+    if (event == NULL || rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        stop(name, event == NULL ? "no answer" : rd_kafka_event_error_string(event));
+    rd_kafka_event_destroy(event);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_DeleteTopic_destroy(topic);
+    bool there = true;
+    for (int tries = 0; there && tries < 200; tries++) {
+        const rd_kafka_metadata_t *metadata;
+        nanosleep(&nap, NULL);
+        if (rd_kafka_metadata(client, 1, NULL, &metadata, CALL_MS) != RD_KAFKA_RESP_ERR_NO_ERROR)
+            continue;
+        there = false;
+        for (int i = 0; i < metadata->topic_cnt; i++)
+            there = there || strcmp(metadata->topics[i].topic, name) == 0;
+        rd_kafka_metadata_destroy(metadata);
+    }
+    if (there)
+        stop(name, "is still there");
     rd_kafka_destroy(client);
     return 0;
 }
@@ -376,6 +407,8 @@ int main(int argc, char **argv)
     const char *const command = argc > 3 ? argv[2] : "";
     if (strcmp(command, "make") == 0 && argc == 5)
         return make(argv[1], argv[3], atoi(argv[4]));
+    if (strcmp(command, "delete") == 0 && argc == 4)
+        return delete_topic(argv[1], argv[3]);
     if (strcmp(command, "clicks") == 0 && argc >= 8)
         return send_clicks(argv[1], argv[3], strtoull(argv[4], NULL, 10), (uint32_t)atoi(argv[5]),
                            (uint32_t)atoi(argv[6]), strtoull(argv[7], NULL, 10),

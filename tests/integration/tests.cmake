@@ -21,6 +21,7 @@ add_test(NAME demo_learns_and_leaves_nothing
 set_tests_properties(demo_learns_and_leaves_nothing PROPERTIES LABELS integration TIMEOUT 180)
 mr_integration(replay_of_topics)
 mr_integration(state_errors)
+mr_integration(backup_under_load)
 
 # Errors that real brokers do not give on demand: librdkafka's mock brokers, in the process.
 mr_test(integration test_protocol_errors mr_worker rdkafka)
