@@ -5,7 +5,9 @@
 // it is also what an unknown user gets. Counts are integers (decay.h): the same bytes in any
 // grouping. Source: forward decay, as decay.h; the ladder of half-lives is ours.
 //
-// Derived: for each half-life the best items in order (top.h).
+// Derived: for each half-life the best items in order (top.h), and each item's value in units of
+// that order's era: the same for every user, so it is computed once for a change and not once for a
+// list.
 #include "core/deltas.h"
 #include "core/model/top.h"
 
@@ -26,9 +28,16 @@ typedef struct counts {
     mr_decayed by_half_life[LADDER];
 } counts;
 
+typedef struct values { // of an item, as score gives them; half a cache line
+    float by_half_life[8];
+} values;
+
 typedef struct cache {
     mr_top tops[LADDER];
+    values *of_item; // by slot
 } cache;
+
+_Static_assert(LADDER <= sizeof(values) / sizeof(float), "a value for each half-life");
 
 static uint32_t row_bytes(const void *c)
 {
@@ -98,20 +107,29 @@ static int64_t newest_era(const mr_instance *self, const mr_view *view, int h)
     return era;
 }
 
+// Notes the value of an item and gives it its place in the order.
+static void offer(const mr_instance *self, const mr_view *view, int h, uint32_t slot)
+{
+    cache *derived = self->cache;
+    mr_top *top = &derived->tops[h];
+    const double units = mr_decayed_in(&counts_of(self, view, slot)->by_half_life[h], top->era);
+    derived->of_item[slot].by_half_life[h] = (float)(units / MR_DECAY_UNIT);
+    mr_top_raise(top, view->items, slot, units);
+}
+
 static void rebuild_top(const mr_instance *self, const mr_view *view, int h)
 {
     mr_top *top = &((cache *)self->cache)->tops[h];
     mr_top_clear(top, newest_era(self, view, h));
-    for (uint32_t i = 0; i < view->items->slots.used; i++) {
-        if (!mr_items_live(view->items, i))
-            continue;
-        mr_top_raise(top, view->items, i,
-                     mr_decayed_in(&counts_of(self, view, i)->by_half_life[h], top->era));
-    }
+    for (uint32_t i = 0; i < view->items->slots.used; i++)
+        if (mr_items_live(view->items, i))
+            offer(self, view, h, i);
 }
 
 static void rebuild(const mr_instance *self, const mr_view *view)
 {
+    cache *derived = self->cache;
+    derived->of_item = (values *)(void *)((uint8_t *)self->cache + mr_arena_round(sizeof(cache)));
     for (int h = 0; h < LADDER; h++)
         rebuild_top(self, view, h);
 }
@@ -120,20 +138,17 @@ static void changed(const mr_instance *self, const mr_view *view, uint32_t famil
 {
     (void)family;
     const counts *row = counts_of(self, view, slot);
-    for (int h = 0; h < LADDER; h++) {
-        mr_top *top = &((cache *)self->cache)->tops[h];
-        const mr_decayed *count = &row->by_half_life[h];
-        if (count->era > top->era)
+    for (int h = 0; h < LADDER; h++)
+        if (row->by_half_life[h].era > ((const cache *)self->cache)->tops[h].era)
             rebuild_top(self, view, h);
         else
-            mr_top_raise(top, view->items, slot, mr_decayed_in(count, top->era));
-    }
+            offer(self, view, h, slot);
 }
 
 static size_t cache_bytes(const void *c, uint32_t items_max)
 {
-    (void)c, (void)items_max;
-    return sizeof(cache);
+    (void)c;
+    return mr_arena_round(sizeof(cache)) + mr_arena_round(items_max * sizeof(values));
 }
 
 static uint32_t column_count(const void *c)
@@ -163,15 +178,13 @@ static void score(const mr_instance *self, const mr_view *view, uint32_t user,
                   const uint32_t *slots, uint32_t slot_count, float *out, uint32_t stride,
                   mr_arena *arena)
 {
-    (void)user, (void)arena;
-    const cache *derived = self->cache;
+    (void)view, (void)user, (void)arena;
+    const values *of_item = ((const cache *)self->cache)->of_item;
     for (uint32_t i = 0; i < slot_count; i++) {
-        const counts *row = counts_of(self, view, slots[i]);
         if (i + AHEAD < slot_count)
-            mr_prefetch(counts_of(self, view, slots[i + AHEAD]), sizeof *row);
+            __builtin_prefetch(&of_item[slots[i + AHEAD]]);
         for (int h = 0; h < LADDER; h++)
-            out[(uint32_t)h * stride + i] =
-                (float)(mr_decayed_in(&row->by_half_life[h], derived->tops[h].era) / MR_DECAY_UNIT);
+            out[(uint32_t)h * stride + i] = of_item[slots[i]].by_half_life[h];
     }
 }
 
