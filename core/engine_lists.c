@@ -51,7 +51,7 @@ static void filter_of(const mr_engine *engine, const mr_user *user, uint32_t *sl
             slots[count++] = slot;
     }
     count = mr_slots_sort(slots, count);
-    *filter = (mr_filter){&engine->items, slots, count};
+    *filter = mr_filter_make(&engine->items, slots, count);
 }
 
 static void fill_entry(const mr_engine *engine, const mr_slate *slate, uint32_t place,

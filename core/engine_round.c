@@ -311,7 +311,7 @@ static mr_filter filter_of(asking *a, uint32_t key_count)
         if (slot != MR_MAP_NONE)
             slots[found++] = slot;
     }
-    return (mr_filter){items, slots, mr_slots_sort(slots, found)};
+    return mr_filter_make(items, slots, mr_slots_sort(slots, found));
 }
 
 static float probe_weight(const mr_signal *signal)
@@ -380,7 +380,7 @@ static void probe(asking *a, const mr_signal *signal)
     if (!learn && !config->measure_all)
         return;
     if (config->measure_all || !filters)
-        ask(a, signal, (mr_filter){&engine->items, NULL, 0},
+        ask(a, signal, mr_filter_make(&engine->items, NULL, 0),
             (probe_kind){MR_PROTOCOL_ALL, !filters, true, learn});
     if (filters && learn && !signal->repeat) { // what the product would have served from
         for (uint32_t r = 0; r < user->recent_count; r++)

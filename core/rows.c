@@ -90,10 +90,16 @@ void *mr_named_find(const mr_named *named, uint64_t key)
     return slot == MR_MAP_NONE ? NULL : mr_part_row(&named->part, slot);
 }
 
-bool mr_filter_admits(const mr_filter *filter, uint32_t slot)
+mr_filter mr_filter_make(const mr_items *items, const uint32_t *seen, uint32_t seen_count)
 {
-    if (!mr_items_shown(filter->items, slot))
-        return false;
+    mr_filter filter = {items, seen, seen_count, {0}};
+    for (uint32_t i = 0; i < seen_count; i++)
+        filter.hints[seen[i] / 64 % MR_FILTER_HINTS] |= 1ull << (seen[i] % 64);
+    return filter;
+}
+
+bool mr_filter_has_seen(const mr_filter *filter, uint32_t slot)
+{
     uint32_t low = 0, high = filter->seen_count;
     while (low < high) {
         const uint32_t middle = (low + high) / 2;
@@ -102,7 +108,7 @@ bool mr_filter_admits(const mr_filter *filter, uint32_t slot)
         else
             high = middle;
     }
-    return low == filter->seen_count || filter->seen[low] != slot;
+    return low < filter->seen_count && filter->seen[low] == slot;
 }
 
 uint32_t mr_slots_sort(uint32_t *slots, uint32_t count)

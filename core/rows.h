@@ -169,13 +169,23 @@ void *mr_named_find(const mr_named *named, uint64_t key);
 
 // ---- what may stand in a list for one user
 
+enum { MR_FILTER_HINTS = 8 };
 typedef struct mr_filter {
     const mr_items *items;
     const uint32_t *seen; // slots, sorted ascending
     uint32_t seen_count;
+    uint64_t hints[MR_FILTER_HINTS]; // bit slot mod 512 is set for each that was seen
 } mr_filter;
 
-bool mr_filter_admits(const mr_filter *filter, uint32_t slot);
+// seen is borrowed: sorted ascending, none twice.
+mr_filter mr_filter_make(const mr_items *items, const uint32_t *seen, uint32_t seen_count);
+bool mr_filter_has_seen(const mr_filter *filter, uint32_t slot);
+// Nearly all slots that are asked for were not seen, and nearly all of those are told by a hint.
+static inline bool mr_filter_admits(const mr_filter *filter, uint32_t slot)
+{
+    const uint64_t hint = filter->hints[slot / 64 % MR_FILTER_HINTS] >> (slot % 64) & 1;
+    return mr_items_shown(filter->items, slot) && (hint == 0 || !mr_filter_has_seen(filter, slot));
+}
 // Sorts slots ascending and drops those that stand twice, for mr_filter.seen; returns how many are
 // left.
 uint32_t mr_slots_sort(uint32_t *slots, uint32_t count);
