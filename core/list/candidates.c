@@ -45,13 +45,16 @@ static uint32_t place_of(const uint16_t *table, const mr_union *candidates, uint
 static void join(mr_union *out, const mr_columns *columns, const mr_found *founds, uint32_t stride,
                  uint16_t *table)
 {
+    uint32_t offers = 0;
+    for (uint32_t c = 0; c < columns->count; c++)
+        offers += founds[(size_t)c * stride].count;
+    for (uint32_t c = 0; c < columns->count; c++)
+        memset(out->place[c], MR_PLACE_NONE, offers);
     for (uint32_t c = 0; c < columns->count; c++) {
         const mr_found *found = &founds[(size_t)c * stride];
         for (uint32_t i = 0; i < found->count; i++) {
             const uint32_t at = place_of(table, out, found->slots[i]);
             if (table[at] == 0) {
-                for (uint32_t other = 0; other < columns->count; other++)
-                    out->place[other][out->count] = MR_PLACE_NONE;
                 out->slots[out->count] = found->slots[i];
                 table[at] = (uint16_t)++out->count;
             }

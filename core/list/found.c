@@ -1,65 +1,62 @@
 // SPDX-License-Identifier: Apache-2.0
+// Scores are sorted as numbers, each with its place among the offers in the lower half. Where some
+// are equal their keys decide, which are looked up for those alone.
 #include "core/list/found.h"
 
-// Whether a stands below b.
-static bool below(const mr_items *items, float score_a, uint32_t a, float score_b, uint32_t b)
+#include "core/base/sort.h"
+
+static bool same_score(uint64_t a, uint64_t b)
 {
-    return score_a != score_b ? score_a < score_b : items->slots.keys[a] > items->slots.keys[b];
+    return a >> 32 == b >> 32;
 }
 
-static bool entry_below(const mr_found *found, const mr_items *items, uint32_t a, uint32_t b)
+// Brings what scores as the last of the first `end` does to stand behind it; returns where it ends.
+static uint32_t gather_equals(uint64_t *order, uint32_t end, uint32_t count)
 {
-    return below(items, found->scores[a], found->slots[a], found->scores[b], found->slots[b]);
+    for (uint32_t i = end; i < count; i++)
+        if (same_score(order[i], order[end - 1])) {
+            const uint64_t other = order[end];
+            order[end++] = order[i];
+            order[i] = other;
+        }
+    return end;
 }
 
-static void swap(mr_found *found, uint32_t a, uint32_t b)
+static void sort_equals(uint64_t *order, uint32_t count, const mr_items *items,
+                        const uint32_t *slots, mr_arena *arena)
 {
-    const uint32_t slot = found->slots[a];
-    const float score = found->scores[a];
-    found->slots[a] = found->slots[b];
-    found->scores[a] = found->scores[b];
-    found->slots[b] = slot;
-    found->scores[b] = score;
-}
-
-static void sift_down(mr_found *found, const mr_items *items, uint32_t at, uint32_t count)
-{
-    for (;;) {
-        uint32_t child = 2 * at + 1;
-        if (child >= count)
-            return;
-        if (child + 1 < count && entry_below(found, items, child + 1, child))
-            child++;
-        if (!entry_below(found, items, child, at))
-            return;
-        swap(found, at, child);
-        at = child;
+    const size_t mark = arena->used;
+    mr_sorted *by_key = mr_arena_push(arena, count * sizeof *by_key);
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t at = (uint32_t)order[i];
+        by_key[i] = (mr_sorted){items->slots.keys[slots[at]], at, 0};
     }
+    mr_sort(by_key, count);
+    for (uint32_t i = 0; i < count; i++)
+        order[i] = (order[i] & ~(uint64_t)UINT32_MAX) | by_key[i].value;
+    arena->used = mark;
 }
 
-void mr_found_offer(mr_found *found, const mr_items *items, uint32_t slot, float score)
+void mr_found_choose(mr_found *found, const mr_items *items, const uint32_t *slots,
+                     const float *scores, uint32_t count, mr_arena *arena)
 {
-    if (found->count == found->max) {
-        if (found->max == 0 || !below(items, found->scores[0], found->slots[0], score, slot))
-            return;
-        found->slots[0] = slot;
-        found->scores[0] = score;
-        sift_down(found, items, 0, found->count);
-        return;
+    const size_t mark = arena->used;
+    const uint32_t best = count < found->max ? count : found->max;
+    uint64_t *order = mr_arena_push(arena, count * sizeof *order);
+    for (uint32_t i = 0; i < count; i++)
+        order[i] = (uint64_t)mr_sort_descending(scores[i]) << 32 | i;
+    mr_sort_first(order, count, best);
+    for (uint32_t first = 0, end; first < best; first = end) {
+        for (end = first + 1; end < best && same_score(order[end], order[first]); end++)
+            ;
+        const uint32_t equals = end < best ? end : gather_equals(order, end, count);
+        if (equals - first > 1)
+            sort_equals(order + first, equals - first, items, slots, arena);
     }
-    uint32_t at = found->count++;
-    found->slots[at] = slot;
-    found->scores[at] = score;
-    while (at > 0 && entry_below(found, items, at, (at - 1) / 2)) {
-        swap(found, at, (at - 1) / 2);
-        at = (at - 1) / 2;
+    found->count = best;
+    for (uint32_t i = 0; i < best; i++) {
+        found->slots[i] = slots[(uint32_t)order[i]];
+        found->scores[i] = scores[(uint32_t)order[i]];
     }
-}
-
-void mr_found_sort(mr_found *found, const mr_items *items)
-{
-    for (uint32_t last = found->count; last > 1; last--) {
-        swap(found, 0, last - 1); // the worst of what is left goes to the end
-        sift_down(found, items, 0, last - 1);
-    }
+    arena->used = mark;
 }

@@ -21,9 +21,9 @@ typedef struct mr_slate {
     uint32_t picked[MR_LIST_MAX];
     double q[MR_LIST_MAX];
     uint32_t picked_count;
-    double weights[MR_UNION_MAX];  // scratch of the policy
-    mr_sorted order[MR_UNION_MAX]; // and more of it
-    uint32_t next;
+    double weights[MR_UNION_MAX]; // scratch of the policy
+    uint64_t order[MR_UNION_MAX]; // and more of it
+    uint32_t next, sorted;
 } mr_slate;
 
 static inline bool mr_slate_may(const mr_slate *slate, uint32_t candidate)

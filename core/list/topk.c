@@ -217,15 +217,6 @@ static void drop_low(pool *p)
     p->count = kept;
 }
 
-// Numbers that ascend where scores descend; the two zeros are one score.
-static uint32_t descending(float score)
-{
-    const float plus = score + 0.0f;
-    uint32_t bits;
-    memcpy(&bits, &plus, sizeof bits);
-    return bits >> 31 != 0 ? bits : 0x7fffffffu - bits;
-}
-
 // Sorts by the upper 32 bits: least significant byte first, counted in one sweep; a byte that all
 // have in common is skipped. Returns the one of the two arrays that has the result.
 static uint64_t *sort_upper(uint64_t *x, uint64_t *spare, uint32_t count)
@@ -271,7 +262,7 @@ static const uint64_t *rank_pool(const scan *s, const pool *p)
 {
     s->vec->dot_rows(p->vector, s->items->rows, p->slots, p->count, s->items->stride, s->values);
     for (uint32_t i = 0; i < p->count; i++)
-        s->order[0][i] = (uint64_t)descending(s->values[i]) << 32 | i;
+        s->order[0][i] = (uint64_t)mr_sort_descending(s->values[i]) << 32 | i;
     uint64_t *order = sort_upper(s->order[0], s->order[1], p->count);
     for (uint32_t first = 0, end; first < p->count; first = end) {
         for (end = first + 1; end < p->count && order[end] >> 32 == order[first] >> 32; end++)

@@ -19,7 +19,7 @@
 #include "core/list/found.h"
 #include "core/model/decay.h"
 
-enum { CELLS = 64, TOTAL_KEY = 0, TABLE = 8192, AHEAD = 8 };
+enum { CELLS = 64, TOTAL_KEY = 0, TABLE = 4096, FOUND = MR_RECENT_MAX * CELLS, AHEAD = 8 };
 
 typedef struct config {
     double half_life_s, session_s, pairs, beyond, back, exponent, shrink, recency, history;
@@ -215,23 +215,23 @@ static void rebuild(const mr_instance *self, const mr_view *view)
 
 // ---- scoring
 
-typedef struct sums {      // open addressing by slot, of one user's neighbours
-    uint32_t slots[TABLE]; // slot + 1; 0: empty
-    float scores[TABLE];
-    uint32_t filled[MR_RECENT_MAX * CELLS];
+typedef struct sums { // of one user's neighbours, as they were found
     uint32_t count;
+    uint32_t slots[FOUND];
+    float scores[FOUND];
+    uint16_t table[TABLE]; // open addressing by slot: index + 1; 0: empty
 } sums;
 
 static uint32_t place(const sums *sum, uint32_t slot)
 {
-    uint32_t i = (slot * 0x9e3779b1u) >> 19;
-    while (sum->slots[i] != 0 && sum->slots[i] != slot + 1)
+    uint32_t i = (slot * 0x9e3779b1u) >> 20;
+    while (sum->table[i] != 0 && sum->slots[sum->table[i] - 1] != slot)
         i = (i + 1) % TABLE;
     return i;
 }
 
-_Static_assert(TABLE == 1 << (32 - 19), "place() takes the top bits");
-_Static_assert(MR_RECENT_MAX *CELLS < TABLE, "the table never fills");
+_Static_assert(TABLE == 1 << (32 - 20), "place() takes the top bits");
+_Static_assert(2 * FOUND < TABLE && FOUND < UINT16_MAX, "the table never fills");
 
 static void add_neighbours(const mr_instance *self, const mr_view *view, uint32_t item,
                            float weight, sums *sum)
@@ -247,12 +247,13 @@ static void add_neighbours(const mr_instance *self, const mr_view *view, uint32_
         if (slot == MR_MAP_NONE)
             continue;
         const uint32_t at = place(sum, slot);
-        if (sum->slots[at] == 0) {
-            sum->slots[at] = slot + 1;
-            sum->scores[at] = 0.0f;
-            sum->filled[sum->count++] = at;
+        if (sum->table[at] == 0) {
+            sum->slots[sum->count] = slot;
+            sum->scores[sum->count] = 0.0f;
+            sum->table[at] = (uint16_t)++sum->count;
         }
-        sum->scores[at] += weight * (float)t->cells[i].count / (first * all[slot].second + shrink);
+        sum->scores[sum->table[at] - 1] +=
+            weight * (float)t->cells[i].count / (first * all[slot].second + shrink);
     }
 }
 
@@ -266,7 +267,7 @@ static const sums *neighbours_of(const mr_instance *self, const mr_view *view, u
         return memo->data;
     const config *c = self->config;
     sums *sum = mr_arena_push(arena, sizeof *sum);
-    memset(sum->slots, 0, sizeof sum->slots);
+    memset(sum->table, 0, sizeof sum->table);
     sum->count = 0;
     const mr_user *user = mr_view_user(view, user_slot);
     float weight = 1.0f;
@@ -289,13 +290,16 @@ static void candidates(const mr_instance *self, const mr_view *view, const uint3
     (void)column;
     for (uint32_t u = 0; u < user_count; u++) {
         const sums *sum = neighbours_of(self, view, users[u], arena);
-        found[u].count = 0;
+        const size_t mark = arena->used;
+        uint32_t *slots = mr_arena_push(arena, sum->count * sizeof *slots), count = 0;
+        float *scores = mr_arena_push(arena, sum->count * sizeof *scores);
         for (uint32_t i = 0; i < sum->count; i++) {
-            const uint32_t slot = sum->slots[sum->filled[i]] - 1;
-            if (mr_filter_admits(&filters[u], slot))
-                mr_found_offer(&found[u], view->items, slot, sum->scores[sum->filled[i]]);
+            slots[count] = sum->slots[i];
+            scores[count] = sum->scores[i];
+            count += mr_filter_admits(&filters[u], sum->slots[i]);
         }
-        mr_found_sort(&found[u], view->items);
+        mr_found_choose(&found[u], view->items, slots, scores, count, arena);
+        arena->used = mark;
     }
 }
 
@@ -307,7 +311,7 @@ static void score(const mr_instance *self, const mr_view *view, uint32_t user,
     const sums *sum = neighbours_of(self, view, user, arena);
     for (uint32_t i = 0; i < slot_count; i++) {
         const uint32_t at = place(sum, slots[i]);
-        out[i] = sum->slots[at] == 0 ? 0.0f : sum->scores[at];
+        out[i] = sum->table[at] == 0 ? 0.0f : sum->scores[sum->table[at] - 1];
     }
 }
 

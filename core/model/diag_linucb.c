@@ -624,22 +624,24 @@ static void candidates(const mr_instance *self, const mr_view *view, const uint3
     (void)column;
     const size_t mark = arena->used;
     uint32_t *slots = mr_arena_push(arena, (NEAREST * BEST + FRESH) * sizeof *slots);
+    float *means = mr_arena_push(arena, (NEAREST * BEST + FRESH) * sizeof *means);
     for (uint32_t u = 0; u < user_count; u++) {
         ask a;
         open_ask(&a, self, view, users[u]);
         uint32_t table[SEEN] = {0};
-        const uint32_t count = gather(&a, slots);
-        found[u].count = 0;
-        for (uint32_t i = 0; i < count; i++) {
-            float mean, variance;
-            if (i + AHEAD < count)
-                mr_prefetch(&a.of_item[slots[i + AHEAD]], sizeof(indexed));
-            if (!first_time(table, slots[i]) || !mr_filter_admits(&filters[u], slots[i]))
-                continue;
-            estimate(&a, slots[i], &mean, &variance);
-            mr_found_offer(&found[u], view->items, slots[i], mean);
+        const uint32_t gathered = gather(&a, slots);
+        uint32_t count = 0;
+        for (uint32_t i = 0; i < gathered; i++) {
+            const uint32_t slot = slots[i];
+            mr_prefetch(&a.of_item[slot], sizeof(indexed));
+            slots[count] = slot;
+            count += first_time(table, slot) && mr_filter_admits(&filters[u], slot);
         }
-        mr_found_sort(&found[u], view->items);
+        for (uint32_t i = 0; i < count; i++) {
+            float variance;
+            estimate(&a, slots[i], &means[i], &variance);
+        }
+        mr_found_choose(&found[u], view->items, slots, means, count, arena);
     }
     arena->used = mark;
 }

@@ -22,20 +22,26 @@ static const mr_param params[] = {
     {0},
 };
 
-// Candidates in order of relevance, higher first; equal ones in the order in which they stand. The
-// bits of a float are turned into an unsigned number that sorts as the float does.
+enum {
+    ENOUGH = 64
+}; // places of the order that are sorted at once: a list and what rules leave out
+
+// Brings the next places of the order into order.
+static void sort_more(mr_slate *slate)
+{
+    const uint32_t left = slate->candidates->count - slate->sorted;
+    const uint32_t more = left < ENOUGH ? left : ENOUGH;
+    mr_sort_first(slate->order + slate->sorted, left, more);
+    slate->sorted += more;
+}
+
+// Candidates in order of relevance, higher first; equal ones in the order in which they stand. Only
+// the first ones are sorted, others when they are needed.
 static void order_by_relevance(mr_slate *slate)
 {
-    const uint32_t n = slate->candidates->count;
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t bits;
-        const float value = slate->relevance[i] + 0.0f; // -0 becomes 0
-        memcpy(&bits, &value, 4);
-        const uint32_t ascending = (bits & 0x80000000u) != 0 ? ~bits : bits | 0x80000000u;
-        slate->order[i] = (mr_sorted){~ascending, i, 0};
-    }
-    mr_sort(slate->order, n);
-    slate->next = 0;
+    for (uint32_t i = 0; i < slate->candidates->count; i++)
+        slate->order[i] = (uint64_t)mr_sort_descending(slate->relevance[i]) << 32 | i;
+    slate->next = slate->sorted = 0;
 }
 
 static void open(const mr_instance *self, mr_slate *slate)
@@ -68,11 +74,15 @@ static uint32_t best(mr_slate *slate, double *q)
 {
     const uint32_t n = slate->candidates->count;
     *q = 1.0;
-    while (slate->next < n && !mr_slate_free(slate, slate->order[slate->next].value))
+    while (slate->next < slate->sorted &&
+           !mr_slate_free(slate, (uint32_t)slate->order[slate->next]))
         slate->next++;
-    for (uint32_t i = slate->next; i < n; i++)
-        if (mr_slate_may(slate, slate->order[i].value))
-            return slate->order[i].value;
+    for (uint32_t i = slate->next; i < n; i++) {
+        if (i == slate->sorted)
+            sort_more(slate);
+        if (mr_slate_may(slate, (uint32_t)slate->order[i]))
+            return (uint32_t)slate->order[i];
+    }
     return UINT32_MAX;
 }
 

@@ -80,6 +80,51 @@ static void sort_agrees_with_the_library(void **state)
         }
 }
 
+static int by_number(const void *a, const void *b)
+{
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static void the_first_of_a_sort_are_its_smallest_in_order(void **state)
+{
+    (void)state;
+    static uint64_t have[5000], all[5000];
+    for (uint32_t shape = 0; shape < 7; shape++)
+        for (uint32_t n = 0; n < 5000; n = n * 2 + 1) {
+            mr_rng rng = mr_rng_make(2, 0, shape, n, MR_PURPOSE_SIM);
+            for (uint32_t i = 0; i < n; i++) {
+                const uint64_t random = mr_rng_u32(&rng);
+                all[i] = shape == 0   ? random << 32 | i
+                         : shape == 1 ? i
+                         : shape == 2 ? n - i
+                         : shape == 3 ? random % 3
+                         : shape == 4 ? (i < n / 2 ? i : n - i)
+                         : shape == 5 ? UINT64_MAX - (i % 2)
+                                      : 7;
+            }
+            const uint32_t firsts[] = {0, 1, n / 10, n / 2, n > 0 ? n - 1 : 0, n};
+            for (uint32_t f = 0; f < sizeof firsts / sizeof firsts[0]; f++) {
+                const uint32_t first = firsts[f] < n ? firsts[f] : n;
+                memcpy(have, all, n * sizeof have[0]);
+                mr_sort_first(have, n, first);
+                qsort(all, n, sizeof all[0], by_number);
+                assert_memory_equal(have, all, first * sizeof have[0]);
+                qsort(have, n, sizeof have[0], by_number); // and nothing is lost
+                assert_memory_equal(have, all, n * sizeof have[0]);
+            }
+        }
+}
+
+static void scores_descend_as_their_numbers_ascend(void **state)
+{
+    (void)state;
+    const float scores[] = {3e38f, 2.0f, 1.5f, 1e-40f, 0.0f, -1e-40f, -1.0f, -3e38f};
+    for (uint32_t i = 1; i < sizeof scores / sizeof scores[0]; i++)
+        assert_true(mr_sort_descending(scores[i - 1]) < mr_sort_descending(scores[i]));
+    assert_int_equal(mr_sort_descending(-0.0f), mr_sort_descending(0.0f));
+}
+
 static void murmur2_is_kafkas(void **state)
 {
     (void)state;
@@ -195,6 +240,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_map_behaves_like_an_array),
         cmocka_unit_test(sort_agrees_with_the_library),
+        cmocka_unit_test(the_first_of_a_sort_are_its_smallest_in_order),
+        cmocka_unit_test(scores_descend_as_their_numbers_ascend),
         cmocka_unit_test(murmur2_is_kafkas),
         cmocka_unit_test(sums_of_hashes_come_apart_again),
         cmocka_unit_test(draws_depend_on_every_part_of_their_name),

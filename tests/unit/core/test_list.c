@@ -14,6 +14,7 @@
 #include <stdio.h>
 
 #include "core/eval/probe.h"
+#include "core/list/found.h"
 #include "core/list/slate.h"
 
 enum { COLUMNS = 2, CANDIDATES = 40 };
@@ -119,6 +120,76 @@ static void the_blend_learns_which_column_knows(void **state)
     assert_true(f.rows[1].weight[0] > 3 * fabsf(f.rows[0].weight[0]));
     assert_int_equal(mr_blend_arm(&f.blend, &f.columns, 1), 1); // the gate: that column alone
     assert_int_equal(mr_blend_arm(&f.blend, &f.columns, 2), COLUMNS);
+}
+
+// ---- the best of what was found
+
+enum { OFFERS = 600 };
+
+typedef struct offers {
+    uint64_t keys[OFFERS], shown[OFFERS / 64 + 1];
+    uint32_t slots[OFFERS];
+    float scores[OFFERS];
+    mr_items items;
+    uint8_t memory[1 << 16] __attribute__((aligned(64)));
+    mr_arena arena;
+} offers;
+
+static bool stands_above(const offers *o, uint32_t a, uint32_t b)
+{
+    return o->scores[a] != o->scores[b] ? o->scores[a] > o->scores[b]
+                                        : o->keys[o->slots[a]] < o->keys[o->slots[b]];
+}
+
+static void the_best_found_are_those_of_a_full_sort(void **state)
+{
+    (void)state;
+    static offers o;
+    static const uint32_t distinct[] = {1, 3, 40, 1u << 30}; // scores: from all equal to none
+    o.items.slots.keys = o.keys;
+    for (uint32_t round = 0; round < 200; round++) {
+        mr_rng rng = mr_rng_make(3, 0, 0, round, MR_PURPOSE_SIM);
+        const uint32_t count = mr_rng_below(&rng, OFFERS), kinds = distinct[round % 4];
+        for (uint32_t i = 0; i < OFFERS; i++) {
+            o.slots[i] = OFFERS - 1 - i;
+            o.keys[i] = (uint64_t)mr_rng_u32(&rng) << 32 | i;
+            o.scores[i] = (float)mr_rng_below(&rng, kinds) - (float)(kinds / 2);
+        }
+        mr_found found = {.max = round % 8 < 4 ? 100 : 1 + mr_rng_below(&rng, MR_FOUND_MAX)};
+        mr_arena_init(&o.arena, o.memory, sizeof o.memory);
+        mr_found_choose(&found, &o.items, o.slots, o.scores, count, &o.arena);
+        assert_int_equal(o.arena.used, 0);
+        assert_int_equal(found.count, count < found.max ? count : found.max);
+        for (uint32_t i = 0; i < count; i++) {
+            uint32_t place = 0;
+            for (uint32_t j = 0; j < count; j++)
+                place += stands_above(&o, j, i);
+            if (place < found.count) {
+                assert_int_equal(found.slots[place], o.slots[i]);
+                assert_true(found.scores[place] == o.scores[i]);
+            }
+        }
+    }
+}
+
+static void a_filter_admits_what_is_shown_and_was_not_seen(void **state)
+{
+    (void)state;
+    static offers o;
+    static const uint32_t seen[] = {0, 63, 64, 70, 511, 512, 599}; // 0 and 512 share a hint
+    o.items.shown = o.shown;
+    for (uint32_t slot = 0; slot < OFFERS; slot++)
+        if (slot % 7 != 3)
+            o.shown[slot / 64] |= 1ull << (slot % 64);
+    for (uint32_t count = 0; count <= sizeof seen / sizeof seen[0]; count++) {
+        const mr_filter filter = mr_filter_make(&o.items, seen, count);
+        for (uint32_t slot = 0; slot < OFFERS; slot++) {
+            bool was_seen = false;
+            for (uint32_t i = 0; i < count; i++)
+                was_seen |= seen[i] == slot;
+            assert_int_equal(mr_filter_admits(&filter, slot), slot % 7 != 3 && !was_seen);
+        }
+    }
 }
 
 static void ties_count_by_expectation(void **state)
@@ -231,6 +302,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_blends_gradient_is_that_of_its_loss),
         cmocka_unit_test(the_blend_learns_which_column_knows),
+        cmocka_unit_test(the_best_found_are_those_of_a_full_sort),
+        cmocka_unit_test(a_filter_admits_what_is_shown_and_was_not_seen),
         cmocka_unit_test(ties_count_by_expectation),
         cmocka_unit_test(drawn_slates_have_the_probability_that_they_say),
         cmocka_unit_test(without_exploration_the_list_is_sorted_and_q_is_one),
