@@ -32,7 +32,7 @@ enum {
     DIM = 64,
     BEST = 48,
     SEEN = 1024,
-    AHEAD = 8
+    AHEAD = 8,
 };
 #define FADED 0.02 // acts: an edge below it gives its place to a new one
 #define WEAK 0.1f  // a user's cluster of less weight learns nothing from him
@@ -82,16 +82,25 @@ typedef struct membership {
     } nearest[NEAREST];
 } membership;
 
-typedef struct indexed { // an item's edges as scoring wants them: dense, in units of the tops' era
-    uint16_t count, clusters[EDGES];
-    float n[EDGES], s[EDGES], d[EDGES], birth[EDGES];
+// An item's edges as scoring wants them: dense, in units of the tops' era. Two cache lines.
+typedef struct indexed {
+    uint16_t clusters[EDGES]; // cluster + 1; 0: no edge
+    float s[EDGES], n[EDGES], birth[EDGES];
+    uint32_t reserved[4];
 } indexed;
+
+_Static_assert(sizeof(indexed) == 128, "two cache lines");
+
+typedef struct trials { // of an item's edges, for spread alone
+    float d[EDGES];
+} trials;
 
 typedef struct cache {
     uint32_t fresh[FRESH]; // the newest items, newest first
     uint32_t fresh_count;
     mr_top *tops;     // by cluster: its items by n
     indexed *of_item; // by slot
+    trials *trials_of_item;
 } cache;
 
 enum { FAMILY_EDGES, FAMILY_CENTROID, FAMILY_ACTIVITY, FAMILY_USER };
@@ -395,16 +404,18 @@ static void apply(const mr_instance *self, const mr_view *view, uint32_t family,
 static size_t cache_bytes(const void *c, uint32_t items_max)
 {
     return mr_arena_round(sizeof(cache)) + mr_arena_round(clusters_max(c) * sizeof(mr_top)) +
-           mr_arena_round(items_max * sizeof(indexed));
+           mr_arena_round(items_max * sizeof(indexed)) + mr_arena_round(items_max * sizeof(trials));
 }
 
-static void place_cache(const mr_instance *self)
+static void place_cache(const mr_instance *self, uint32_t items_max)
 {
     cache *derived = self->cache;
     uint8_t *at = (uint8_t *)derived + mr_arena_round(sizeof(cache));
     derived->tops = (mr_top *)(void *)at;
     at += mr_arena_round(clusters_max(self->config) * sizeof(mr_top));
     derived->of_item = (indexed *)(void *)at;
+    at += mr_arena_round(items_max * sizeof(indexed));
+    derived->trials_of_item = (trials *)(void *)at;
 }
 
 static bool fresher(const mr_items *items, uint32_t a, uint32_t b)
@@ -446,14 +457,15 @@ static bool offer(const mr_instance *self, const mr_view *view, uint32_t slot)
     const int64_t era = derived->tops[0].era; // all have the same
     indexed *of = &derived->of_item[slot];
     bool exact = true;
-    of->count = (uint16_t)row->count;
+    for (uint32_t i = row->count; i < EDGES; i++)
+        of->clusters[i] = 0;
     for (uint32_t i = 0; i < row->count; i++) {
         const edge *e = &row->cells[i];
         const double n = mr_decayed_in(&e->sums[FIELD_N], era);
-        of->clusters[i] = (uint16_t)e->cluster;
+        of->clusters[i] = (uint16_t)(e->cluster + 1);
         of->n[i] = (float)n;
         of->s[i] = (float)mr_decayed_in(&e->sums[FIELD_S], era);
-        of->d[i] = (float)mr_decayed_in(&e->sums[FIELD_D], era);
+        derived->trials_of_item[slot].d[i] = (float)mr_decayed_in(&e->sums[FIELD_D], era);
         of->birth[i] = in_era(e->birth, e->birth_era, era);
         exact &= mr_top_raise(&derived->tops[e->cluster], view->items, slot, n);
     }
@@ -462,8 +474,8 @@ static bool offer(const mr_instance *self, const mr_view *view, uint32_t slot)
 
 static void rebuild(const mr_instance *self, const mr_view *view)
 {
-    place_cache(self);
     const mr_items *items = view->items;
+    place_cache(self, items->slots.max);
     cache *derived = self->cache;
     derived->fresh_count = 0;
     int64_t era = 0;
@@ -510,11 +522,12 @@ static void changed(const mr_instance *self, const mr_view *view, uint32_t famil
     const edges *row = edges_of(self, view, slot);
     const indexed *of = &derived->of_item[slot];
     note_fresh(derived, view->items, slot);
-    for (uint32_t i = 0; i < of->count; i++) {
+    for (uint32_t i = 0; i < EDGES && of->clusters[i] != 0; i++) {
+        const uint32_t cluster = of->clusters[i] - 1u;
         uint32_t e = 0;
-        while (e < row->count && row->cells[e].cluster != of->clusters[i])
+        while (e < row->count && row->cells[e].cluster != cluster)
             e++;
-        if (e == row->count && !withdraw(&derived->tops[of->clusters[i]], slot)) {
+        if (e == row->count && !withdraw(&derived->tops[cluster], slot)) {
             rebuild(self, view);
             return;
         }
@@ -531,14 +544,21 @@ static void changed(const mr_instance *self, const mr_view *view, uint32_t famil
 // ---- serving
 
 // What does not depend on the item: the user's clusters, the time, and the clusters' activity.
+typedef float nearest4 __attribute__((vector_size(4 * NEAREST)));
+typedef int32_t signs4 __attribute__((vector_size(4 * NEAREST)));
+
+_Static_assert(NEAREST == 4, "gathered by name in mean_of()");
+
 typedef struct ask {
     const mr_instance *self;
     const mr_view *view;
     const membership *m;
     membership everyone;
     const indexed *of_item;
-    float unit;              // turns units of the tops' era into acts now
-    float activity[NEAREST]; // of the user's clusters, in acts now
+    float unit; // turns units of the tops' era into acts now
+    // Of the user's clusters, weight 0 where he stands in fewer. Activity in acts now.
+    nearest4 weights, activity;
+    uint8_t place_of[CLUSTERS_MAX + 1]; // by cluster + 1: which of them it is; NEAREST: none
     float prior, prior_weight, prior_sum;
 } ask;
 
@@ -556,35 +576,70 @@ static void open_ask(ask *a, const mr_instance *self, const mr_view *view, uint3
     }
     const mr_decayed one = {.newest = 1, .era = derived->tops[0].era};
     a->unit = (float)mr_decayed_at(&one, now);
-    for (uint32_t i = 0; i < a->m->count; i++)
-        a->activity[i] =
-            (float)mr_decayed_at(activity_of(self, view, a->m->nearest[i].cluster), now);
+    a->weights = a->activity = (nearest4){0};
+    memset(a->place_of, NEAREST, clusters_max(c) + 1);
+    for (uint32_t i = 0; i < a->m->count; i++) {
+        const uint32_t cluster = a->m->nearest[i].cluster;
+        a->weights[i] = a->m->nearest[i].weight;
+        a->activity[i] = (float)mr_decayed_at(activity_of(self, view, cluster), now);
+        a->place_of[cluster + 1] = (uint8_t)i;
+    }
     a->of_item = derived->of_item;
     a->prior = (float)c->prior;
     a->prior_weight = (float)c->prior_weight;
     a->prior_sum = (float)(c->prior * c->prior_weight);
 }
 
-// Mean and variance of an item for the user: the formulas at the head of this file.
-static void estimate(const ask *a, uint32_t slot, float *mean, float *variance)
+// edges_to[i]: which edge of the item leads to the user's i-th cluster; EDGES: none. Without a
+// branch: which one it is cannot be guessed.
+static inline void find_edges(const ask *a, const indexed *of, uint8_t edges_to[NEAREST + 1])
+{
+    memset(edges_to, EDGES, NEAREST + 1);
+    for (uint32_t e = 0; e < EDGES; e++)
+        edges_to[a->place_of[of->clusters[e]]] = (uint8_t)e;
+}
+
+// Mean of an item for the user: the formula at the head of this file. A cluster that the item has
+// no edge to takes part with weight 0, which changes no bit of the sums.
+static float mean_of(const ask *a, uint32_t slot)
+{
+    static const float there[EDGES + 1] = {1, 1, 1, 1, 1, 1, 1, 1, 0};
+    const indexed *of = &a->of_item[slot];
+    uint8_t e[NEAREST + 1];
+    find_edges(a, of, e);
+    const nearest4 weights = {a->weights[0] * there[e[0]], a->weights[1] * there[e[1]],
+                              a->weights[2] * there[e[2]], a->weights[3] * there[e[3]]};
+    const float *const tries = a->view->impressions ? of->n : of->birth;
+    const nearest4 s = {of->s[e[0] % EDGES], of->s[e[1] % EDGES], of->s[e[2] % EDGES],
+                        of->s[e[3] % EDGES]};
+    nearest4 tried = {tries[e[0] % EDGES], tries[e[1] % EDGES], tries[e[2] % EDGES],
+                      tries[e[3] % EDGES]};
+    tried *= a->unit;
+    if (!a->view->impressions) {
+        const nearest4 since = a->activity - tried;
+        tried = (nearest4)((signs4)since & (since > 0.0f)); // 0 where it is not above 0
+    }
+    const nearest4 shares = weights * (s * a->unit + a->prior_sum) / (tried + a->prior_weight);
+    const float sum = ((shares[0] + shares[1]) + shares[2]) + shares[3];
+    const float all = ((weights[0] + weights[1]) + weights[2]) + weights[3];
+    return all > 0 ? sum / all : a->prior;
+}
+
+static float variance_of(const ask *a, uint32_t slot)
 {
     const indexed *of = &a->of_item[slot];
-    float sum = 0, weights = 0, spread = 0;
+    const trials *t = &((const cache *)a->self->cache)->trials_of_item[slot];
+    uint8_t edges_to[NEAREST + 1];
+    float spread = 0, all = 0;
+    find_edges(a, of, edges_to);
     for (uint32_t i = 0; i < a->m->count; i++) {
-        uint32_t e = 0;
-        while (e < of->count && of->clusters[e] != a->m->nearest[i].cluster)
-            e++;
-        if (e == of->count)
+        const uint32_t e = edges_to[i];
+        if (e == EDGES)
             continue;
-        const float w = a->m->nearest[i].weight;
-        const float since = a->activity[i] - of->birth[e] * a->unit;
-        const float tried = a->view->impressions ? of->n[e] * a->unit : since > 0 ? since : 0;
-        sum += w * (of->s[e] * a->unit + a->prior_sum) / (tried + a->prior_weight);
-        spread += w * w / (1.0f + of->d[e] * a->unit);
-        weights += w;
+        spread += a->weights[i] * a->weights[i] / (1.0f + t->d[e] * a->unit);
+        all += a->weights[i];
     }
-    *mean = weights > 0 ? sum / weights : a->prior;
-    *variance = weights > 0 ? spread / (weights * weights) : 1.0f;
+    return all > 0 ? spread / (all * all) : 1.0f;
 }
 
 static uint32_t gather(const ask *a, uint32_t *slots)
@@ -637,10 +692,8 @@ static void candidates(const mr_instance *self, const mr_view *view, const uint3
             slots[count] = slot;
             count += first_time(table, slot) && mr_filter_admits(&filters[u], slot);
         }
-        for (uint32_t i = 0; i < count; i++) {
-            float variance;
-            estimate(&a, slots[i], &means[i], &variance);
-        }
+        for (uint32_t i = 0; i < count; i++)
+            means[i] = mean_of(&a, slots[i]);
         mr_found_choose(&found[u], view->items, slots, means, count, arena);
     }
     arena->used = mark;
@@ -654,10 +707,9 @@ static void score(const mr_instance *self, const mr_view *view, uint32_t user,
     ask a;
     open_ask(&a, self, view, user);
     for (uint32_t i = 0; i < slot_count; i++) {
-        float variance;
         if (i + AHEAD < slot_count)
             mr_prefetch(&a.of_item[slots[i + AHEAD]], sizeof(indexed));
-        estimate(&a, slots[i], &out[i], &variance);
+        out[i] = mean_of(&a, slots[i]);
     }
 }
 
@@ -667,9 +719,8 @@ static void spread(const mr_instance *self, const mr_view *view, uint32_t user,
     ask a;
     open_ask(&a, self, view, user);
     for (uint32_t i = 0; i < slot_count; i++) {
-        float variance;
-        estimate(&a, slots[i], &mean[i], &variance);
-        deviation[i] = __builtin_sqrtf(variance);
+        mean[i] = mean_of(&a, slots[i]);
+        deviation[i] = __builtin_sqrtf(variance_of(&a, slots[i]));
     }
 }
 
