@@ -26,6 +26,8 @@ static mr_status from_local(const mr_options *options, const mr_config *config, 
     worker->methods = &options->methods;
     worker->from_local = true;
     mr_status status = mr_worker_open(worker, err);
+    if (status == MR_OK)
+        status = mr_worker_until_ready(worker, err);
     const mr_status closed = mr_worker_close(worker, status == MR_OK ? err : &ignored);
     free(worker);
     return status == MR_OK ? closed : status;

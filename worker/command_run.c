@@ -63,7 +63,7 @@ static mr_status turn_until_stopped(mr_worker *worker, int signal_fd, bool stop_
 {
     while (!signalled(signal_fd)) {
         MR_TRY(mr_worker_turn(worker, signal_fd, TURN_MS, err));
-        if (stop_at_end && mr_source_at_end(worker->source))
+        if (stop_at_end && mr_worker_at_end(worker))
             break;
     }
     mr_log(MR_LOG_INFO, "run", "stopping");
@@ -95,7 +95,6 @@ static int run(const mr_options *options, const mr_config *config)
            mr_log_text("app", config->app), mr_log_text("instance", config->instance));
     mr_status status = mr_worker_open(worker, &err);
     if (status == MR_OK) {
-        mr_log(MR_LOG_INFO, "run", "ready", mr_log_long("tasks", worker->owned_count));
         status = turn_until_stopped(worker, signal_fd,
                                     mr_options_get(options, "stop-at-end") != NULL, &err);
         log_totals(worker);

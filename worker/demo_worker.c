@@ -38,7 +38,7 @@ static mr_status turn(mr_demo_worker *w)
     const mr_clock *clock = &w->worker.clock;
     const int64_t begun = clock->now_ms(clock->context);
     for (int64_t ms = 0;
-         ms < REST_MS_MIN || (ms < REST_MS_MAX && !mr_source_at_end(w->worker.source));
+         ms < REST_MS_MIN || (ms < REST_MS_MAX && !mr_worker_at_end(&w->worker));
          ms = clock->now_ms(clock->context) - begun)
         MR_TRY(mr_worker_turn(&w->worker, -1, REST_MS_MIN / 4, &w->err));
     return mr_worker_finish(&w->worker, FINISH_MS, &w->err);
@@ -49,6 +49,8 @@ static void *run(void *arg)
     mr_demo_worker *w = arg;
     mr_error close_err = {0};
     w->status = mr_worker_open(&w->worker, &w->err);
+    if (w->status == MR_OK)
+        w->status = mr_worker_until_ready(&w->worker, &w->err);
     if (w->status == MR_OK) {
         atomic_store(&w->phase, MR_DEMO_TURNING);
         w->status = turn(w);

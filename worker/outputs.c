@@ -250,5 +250,10 @@ void mr_outputs_put_epochs(mr_outputs *outputs, mr_frozen *frozen, int64_t time_
     for (int i = 0; i < 4; i++)
         key[i] = (uint8_t)(marks[0].of >> 8 * (3 - i));
     put(outputs, frozen, MR_TOPIC_EPOCHS, marks[0].of, mr_bytes_of(key, sizeof key), &out, 0);
+    mr_outputs_forget(outputs);
+}
+
+void mr_outputs_forget(mr_outputs *outputs)
+{
     outputs->epoch_count = outputs->offset_count = outputs->round_count = 0;
 }

@@ -35,6 +35,9 @@ void mr_outputs_epoch(mr_outputs *outputs, const mr_task_epoch *epoch);
 void mr_outputs_put_epochs(mr_outputs *outputs, mr_frozen *frozen, int64_t time_ms,
                            const mr_sequence *marks, const mr_state_hash *hashes, uint32_t count);
 
+// Forgets the noted rounds: they are rolled back.
+void mr_outputs_forget(mr_outputs *outputs);
+
 // Records that were left out because they were too large.
 uint64_t mr_outputs_too_large(const mr_outputs *outputs);
 

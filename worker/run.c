@@ -11,9 +11,10 @@
 #include "worker/version.h"
 
 enum {
-    BUSY_FACTOR = 4,     // the next commit waits so many times as long as the last one took
-    ROUNDS_A_TURN = 16,  // before the group is served again
-    STATE_WAIT_MS = 100, // for a generation to be stored
+    BUSY_FACTOR = 4,    // the next commit waits so many times as long as the last one took
+    ROUNDS_A_TURN = 16, // before the group is served again
+    FOLLOW_MS = 20,     // between two looks at a group or a commit that is waited for
+    JOIN_MS = 120000,   // beside the session time-out
 };
 
 static uint32_t task_of(const mr_worker *worker, const mr_offset *offset)
@@ -42,8 +43,8 @@ static mr_status begin_commit(mr_worker *worker, mr_error *err)
         return MR_OK;
     MR_TRY(mr_generations_begin(worker->generations, &worker->open, err));
     worker->first_record_ms = INT64_MAX;
-    return mr_frozen_begin(worker->open, ++worker->commit_number, worker->owned,
-                           worker->owned_count, err);
+    return mr_frozen_begin(worker->open, ++worker->commit_number, worker->own.held,
+                           worker->own.held_count, err);
 }
 
 // Notes an epoch that was learned for the epoch record: where its inputs end.
@@ -111,24 +112,20 @@ static mr_status learn(mr_worker *worker, uint32_t count, mr_error *err)
 static uint32_t add_ticks(mr_worker *worker, uint32_t count, int64_t now_ms)
 {
     const int64_t after_ms = worker->config->lists_interval_ms + worker->config->epoch_interval_ms;
-    for (uint32_t i = 0; i < worker->owned_count; i++) {
-        bool has_epoch = false;
-        for (uint32_t j = 0; j < count && !has_epoch; j++)
-            has_epoch = worker->epochs[j].task == worker->owned[i];
-        if (has_epoch)
-            worker->idle_since_ms[i] = now_ms;
-    }
+    for (uint32_t i = 0; i < count; i++)
+        worker->idle_since_ms[worker->epochs[i].task] = now_ms;
     if (count > 0)
         return count; // a tick may wait for a quiet moment
-    for (uint32_t i = 0; i < worker->owned_count; i++) {
-        const int64_t since_ms = worker->idle_since_ms[i];
+    for (uint32_t i = 0; i < worker->own.held_count; i++) {
+        const uint32_t task = worker->own.held[i];
+        const int64_t since_ms = worker->idle_since_ms[task];
         if (since_ms == 0 || now_ms - since_ms < after_ms)
             continue;
-        const mr_task_view view = mr_engine_task(worker->engine, worker->owned[i]);
-        worker->idle_since_ms[i] = 0;
+        const mr_task_view view = mr_engine_task(worker->engine, task);
+        worker->idle_since_ms[task] = 0;
         if (view.clock_ms > 0)
-            worker->epochs[count++] = (mr_epoch){.task = worker->owned[i],
-                                                 .tick_ms = view.clock_ms + (now_ms - since_ms)};
+            worker->epochs[count++] =
+                (mr_epoch){.task = task, .tick_ms = view.clock_ms + (now_ms - since_ms)};
     }
     return count;
 }
@@ -168,7 +165,7 @@ static mr_status put_markers(mr_worker *worker, const mr_frozen_task *task, mr_e
     for (uint32_t c = 0; c < MR_STORE_CHANGELOGS; c++) {
         uint32_t size;
         const mr_marker marker = {
-            .history = {worker->history[0], worker->history[1]},
+            .history = {worker->own.history[0], worker->own.history[1]},
             .task = task->task,
             .tasks = worker->tasks,
             .seq = worker->seqs[task->task],
@@ -183,7 +180,7 @@ static mr_status put_markers(mr_worker *worker, const mr_frozen_task *task, mr_e
             .row_count = view.row_count,
             .state_hash = view.state_hash,
             .pairs = worker->pairs,
-            .pair_count = worker->owned_count,
+            .pair_count = worker->own.held_count,
             .offsets = worker->marker_offsets,
             .offset_count = marker_offsets(worker, task->task),
         };
@@ -250,27 +247,40 @@ static mr_status put_commit(mr_worker *worker, mr_error *err)
     return MR_OK;
 }
 
-// Freezes the open commit and gives it to the committing thread.
-static mr_status close_commit(mr_worker *worker, int64_t now_ms, mr_error *err)
+mr_status mr_worker_close_commit(mr_worker *worker, mr_error *err)
 {
     const mr_close_sink sink = {worker, close_row, close_list};
     MR_TRY(mr_engine_close(worker->engine, worker->seqs, &sink, err));
     MR_TRY(put_commit(worker, err));
     MR_TRY(mr_frozen_seal(worker->open, err));
-    for (uint32_t i = 0; i < worker->owned_count; i++)
-        worker->seqs[worker->owned[i]]++;
+    for (uint32_t i = 0; i < worker->own.held_count; i++)
+        worker->seqs[worker->own.held[i]]++;
     mr_generations_launch(worker->generations, worker->open);
     // From here fetch finds the rows in the generations, so that the engine's cache may let them
     // go.
     mr_engine_stored(worker->engine, mr_engine_closes(worker->engine));
     worker->in_flight_record_ms = worker->first_record_ms;
-    mr_committer_give(worker->committer, worker->open,
-                      worker->intake.look(worker->intake.context).generation);
+    mr_committer_give(worker->committer, worker->open, worker->own.generation);
+    worker->open = NULL;
+    worker->draining = worker->own.born = false;
+    worker->open_events = worker->open_refused = worker->open_epochs = 0;
+    worker->closed_ms = worker->clock.now_ms(worker->clock.context);
+    return MR_OK;
+}
+
+void mr_worker_cancel(mr_worker *worker)
+{
+    if (worker->open != NULL)
+        mr_generations_cancel(worker->generations, worker->open);
     worker->open = NULL;
     worker->draining = false;
     worker->open_events = worker->open_refused = worker->open_epochs = 0;
-    worker->closed_ms = now_ms;
-    return MR_OK;
+    mr_outputs_forget(worker->outputs);
+}
+
+bool mr_worker_has_learned(const mr_worker *worker)
+{
+    return worker->open != NULL && worker->open_epochs > 0;
 }
 
 static int64_t commit_interval(const mr_worker *worker, const mr_committer_view *view)
@@ -293,7 +303,8 @@ static void count_latency(mr_worker *worker, const mr_committer_view *view)
 
 static bool has_something(const mr_worker *worker)
 {
-    return worker->open != NULL && (worker->open_epochs > 0 || worker->draining);
+    return worker->open != NULL &&
+           (worker->open_epochs > 0 || worker->draining || worker->own.born);
 }
 
 // Whether more may be learned into the open commit.
@@ -323,7 +334,7 @@ static mr_status learn_round(mr_worker *worker, int64_t now_ms, bool all, bool *
                              bool *commit, mr_error *err)
 {
     *learned = false;
-    if (!has_room(worker, worker->owned_count)) {
+    if (!has_room(worker, worker->own.held_count)) {
         *commit = true;
         return MR_OK;
     }
@@ -350,44 +361,81 @@ static mr_status learn_round(mr_worker *worker, int64_t now_ms, bool all, bool *
     return status;
 }
 
-mr_status mr_worker_turn(mr_worker *worker, int extra_fd, int wait_ms, mr_error *err)
+// Learns what is ready. *worked: there may be more; *commit: a commit would make room.
+static mr_status learn_some(mr_worker *worker, bool *worked, bool *commit, mr_error *err)
 {
-    bool moved = false, learned = true, commit = false;
-    MR_TRY(worker->intake.poll(worker->intake.context, 0, err));
-    if (worker->intake.look(worker->intake.context).state != MR_GROUP_ASSIGNED)
-        return mr_fail(err, MR_FENCED,
-                       "the group took the tasks away; a restart joins again and recovers");
+    bool moved = false, learned = true;
     for (int i = 0; i < ROUNDS_A_TURN && learned; i++) {
         const int64_t now_ms = worker->clock.now_ms(worker->clock.context);
         MR_TRY(mr_source_pump(worker->source, now_ms, &moved, err));
-        MR_TRY(learn_round(worker, now_ms, false, &learned, &commit, err));
+        MR_TRY(learn_round(worker, now_ms, false, &learned, commit, err));
     }
+    *worked = moved || learned;
+    return MR_OK;
+}
+
+// How long nothing needs to be done.
+static int patience(mr_worker *worker, const mr_committer_view *commits, bool commit, int wait_ms)
+{
     const int64_t now_ms = worker->clock.now_ms(worker->clock.context);
-    const mr_committer_view view = mr_committer_look(worker->committer, err);
-    if (view.failed != MR_OK)
-        return view.failed;
-    if (view.held)
-        return mr_fail(err, MR_FENCED, "the commit was fenced; a restart recovers");
-    count_latency(worker, &view);
-    const int64_t due_ms = worker->closed_ms + commit_interval(worker, &view) - now_ms;
-    if (view.idle && has_something(worker) && (commit || due_ms <= 0))
-        return close_commit(worker, now_ms, err);
-    if (moved || learned)
-        return MR_OK;
-    if (has_something(worker) && view.idle && due_ms < wait_ms)
-        wait_ms = (int)due_ms;
+    const int64_t due_ms = worker->closed_ms + commit_interval(worker, commits) - now_ms;
+    if (has_something(worker) && commits->idle && due_ms < wait_ms)
+        wait_ms = due_ms > 0 ? (int)due_ms : 0;
     // With no room to learn into, only the end of the commit under way helps; it wakes us.
-    if (!commit)
-        wait_ms = mr_source_patience(worker->source, now_ms, wait_ms);
+    return commit ? wait_ms : mr_source_patience(worker->source, now_ms, wait_ms);
+}
+
+mr_status mr_worker_turn(mr_worker *worker, int extra_fd, int wait_ms, mr_error *err)
+{
+    bool moved = false, worked = false, commit = false;
+    MR_TRY(worker->intake.poll(worker->intake.context, 0, err));
+    const mr_committer_view commits = mr_committer_look(worker->committer, err);
+    if (commits.failed != MR_OK)
+        return commits.failed;
+    count_latency(worker, &commits);
+    MR_TRY(mr_ownership_step(worker, &commits, &moved, err));
+    if (mr_ownership_works(worker)) {
+        MR_TRY(learn_some(worker, &worked, &commit, err));
+        const int64_t now_ms = worker->clock.now_ms(worker->clock.context);
+        commit = commit || mr_ownership_wants_commit(worker) ||
+                 now_ms - worker->closed_ms >= commit_interval(worker, &commits);
+        if (commits.idle && commit && has_something(worker))
+            return mr_worker_close_commit(worker, err);
+    }
+    if (moved || worked)
+        return MR_OK;
+    if (worker->own.phase != MR_PHASE_WORKING || worker->own.wanted_count > 0)
+        wait_ms = wait_ms < FOLLOW_MS ? wait_ms : FOLLOW_MS;
+    else
+        wait_ms = patience(worker, &commits, commit, wait_ms);
     worker->intake.wait(worker->intake.context, extra_fd, wait_ms);
+    return MR_OK;
+}
+
+bool mr_worker_at_end(const mr_worker *worker)
+{
+    return mr_ownership_complete(worker) && mr_source_at_end(worker->source);
+}
+
+mr_status mr_worker_until_ready(mr_worker *worker, mr_error *err)
+{
+    const int64_t patience_ms = JOIN_MS + worker->config->kafka_session_timeout;
+    const int64_t begun = worker->clock.now_ms(worker->clock.context);
+    while (!mr_ownership_complete(worker)) {
+        MR_TRY(mr_worker_turn(worker, -1, FOLLOW_MS, err));
+        if (worker->own.generation == 0 &&
+            worker->clock.now_ms(worker->clock.context) - begun > patience_ms)
+            return mr_fail(err, MR_FATAL, "group %s gave no assignment within %lld s",
+                           worker->config->kafka_group, (long long)(patience_ms / 1000));
+    }
     return MR_OK;
 }
 
 mr_task_counters mr_worker_totals(const mr_worker *worker)
 {
     mr_task_counters sum = {0};
-    for (uint32_t i = 0; i < worker->owned_count; i++) {
-        const mr_task_counters c = mr_engine_task(worker->engine, worker->owned[i]).counters;
+    for (uint32_t i = 0; i < worker->own.held_count; i++) {
+        const mr_task_counters c = mr_engine_task(worker->engine, worker->own.held[i]).counters;
         sum.read += c.read;
         sum.learned += c.learned;
         sum.duplicate += c.duplicate;
@@ -399,27 +447,38 @@ mr_task_counters mr_worker_totals(const mr_worker *worker)
     return sum;
 }
 
+// Learns what was taken into the open commit. *full: only a commit makes room for the rest.
+static mr_status learn_rest(mr_worker *worker, bool *full, mr_error *err)
+{
+    *full = false;
+    for (bool learned = true; learned && !*full;)
+        MR_TRY(learn_round(worker, worker->clock.now_ms(worker->clock.context), true, &learned,
+                           full, err));
+    return MR_OK;
+}
+
 mr_status mr_worker_finish(mr_worker *worker, int64_t wait_ms, mr_error *err)
 {
-    const int64_t until = worker->clock.now_ms(worker->clock.context) + wait_ms;
-    for (bool learned = true, commit = false; learned || commit || has_something(worker);) {
-        const int64_t now_ms = worker->clock.now_ms(worker->clock.context);
-        commit = false;
-        MR_TRY(learn_round(worker, now_ms, true, &learned, &commit, err));
-        if (learned)
-            continue;
-        if (!mr_committer_wait(worker->committer, until - now_ms))
+    const mr_clock *clock = &worker->clock;
+    const int64_t until = clock->now_ms(clock->context) + wait_ms;
+    for (bool full = mr_ownership_works(worker); full || has_something(worker);) {
+        if (!mr_ownership_works(worker))
+            break; // the group is changing: nothing more can be committed in time
+        MR_TRY(learn_rest(worker, &full, err));
+        if (!mr_committer_wait(worker->committer, until - clock->now_ms(clock->context)))
             break;
         if (has_something(worker))
-            MR_TRY(close_commit(worker, now_ms, err));
+            MR_TRY(mr_worker_close_commit(worker, err));
     }
-    if (!mr_committer_wait(worker->committer,
-                           until - worker->clock.now_ms(worker->clock.context))) {
-        const mr_committer_view view = mr_committer_look(worker->committer, err);
-        return view.failed != MR_OK
-                   ? view.failed
-                   : mr_fail(err, MR_RETRY, "the last commit was not confirmed within %lld s",
-                             (long long)(wait_ms / 1000));
-    }
-    return MR_OK;
+    if (mr_committer_wait(worker->committer, until - clock->now_ms(clock->context)))
+        return MR_OK;
+    const mr_committer_view view = mr_committer_look(worker->committer, err);
+    if (view.failed != MR_OK)
+        return view.failed;
+    if (view.held)
+        mr_generations_drop(worker->generations, mr_committer_drop(worker->committer));
+    return mr_fail(err, MR_RETRY,
+                   "the last commit was not confirmed within %lld s: the next start tells whether "
+                   "Kafka has it",
+                   (long long)(wait_ms / 1000));
 }

@@ -2,9 +2,12 @@
 // run: the worker as a whole: what `millrace run` opens, in which order, and the loop that turns
 // it.
 //
-// mr_worker_open brings everything up to the point where the inputs can be read: brokers, topics,
-// local state, the group's assignment, the tasks' rows, the engine. mr_worker_turn is one turn of
-// the loop. The loop's thread owns all of it but the commit, which has a thread of its own.
+// mr_worker_open opens what can be had before the group has spoken: brokers, topics, local state,
+// engine. mr_worker_turn is one turn of the loop: it follows the group (worker/ownership.h), learns
+// and commits. The loop's thread owns all of it but the commit, which has a thread of its own.
+//
+// Everything is done over the ports, so that a simulator fills them itself, calls mr_worker_begin
+// in the place of mr_worker_open and turns many workers in one thread.
 #ifndef MR_WORKER_RUN_H
 #define MR_WORKER_RUN_H
 
@@ -14,9 +17,9 @@
 #include "worker/methods.h"
 #include "worker/metrics.h"
 #include "worker/outputs.h"
+#include "worker/ownership.h"
 #include "worker/source.h"
 #include "worker/store_port.h"
-#include "worker/task.h"
 
 typedef struct mr_worker {
     const mr_config *config;
@@ -40,17 +43,18 @@ typedef struct mr_worker {
     // The engine.
     mr_catalog *catalog;
     mr_lane_pool *lanes;
+    mr_engine_config engine_config;
     void *engine_memory;
     size_t engine_bytes;
     mr_engine *engine;
     uint8_t *fetched; // one sealed row
 
     // The tasks and the commit.
-    const uint32_t *owned; // the consumer's, ascending
-    uint32_t owned_count;
-    uint64_t history[2];
-    uint64_t *seqs; // by task: of its next commit
-    mr_offset *offsets;
+    mr_ownership own;
+    uint64_t *seqs;      // by task: of its next commit
+    int64_t *input_next; // by input partition: where a task that is not read goes on
+    uint32_t input_first[MR_CONFIG_INPUTS_MAX]; // of an input in input_next
+    mr_offset *offsets;                         // room for all input partitions
     mr_generations *generations;
     mr_committer *committer;
     mr_outputs *outputs;
@@ -70,7 +74,7 @@ typedef struct mr_worker {
     uint32_t waiting;        // how many there were when that was last tried; 0: it was not
     int64_t closed_ms;       // when the last commit was closed
     int64_t first_record_ms; // timestamp of the oldest record in it
-    int64_t *idle_since_ms;  // by place in `owned`: when the task learned last; 0: its tick is done
+    int64_t *idle_since_ms;  // by task: when the task learned last; 0: its tick is done
 
     // Measuring.
     mr_histogram latency;
@@ -82,6 +86,14 @@ typedef struct mr_worker {
 // Opens everything; `worker` is zeroed but for config, methods, from_local and mock. Errors:
 // MR_FATAL and the outcomes of the ports; what was opened is closed by mr_worker_close in any case.
 MR_CHECKED mr_status mr_worker_open(mr_worker *worker, mr_error *err);
+// The part of it that needs no broker and no disk: config, methods, clock, chance, bus, intake,
+// store, tasks, partition_counts, lead and cluster are set. threaded: the commit gets a thread;
+// otherwise mr_committer_step is called beside mr_worker_turn.
+MR_CHECKED mr_status mr_worker_begin(mr_worker *worker, bool threaded, int64_t copy_age_max_ms,
+                                     mr_error *err);
+mr_status mr_worker_end(mr_worker *worker, mr_error *err);
+// Turns until everything that the group assigned is held.
+MR_CHECKED mr_status mr_worker_until_ready(mr_worker *worker, mr_error *err);
 // Closes everything. Errors: a last write to the local state that failed (Kafka has everything).
 mr_status mr_worker_close(mr_worker *worker, mr_error *err);
 
@@ -95,5 +107,25 @@ mr_task_counters mr_worker_totals(const mr_worker *worker);
 
 // Learns what has been taken and commits it, within wait_ms. Errors: MR_RETRY: it took longer.
 MR_CHECKED mr_status mr_worker_finish(mr_worker *worker, int64_t wait_ms, mr_error *err);
+
+// Whether every input of the tasks that are held was read to its end, and learned.
+bool mr_worker_at_end(const mr_worker *worker);
+
+// ---- for ownership.c
+
+// Whether something was learned that is not in a closed commit.
+bool mr_worker_has_learned(const mr_worker *worker);
+// Freezes the open commit and gives it to the committer, which is idle.
+MR_CHECKED mr_status mr_worker_close_commit(mr_worker *worker, mr_error *err);
+// Forgets the open commit: nothing was learned into it, or what was is rolled back.
+void mr_worker_cancel(mr_worker *worker);
+// Where the inputs of a task go on that is not read yet.
+void mr_worker_place(mr_worker *worker, const mr_offset *offsets, uint32_t offset_count);
+// The rows of a task that was taken go from the store into the engine.
+MR_CHECKED mr_status mr_worker_load(mr_worker *worker, const mr_taking *taking, mr_error *err);
+// Reads the inputs of what is held, and no others.
+MR_CHECKED mr_status mr_worker_read(mr_worker *worker, mr_error *err);
+// An engine that holds nothing.
+MR_CHECKED mr_status mr_worker_reset_engine(mr_worker *worker, mr_error *err);
 
 #endif

@@ -50,8 +50,9 @@ struct mr_source {
     const mr_intake *intake;
     mr_decoder *decoder;
     feed *feeds;
-    mr_offset *learned; // by feed
     uint32_t feed_count;
+    mr_offset *learned; // by feed; what the last ones had learned where they were released
+    uint32_t learned_count;
     builder *builders;
     uint32_t task_count, held_max;
     size_t event_bytes; // arena room that the next event may need
@@ -81,52 +82,6 @@ static mr_status open_builder(mr_source *source, builder *b, uint32_t task, mr_e
     return MR_OK;
 }
 
-static mr_status open_all(mr_source *source, const uint32_t *tasks, const mr_offset *offsets,
-                          mr_error *err)
-{
-    source->feeds = calloc(source->feed_count + 1, sizeof *source->feeds);
-    source->learned = calloc(source->feed_count + 1, sizeof *source->learned);
-    source->builders = calloc(source->task_count + 1, sizeof *source->builders);
-    if (source->feeds == NULL || source->learned == NULL || source->builders == NULL)
-        return mr_fail(err, MR_FATAL, "out of memory");
-    for (uint32_t i = 0; i < source->feed_count; i++) {
-        source->learned[i] = offsets[i];
-        source->feeds[i] = (feed){
-            .input = offsets[i].input, .partition = offsets[i].partition, .next = offsets[i].next};
-    }
-    for (uint32_t i = 0; i < source->task_count; i++)
-        MR_TRY(open_builder(source, &source->builders[i], tasks[i], err));
-    return MR_OK;
-}
-
-mr_status mr_source_open(const mr_config *config, mr_catalog *catalog, const mr_intake *intake,
-                         const uint32_t *tasks, uint32_t task_count, const mr_offset *offsets,
-                         uint32_t offset_count, mr_source **out, mr_error *err)
-{
-    mr_source *source = calloc(1, sizeof *source);
-    if (source == NULL)
-        return mr_fail(err, MR_FATAL, "out of memory");
-    source->config = config;
-    source->intake = intake;
-    source->feed_count = offset_count;
-    source->task_count = task_count;
-    // An event has at most one user, so that fewer events than users_max never touch more users.
-    source->held_max =
-        (uint32_t)(config->epoch_events_max < config->epoch_users_max ? config->epoch_events_max
-                                                                      : config->epoch_users_max);
-    mr_status status = mr_decoder_open(config, catalog, &source->decoder, err);
-    if (status == MR_OK) {
-        source->event_bytes = mr_decoder_room(source->decoder);
-        status = open_all(source, tasks, offsets, err);
-    }
-    if (status != MR_OK) {
-        mr_source_close(source);
-        return status;
-    }
-    *out = source;
-    return MR_OK;
-}
-
 static void give_back(const mr_source *source, mr_message *message)
 {
     source->intake->give_back(source->intake->context, message);
@@ -143,20 +98,21 @@ static void release(const mr_source *source, builder *b)
     mr_arena_reset(&b->arena);
 }
 
-void mr_source_close(mr_source *source)
+static void close_builder(const mr_source *source, builder *b)
 {
-    if (source == NULL)
-        return;
-    for (uint32_t i = 0; source->builders != NULL && i < source->task_count; i++) {
-        builder *b = &source->builders[i];
-        if (b->held != NULL)
-            release(source, b);
-        free(b->arrivals);
-        free(b->scratch);
-        free(b->held);
-        free(b->feeds);
-        free(b->arena.base);
-    }
+    if (b->held != NULL)
+        release(source, b);
+    free(b->arrivals);
+    free(b->scratch);
+    free(b->held);
+    free(b->feeds);
+    free(b->arena.base);
+}
+
+void mr_source_release(mr_source *source)
+{
+    for (uint32_t i = 0; source->builders != NULL && i < source->task_count; i++)
+        close_builder(source, &source->builders[i]);
     for (uint32_t i = 0; source->feeds != NULL && i < source->feed_count; i++) {
         feed *f = &source->feeds[i];
         for (uint32_t j = 0; j < f->count; j++)
@@ -164,6 +120,71 @@ void mr_source_close(mr_source *source)
     }
     free(source->builders);
     free(source->feeds);
+    source->builders = NULL;
+    source->feeds = NULL;
+    source->task_count = source->feed_count = 0;
+}
+
+static mr_status open_feeds(mr_source *source, const uint32_t *tasks, const mr_offset *offsets,
+                            mr_error *err)
+{
+    mr_offset *learned = calloc(source->feed_count + 1, sizeof *learned);
+    source->feeds = calloc(source->feed_count + 1, sizeof *source->feeds);
+    source->builders = calloc(source->task_count + 1, sizeof *source->builders);
+    if (source->feeds == NULL || learned == NULL || source->builders == NULL) {
+        free(learned);
+        return mr_fail(err, MR_FATAL, "out of memory");
+    }
+    for (uint32_t i = 0; i < source->feed_count; i++) {
+        learned[i] = offsets[i];
+        source->feeds[i] = (feed){
+            .input = offsets[i].input, .partition = offsets[i].partition, .next = offsets[i].next};
+    }
+    free(source->learned);
+    source->learned = learned;
+    source->learned_count = source->feed_count;
+    for (uint32_t i = 0; i < source->task_count; i++)
+        MR_TRY(open_builder(source, &source->builders[i], tasks[i], err));
+    return MR_OK;
+}
+
+mr_status mr_source_assign(mr_source *source, const uint32_t *tasks, uint32_t task_count,
+                           const mr_offset *offsets, uint32_t offset_count, mr_error *err)
+{
+    mr_source_release(source);
+    source->task_count = task_count;
+    source->feed_count = offset_count;
+    MR_TRY(open_feeds(source, tasks, offsets, err));
+    return source->intake->assign(source->intake->context, source->learned, offset_count, err);
+}
+
+mr_status mr_source_open(const mr_config *config, mr_catalog *catalog, const mr_intake *intake,
+                         mr_source **out, mr_error *err)
+{
+    mr_source *source = calloc(1, sizeof *source);
+    if (source == NULL)
+        return mr_fail(err, MR_FATAL, "out of memory");
+    source->config = config;
+    source->intake = intake;
+    // An event has at most one user, so that fewer events than users_max never touch more users.
+    source->held_max =
+        (uint32_t)(config->epoch_events_max < config->epoch_users_max ? config->epoch_events_max
+                                                                      : config->epoch_users_max);
+    const mr_status status = mr_decoder_open(config, catalog, &source->decoder, err);
+    if (status != MR_OK) {
+        mr_source_close(source);
+        return status;
+    }
+    source->event_bytes = mr_decoder_room(source->decoder);
+    *out = source;
+    return MR_OK;
+}
+
+void mr_source_close(mr_source *source)
+{
+    if (source == NULL)
+        return;
+    mr_source_release(source);
     free(source->learned);
     mr_decoder_close(source->decoder);
     free(source);
@@ -365,7 +386,7 @@ void mr_source_learned(mr_source *source, uint32_t task)
 
 const mr_offset *mr_source_offsets(const mr_source *source, uint32_t *count)
 {
-    *count = source->feed_count;
+    *count = source->learned_count;
     return source->learned;
 }
 

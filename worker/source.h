@@ -20,14 +20,20 @@
 
 typedef struct mr_source mr_source;
 
-// Opens the feeds at these offsets; the intake has been assigned the same. Borrows everything but
-// tasks and offsets. Errors: MR_FATAL: a mapping that cannot be read, out of memory.
+// A source that reads nothing yet. Borrows everything. Errors: MR_FATAL: a mapping that cannot be
+// read, out of memory.
 MR_CHECKED mr_status mr_source_open(const mr_config *config, mr_catalog *catalog,
-                                    const mr_intake *intake, const uint32_t *tasks,
-                                    uint32_t task_count, const mr_offset *offsets,
-                                    uint32_t offset_count, mr_source **source, mr_error *err);
-// Gives back all messages. Before the intake is assigned anything else.
+                                    const mr_intake *intake, mr_source **source, mr_error *err);
 void mr_source_close(mr_source *source);
+
+// Reads the inputs of these tasks, and no others, from these offsets on; both are copied. What was
+// taken and not learned is given back and read again. Errors: MR_FATAL: out of memory; the
+// intake's.
+MR_CHECKED mr_status mr_source_assign(mr_source *source, const uint32_t *tasks, uint32_t task_count,
+                                      const mr_offset *offsets, uint32_t offset_count,
+                                      mr_error *err);
+// Gives back all messages and reads nothing: before the intake lets go.
+void mr_source_release(mr_source *source);
 
 // Takes and decodes what there is and has room. Returns whether anything was taken. Errors:
 // MR_FATAL: an input cannot be read.
@@ -51,7 +57,7 @@ void mr_source_refused(mr_source *source, uint32_t task, mr_refused_visit *visit
 // The task's epoch was learned: its offsets count, its memory is free.
 void mr_source_learned(mr_source *source, uint32_t task);
 
-// Next offsets of all feeds, learned epochs only; order as given to open.
+// Next offsets of all feeds, learned epochs only; order as given to assign. They outlive a release.
 const mr_offset *mr_source_offsets(const mr_source *source, uint32_t *count);
 
 typedef struct mr_source_counters {

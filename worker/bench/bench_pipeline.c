@@ -193,6 +193,8 @@ static mr_status run_worker(pipeline *p, mr_error *err)
     worker->config = p->config;
     worker->methods = &p->methods;
     mr_status status = mr_worker_open(worker, err);
+    if (status == MR_OK)
+        status = mr_worker_until_ready(worker, err);
     if (status == MR_OK) {
         const mr_spent begun = mr_pipeline_now();
         status = turn_to_the_end(worker, p->options->events, err);

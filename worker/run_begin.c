@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+// run_begin: the part of a worker that stands between its ports: engine, commits, source.
+#include "worker/run.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "state/row.h"
+#include "worker/log.h"
+
+static mr_status out_of_memory(mr_error *err)
+{
+    return mr_fail(err, MR_FATAL, "out of memory");
+}
+
+// The engine's door to users' rows: the newest generation, or the store.
+static mr_status fetch(void *context, uint32_t task, mr_bytes key, mr_bytes *value,
+                       mr_hash128 *hash, mr_error *err)
+{
+    mr_worker *worker = context;
+    uint32_t size;
+    mr_row row;
+    *value = (mr_bytes){NULL, 0};
+    *hash = (mr_hash128){0, 0};
+    MR_TRY(mr_generations_get(worker->generations, task, key, worker->fetched, &size, err));
+    if (size == 0)
+        return MR_OK;
+    const mr_bytes sealed = mr_bytes_of(worker->fetched, size);
+    MR_TRY(mr_row_open(key, sealed, &row, err));
+    *value = row.payload;
+    *hash = mr_row_hash(key, sealed);
+    return MR_OK;
+}
+
+static mr_status open_engine(mr_worker *worker, mr_error *err)
+{
+    mr_engine_config *config = &worker->engine_config;
+    MR_TRY(mr_methods_engine(worker->methods, worker->config, worker->tasks, config, err));
+    MR_TRY(mr_lane_pool_open(mr_lane_count(worker->config->lanes), &worker->lanes, err));
+    worker->fetched = malloc(MR_ROW_BYTES_MAX);
+    if (worker->fetched == NULL)
+        return out_of_memory(err);
+    config->lanes = mr_lane_pool_port(worker->lanes);
+    config->fetch = (mr_fetch){worker, fetch};
+    MR_TRY(mr_engine_bytes(config, &worker->engine_bytes, err));
+    mr_log(MR_LOG_INFO, "run", "memory",
+           mr_log_long("engine_mib", (int64_t)(worker->engine_bytes >> 20)),
+           mr_log_long("users_max", config->users_max), mr_log_text("kernels", config->vec->name));
+    return mr_worker_reset_engine(worker, err);
+}
+
+// Pages that the engine never touches are never there.
+mr_status mr_worker_reset_engine(mr_worker *worker, mr_error *err)
+{
+    if (worker->engine_memory != NULL)
+        munmap(worker->engine_memory, worker->engine_bytes);
+    worker->engine = NULL;
+    worker->engine_memory = mmap(NULL, worker->engine_bytes, PROT_READ | PROT_WRITE,
+                                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (worker->engine_memory == MAP_FAILED) {
+        worker->engine_memory = NULL;
+        return mr_fail(err, MR_FATAL,
+                       "%zu MiB for the engine cannot be had: lower users.memory or items.max",
+                       worker->engine_bytes >> 20);
+    }
+    return mr_engine_init(&worker->engine, &worker->engine_config, worker->engine_memory,
+                          worker->engine_bytes, err);
+}
+
+// Loading rows into the engine.
+
+typedef struct loading {
+    mr_worker *worker;
+    uint32_t task;
+} loading;
+
+static mr_status load_row(void *context, mr_bytes key, mr_bytes value, mr_error *err)
+{
+    const loading *l = context;
+    mr_row row;
+    MR_TRY(mr_row_open(key, value, &row, err));
+    return mr_engine_load(l->worker->engine, l->task, key, row.payload, mr_row_hash(key, value),
+                          err);
+}
+
+mr_status mr_worker_load(mr_worker *worker, const mr_taking *taking, mr_error *err)
+{
+    loading l = {worker, taking->task};
+    worker->idle_since_ms[taking->task] = 0;
+    worker->seqs[taking->task] = taking->fresh
+                                     ? (uint64_t)worker->clock.wall_ms(worker->clock.context)
+                                     : taking->marker.seq + 1;
+    mr_engine_take(worker->engine, taking->task, worker->seqs[taking->task]);
+    if (taking->fresh)
+        return MR_OK;
+    MR_TRY(worker->store.each(worker->store.context, taking->task, load_row, &l, err));
+    const mr_task_view view = mr_engine_task(worker->engine, taking->task);
+    if (view.row_count != taking->marker.row_count ||
+        memcmp(&view.state_hash, &taking->marker.state_hash, sizeof view.state_hash) != 0)
+        return mr_fail(err, MR_FATAL, "task %u: the engine took %llu rows of %llu: please report",
+                       taking->task, (unsigned long long)view.row_count,
+                       (unsigned long long)taking->marker.row_count);
+    return MR_OK;
+}
+
+static mr_status allocate(mr_worker *worker, mr_error *err)
+{
+    const size_t tasks = worker->tasks;
+    size_t inputs = 0;
+    for (uint32_t i = 0; i < worker->config->input_count; i++) {
+        worker->input_first[i] = (uint32_t)inputs;
+        inputs += worker->partition_counts[i];
+    }
+    worker->seqs = calloc(tasks, sizeof *worker->seqs);
+    worker->input_next = calloc(inputs, sizeof *worker->input_next);
+    worker->offsets = calloc(inputs, sizeof *worker->offsets);
+    worker->epochs = calloc(tasks, sizeof *worker->epochs);
+    worker->next_offsets = calloc(inputs, sizeof *worker->next_offsets);
+    worker->marks = calloc(tasks, sizeof *worker->marks);
+    worker->hashes = calloc(tasks, sizeof *worker->hashes);
+    worker->pairs = calloc(tasks, sizeof *worker->pairs);
+    worker->marker_offsets = calloc(inputs, sizeof *worker->marker_offsets);
+    worker->idle_since_ms = calloc(tasks, sizeof *worker->idle_since_ms);
+    if (worker->seqs == NULL || worker->input_next == NULL || worker->offsets == NULL ||
+        worker->epochs == NULL || worker->next_offsets == NULL || worker->marks == NULL ||
+        worker->hashes == NULL || worker->pairs == NULL || worker->marker_offsets == NULL ||
+        worker->idle_since_ms == NULL)
+        return out_of_memory(err);
+    return MR_OK;
+}
+
+static void wake(void *context)
+{
+    mr_worker *worker = context;
+    worker->intake.wake(worker->intake.context);
+}
+
+static mr_status open_commits(mr_worker *worker, bool threaded, mr_error *err)
+{
+    const mr_generations_options gathering = {
+        .commit_bytes_max = (size_t)worker->config->commit_bytes_max,
+        .gather_bytes = (size_t)worker->config->state_gather_bytes,
+        .gather_ms = worker->config->state_gather_ms,
+    };
+    MR_TRY(mr_generations_open(&gathering, worker->tasks, &worker->store, &worker->clock,
+                               &worker->generations, err));
+    const mr_committer_options options = {
+        .bus = &worker->bus,
+        .clock = &worker->clock,
+        .generations = worker->generations,
+        .retries_max = (uint32_t)worker->config->commit_retries,
+        .state_wait_ms = worker->config->state_wait,
+        .threaded = threaded,
+        .wake = wake,
+        .wake_context = worker,
+    };
+    MR_TRY(mr_outputs_open(worker->config, worker->catalog, worker->tasks, &worker->outputs, err));
+    return mr_committer_open(&options, &worker->committer, err);
+}
+
+mr_status mr_worker_begin(mr_worker *worker, bool threaded, int64_t copy_age_max_ms, mr_error *err)
+{
+    MR_TRY(allocate(worker, err));
+    MR_TRY(open_engine(worker, err));
+    MR_TRY(open_commits(worker, threaded, err));
+    MR_TRY(mr_source_open(worker->config, worker->catalog, &worker->intake, &worker->source, err));
+    MR_TRY(mr_ownership_open(worker, copy_age_max_ms, err));
+    worker->closed_ms = worker->clock.now_ms(worker->clock.context);
+    worker->window.begun_ms = worker->clock.wall_ms(worker->clock.context);
+    return MR_OK;
+}
+
+mr_status mr_worker_end(mr_worker *worker, mr_error *err)
+{
+    const mr_status status = mr_committer_close(worker->committer, err);
+    mr_source_close(worker->source);
+    mr_ownership_close(worker);
+    if (worker->open != NULL)
+        mr_generations_cancel(worker->generations, worker->open);
+    mr_generations_close(worker->generations);
+    mr_outputs_close(worker->outputs);
+    mr_lane_pool_close(worker->lanes);
+    if (worker->engine_memory != NULL)
+        munmap(worker->engine_memory, worker->engine_bytes);
+    free(worker->fetched);
+    free(worker->seqs);
+    free(worker->input_next);
+    free(worker->offsets);
+    free(worker->epochs);
+    free(worker->next_offsets);
+    free(worker->marks);
+    free(worker->hashes);
+    free(worker->pairs);
+    free(worker->marker_offsets);
+    free(worker->idle_since_ms);
+    return status;
+}
+
+// ---- inputs
+
+void mr_worker_place(mr_worker *worker, const mr_offset *offsets, uint32_t offset_count)
+{
+    for (uint32_t i = 0; i < offset_count; i++)
+        worker->input_next[worker->input_first[offsets[i].input] + offsets[i].partition] =
+            offsets[i].next;
+}
+
+static bool is_held(const mr_worker *worker, uint32_t task)
+{
+    for (uint32_t i = 0; i < worker->own.held_count; i++) {
+        if (worker->own.held[i] == task)
+            return true;
+    }
+    return false;
+}
+
+mr_status mr_worker_read(mr_worker *worker, mr_error *err)
+{
+    uint32_t learned_count, all_count, count = 0;
+    const mr_offset *learned = mr_source_offsets(worker->source, &learned_count);
+    mr_worker_place(worker, learned, learned_count);
+    const mr_offset *all = worker->intake.partitions(worker->intake.context, &all_count);
+    for (uint32_t i = 0; i < all_count; i++) {
+        const mr_offset *o = &all[i];
+        if (!is_held(worker,
+                     worker->intake.task_of(worker->intake.context, o->input, o->partition)))
+            continue;
+        worker->offsets[count] = *o;
+        worker->offsets[count++].next =
+            worker->input_next[worker->input_first[o->input] + o->partition];
+    }
+    return mr_source_assign(worker->source, worker->own.held, worker->own.held_count,
+                            worker->offsets, count, err);
+}
