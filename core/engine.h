@@ -4,11 +4,26 @@
 // A pure state machine: no Kafka, LMDB, clock, thread or file. What decides a later byte is rows,
 // epochs and configuration, nothing else; slots, caches, indexes and queues are derived from rows.
 //
-//   open task -> load its rows -> ( round, round, ..., close ) -> ( round, ..., close ) -> ...
+//   take -> load rows -> ready -> ( round, round, ..., close ) -> ( round, ..., close ) -> ...
 //
 // A round learns at most one epoch of each task. A close makes the lists that are due and hands out
 // every row that changed since the last close, in key order, with the outputs of the commit.
 // Whoever calls owns durability: rows of a close count as stored only after mr_engine_stored.
+//
+// Several workers. Task p goes with its users, and with the item and named rows of shard p: those
+// whose key mod `tasks` is p (named rows without deltas: shard 0). An engine that has taken some of
+// the tasks alone changes their rows alone. Of all other shards it keeps a read copy, the view, as
+// their owners' commits wrote it (mr_engine_view_row). What its events want to change in them
+// leaves at the close as records of deltas, one or more for each pair of (sending task, receiving
+// shard), and comes to the owner as part of an epoch (mr_epoch.received).
+//
+// Between rounds, right after a close and with nothing learned since, tasks may come (take, load,
+// ready) and go (release) while others stay: what an engine does next is decided by the rows of its
+// own tasks, the view as it was, epochs and configuration; not by what it had before.
+//
+// To begin again from nothing (a roll back): mr_engine_init with the same configuration in the same
+// memory, zeroed. A fresh mapping is the cheap way to zero it, since most of it is never touched;
+// nothing has to be given back first. Then take and load as at a start.
 #ifndef MR_CORE_ENGINE_H
 #define MR_CORE_ENGINE_H
 
@@ -46,6 +61,8 @@ typedef enum mr_seen_mode {
     MR_SEEN_KEEP,
 } mr_seen_mode;
 
+struct mr_model;
+
 typedef struct mr_engine_config {
     const mr_vec *vec;
     mr_lanes lanes;
@@ -77,7 +94,17 @@ typedef struct mr_engine_config {
     uint32_t setting_count;
     const char *const *off; // names of models that are switched off
     uint32_t off_count;
+    // Several workers: the records of deltas that one epoch may receive, in bytes together, and the
+    // size of the largest record that leaves (if below MR_DELTA_RECORD_MAX). The same for all
+    // workers of an application. 0: this engine takes all tasks before its first round, and keeps
+    // no memory for the exchange.
+    uint32_t exchange_bytes;
+    // Models beside those of models.def, below them in order: for tests. Borrowed.
+    const struct mr_model *const *extra;
+    uint32_t extra_count;
 } mr_engine_config;
+
+enum { MR_DELTA_RECORD_MAX = 512 << 10, MR_EXCHANGE_BYTES_MIN = 64 << 10 };
 
 // The defaults of everything above; vec is the best of this machine.
 mr_engine_config mr_engine_defaults(void);
@@ -97,10 +124,26 @@ MR_CHECKED mr_status mr_engine_init(mr_engine **engine, const mr_engine_config *
 
 // Takes a task whose next commit will have this seq. Fresh: no rows follow. Otherwise each row of
 // the task (user rows too: they fill the due index) is loaded, in any order, then mr_engine_ready.
+// What the view had of its shard is dropped. At a start, or right after a close (asserted).
 void mr_engine_take(mr_engine *engine, uint32_t task, uint64_t next_seq);
 MR_CHECKED mr_status mr_engine_load(mr_engine *engine, uint32_t task, mr_bytes key, mr_bytes value,
                                     mr_hash128 hash, mr_error *err);
 MR_CHECKED mr_status mr_engine_ready(mr_engine *engine, mr_error *err);
+bool mr_engine_has(const mr_engine *engine, uint32_t task); // whether the task is taken
+
+// The task goes to another worker: its users leave memory, its numbers are forgotten, the items and
+// named rows of its shard stay as a part of the view. Right after a close (asserted); whether its
+// rows are stored is the caller's affair. O(users and items in memory).
+void mr_engine_release(mr_engine *engine, uint32_t task);
+
+// A row of a shard that is not taken (asserted), as its owner's commit wrote it: a key of kind 'i'
+// or 'n', value = the payload of mr_close_sink.row, borrowed for the call; size 0: the row is gone,
+// and with an item's base row the item leaves the catalogue. Between rounds, in any order. What is
+// derived is brought up to date here, and where items went once at the next round or close.
+// Errors: MR_RETRY: items.max is reached: the item is not in the view; the same call may succeed
+// after a close. MR_FATAL: another release's row, or another parameter's; nothing has changed.
+MR_CHECKED mr_status mr_engine_view_row(mr_engine *engine, uint32_t shard, mr_bytes key,
+                                        mr_bytes value, mr_error *err);
 
 typedef struct mr_task_counters {
     uint64_t read; // = learned + duplicate + late_dropped + limited + refused
@@ -123,9 +166,23 @@ mr_task_view mr_engine_task(const mr_engine *engine, uint32_t task);
 // epoch_events_max events each, whose line items add up to at most 64 * epoch_events_max (an event
 // without any counts as one; a single event may have more). Sets cause and reason of each arrival
 // that was refused; those are the caller's to dead-letter. Errors: MR_RETRY: memory is full of rows
-// that are not stored yet: close, store, call again (nothing was learned); MR_FATAL from fetch.
+// that are not stored yet, or of deltas to other workers: close, store, call again; MR_FATAL from
+// fetch; what mr_engine_delta_check says of a received record. Nothing was learned then.
+//
+// An epoch may bring records of deltas (received), in order of their offsets, of at most
+// exchange_bytes together, also with no event at all (count 0). It counts as an epoch of the task;
+// its clock never moves by them, and no random number depends on them. The deltas of a row are
+// combined in order of (task, event), then received ones in order of (task, offset); `apply` runs
+// once a row.
 MR_CHECKED mr_status mr_engine_round(mr_engine *engine, mr_epoch *epochs, uint32_t epoch_count,
                                      mr_error *err);
+
+// Whether `record` may be received by shard `receiver`: reads all of it, changes nothing. To be
+// asked before the round, so that a bad record can be dead-lettered alone. Errors: MR_REJECT
+// (bad_delta): damaged, or meant for another shard; MR_FATAL: another release or another parameter
+// of a method sent it, or it is larger than exchange_bytes.
+MR_CHECKED mr_status mr_engine_delta_check(const mr_engine *engine, uint32_t receiver,
+                                           mr_bytes record, mr_error *err);
 
 // ---- closing a commit
 
@@ -143,6 +200,11 @@ typedef struct mr_close_sink {
                 mr_hash128 *hash);
     // A list to publish; everything in it is borrowed for the call.
     void (*list)(void *context, const mr_list *list);
+    // What the commit's events change in shards of other workers: one or more records of at most
+    // MR_DELTA_RECORD_MAX bytes for each pair that has something, in order of (sender, receiver);
+    // all of them count, and a record that is received twice counts twice. Borrowed for the call.
+    // Format: core/exchange.h. NULL: allowed while all tasks are taken.
+    void (*delta)(void *context, uint32_t sender, uint32_t receiver, mr_bytes record);
 } mr_close_sink;
 
 // Closes the commit: makes due lists, expires items, hands out rows and lists. seqs[task] is each
@@ -156,8 +218,8 @@ MR_CHECKED mr_status mr_engine_close(mr_engine *engine, const uint64_t *seqs,
 void mr_engine_stored(mr_engine *engine, uint64_t closes);
 uint64_t mr_engine_closes(const mr_engine *engine);
 
-// Users whose lists wait. They stay in memory until a close has made their lists, so where a round finds
-// no room, closes that make this number smaller help.
+// Users whose lists wait. They stay in memory until a close has made their lists, so where a round
+// finds no room, closes that make this number smaller help.
 uint32_t mr_engine_waiting(const mr_engine *engine);
 
 // ---- measuring

@@ -249,7 +249,7 @@ static mr_status put_commit(mr_worker *worker, mr_error *err)
 
 mr_status mr_worker_close_commit(mr_worker *worker, mr_error *err)
 {
-    const mr_close_sink sink = {worker, close_row, close_list};
+    const mr_close_sink sink = {worker, close_row, close_list, NULL};
     MR_TRY(mr_engine_close(worker->engine, worker->seqs, &sink, err));
     MR_TRY(put_commit(worker, err));
     MR_TRY(mr_frozen_seal(worker->open, err));

@@ -22,6 +22,10 @@ typedef struct mr_epoch {
     mr_arrival *arrivals; // sorted by mr_epoch_sort
     uint32_t count;
     int64_t tick_ms; // advances the clock of an idle task to this event time; 0: no tick
+    // Records of deltas from other workers to the task's shard, in order of their offsets
+    // (core/engine.h). Borrowed for the round.
+    const mr_bytes *received;
+    uint32_t received_count;
 } mr_epoch;
 
 // Orders arrivals by (event time, topic, partition, offset): the order in which they are learned.
