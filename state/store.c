@@ -509,8 +509,9 @@ static mr_status check_format(mr_store *store, MDB_txn *txn, mr_error *err)
     const uint64_t format = load64((const uint8_t *)value.mv_data + 8);
     if (format != MR_STORE_FORMAT)
         return mr_fail(err, MR_FATAL,
-                       "state folder %.120s: has format %" PRIu64 ", this release reads %d; run "
-                       "'millrace migrate', or the release that wrote it",
+                       "state folder %.100s: has format %" PRIu64 ", this release reads %d; run "
+                       "the release that wrote it, or remove the folder: the state is restored from "
+                       "the changelog",
                        store->path, format, MR_STORE_FORMAT);
     return MR_OK;
 }

@@ -374,7 +374,7 @@ static void another_format_version_is_named_and_left_alone(void **state)
         assert_int_equal(try_open((mr_store_options){.read_only = read_only}, NULL, &err),
                          MR_FATAL);
         assert_says(&err, "has format 2, this release reads 1");
-        assert_says(&err, "millrace migrate");
+        assert_says(&err, "run the release that wrote it");
     }
     overwrite_format(MR_STORE_FORMAT);
     store = open_store(path, (mr_store_options){0});
