@@ -88,18 +88,18 @@ static int64_t half_life_ms(const config *c)
 
 // ---- learning
 
-static void pair(const mr_instance *self, mr_deltas *deltas, const mr_signal *signal,
-                 uint32_t other, uint64_t other_key, double weight)
+// Every cell also counts for its item's total; the difference, where an item's total gets more than
+// its cell does, is returned.
+static int64_t pair(const mr_instance *self, mr_deltas *deltas, const mr_signal *signal,
+                    mr_decay_weight now, uint32_t other, uint64_t other_key, double weight)
 {
     const config *c = self->config;
-    const int64_t era = mr_decay_era(signal->time_ms, half_life_ms(c));
-    const int64_t ahead = mr_decay_units(signal->time_ms, half_life_ms(c), weight);
-    const int64_t back = mr_decay_units(signal->time_ms, half_life_ms(c), weight * c->back);
+    const int64_t ahead = mr_decay_units_of(now, weight);
+    const int64_t back = mr_decay_units_of(now, weight * c->back);
     const uint32_t f = self->family_first;
-    mr_deltas_cell(deltas, f, other, (mr_cell){signal->item_key, ahead, era});
-    mr_deltas_cell(deltas, f, other, (mr_cell){TOTAL_KEY, ahead, era});
-    mr_deltas_cell(deltas, f, signal->item, (mr_cell){other_key, back, era});
-    mr_deltas_cell(deltas, f, signal->item, (mr_cell){TOTAL_KEY, ahead, era});
+    mr_deltas_cell(deltas, f, other, (mr_cell){signal->item_key, ahead, now.era});
+    mr_deltas_cell(deltas, f, signal->item, (mr_cell){other_key, back, now.era});
+    return ahead - back;
 }
 
 static bool earlier_in_ring(const mr_user *user, uint32_t place)
@@ -120,7 +120,9 @@ static void observe(const mr_instance *self, const mr_view *view, const mr_signa
         if (signal->kind != MR_SIGNAL_ACT || signal->repeat)
             continue;
         const mr_user *user = mr_view_user(view, signal->user);
+        const mr_decay_weight now = mr_decay_weight_of(signal->time_ms, half_life_ms(c));
         const uint32_t pairs = (uint32_t)c->pairs;
+        int64_t more = 0;
         for (uint32_t p = 0; p < user->recent_count && p < pairs; p++) {
             const mr_recent *recent = &user->recent[p];
             const uint32_t other = mr_items_find(view->items, recent->item_key);
@@ -130,8 +132,11 @@ static void observe(const mr_instance *self, const mr_view *view, const mr_signa
             const double weight = (double)signal->weight / (p + 1) *
                                   (gap_s < c->session_s && -gap_s < c->session_s ? 1.0 : c->beyond);
             if (weight > 0)
-                pair(self, deltas, signal, other, recent->item_key, weight);
+                more += pair(self, deltas, signal, now, other, recent->item_key, weight);
         }
+        if (more != 0)
+            mr_deltas_cell(deltas, self->family_first, signal->item,
+                           (mr_cell){TOTAL_KEY, more, now.era});
     }
 }
 
@@ -181,9 +186,8 @@ static void apply_cells(const mr_instance *self, const mr_view *view, uint32_t f
     for (uint32_t i = 0; i < cell_count; i++) {
         const int64_t bits = (t->era - cells[i].era) * 16;
         const int64_t units = bits > 63 ? 0 : cells[i].value >> bits;
-        if (cells[i].key == TOTAL_KEY)
-            t->total += units;
-        else if (units > 0)
+        t->total += units;
+        if (cells[i].key != TOTAL_KEY && units > 0)
             add_cell(t, cells[i].key, units);
     }
 }

@@ -18,7 +18,12 @@ static double growth(int64_t time_ms, int64_t half_life_ms)
 
 int64_t mr_decay_units(int64_t time_ms, int64_t half_life_ms, double weight)
 {
-    return (int64_t)(weight * growth(time_ms, half_life_ms) * MR_DECAY_UNIT + 0.5);
+    return mr_decay_units_of(mr_decay_weight_of(time_ms, half_life_ms), weight);
+}
+
+mr_decay_weight mr_decay_weight_of(int64_t time_ms, int64_t half_life_ms)
+{
+    return (mr_decay_weight){mr_decay_era(time_ms, half_life_ms), growth(time_ms, half_life_ms)};
 }
 
 void mr_decayed_add(mr_decayed *count, mr_decayed delta)

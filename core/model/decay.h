@@ -25,6 +25,18 @@ typedef struct mr_decayed {
 int64_t mr_decay_era(int64_t time_ms, int64_t half_life_ms);
 int64_t mr_decay_units(int64_t time_ms, int64_t half_life_ms, double weight);
 
+// The same for many events of one time.
+typedef struct mr_decay_weight {
+    int64_t era;
+    double growth; // of one event of weight 1, in units of its era
+} mr_decay_weight;
+
+mr_decay_weight mr_decay_weight_of(int64_t time_ms, int64_t half_life_ms);
+static inline int64_t mr_decay_units_of(mr_decay_weight now, double weight)
+{
+    return (int64_t)(weight * now.growth * MR_DECAY_UNIT + 0.5);
+}
+
 // Adds sums that belong to `era` (and the one before it).
 void mr_decayed_add(mr_decayed *count, mr_decayed delta);
 // The value in units of the counter's own era: comparable between counters of one era only.
