@@ -4,13 +4,12 @@
 // as an odd series to the power 21 (the first term left out is below 2e-18).
 #include "core/base/vec.h"
 
-#include <cblas.h>
 #include <float.h>
 #include <string.h>
 
 extern const mr_vec mr_vec_base;
 #ifdef __x86_64__
-extern const mr_vec mr_vec_avx2, mr_vec_avx512;
+extern const mr_vec mr_vec_avx2, mr_vec_avx512, mr_vec_avx512vnni;
 #endif
 
 uint32_t mr_vec_all(const mr_vec *kernels[4])
@@ -18,8 +17,11 @@ uint32_t mr_vec_all(const mr_vec *kernels[4])
     uint32_t count = 0;
 #ifdef __x86_64__
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw"))
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw")) {
+        if (__builtin_cpu_supports("avx512vnni"))
+            kernels[count++] = &mr_vec_avx512vnni;
         kernels[count++] = &mr_vec_avx512;
+    }
     if (__builtin_cpu_supports("avx2"))
         kernels[count++] = &mr_vec_avx2;
 #endif
@@ -141,11 +143,4 @@ float mr_expf(float x)
     float power;
     memcpy(&power, &bits, sizeof power);
     return sum * power;
-}
-
-void mr_sgemm_nt(uint32_t m, uint32_t n, uint32_t k, const float *a, uint32_t lda, const float *b,
-                 uint32_t ldb, float *c, uint32_t ldc)
-{
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)m, (int)n, (int)k, 1.0f, a, (int)lda,
-                b, (int)ldb, 0.0f, c, (int)ldc);
 }

@@ -14,8 +14,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { MR_VEC_PANEL = 16 }; // rows
+
 typedef struct mr_vec {
-    const char *name; // "avx512", "avx2", "base": shown in metrics and in epoch records
+    const char
+        *name; // "avx512vnni", "avx512", "avx2", "base": shown in metrics and in epoch records
     float (*dot)(const float *a, const float *b, uint32_t n);
     // y += alpha * x
     void (*axpy)(float *y, float alpha, const float *x, uint32_t n);
@@ -26,6 +29,15 @@ typedef struct mr_vec {
     // scores[i] = dot(a, rows + index[i] * stride): gathered rows, each by the order above
     void (*dot_rows)(const float *a, const float *rows, const uint32_t *index, uint32_t count,
                      uint32_t stride, float *scores);
+    // scores[v * stride + i] = p 2^-30 units[i] vector_units[v], each product rounded in this
+    // order, where p is the exact dot product of vector v and row i: integers, |p| < 2^31.
+    // vectors is vector_count x n, aligned to 4 bytes. Rows lie in panels of 16 by pairs of
+    // elements: elements j and j + 1 (j even) of row i stand at codes[i / 16 * 16 n + 16 j + i % 16
+    // * 2]. Scores are written up to the next multiple of 16 rows, of which the last panel has
+    // room.
+    void (*panels)(const int16_t *codes, const float *units, uint32_t row_count,
+                   const int16_t *vectors, const float *vector_units, uint32_t vector_count,
+                   uint32_t n, float *scores, uint32_t stride);
     // Writes the positions of the x[i] >= floor, ascending, to index (room for n + 16) and returns
     // how many. Unlike the others it takes any n; x is read, and ignored, up to the next multiple
     // of 16.
@@ -36,7 +48,7 @@ typedef struct mr_vec {
 
 // The fastest kernels that this CPU runs. Pure: reads only the CPU's identity.
 const mr_vec *mr_vec_best(void);
-// All kernels that this CPU runs, fastest first, for tests: returns how many.
+// All kernels that this CPU runs, fastest first, for tests: returns how many, 4 at most.
 uint32_t mr_vec_all(const mr_vec *kernels[4]);
 
 // n rounded up to a multiple of 16.
@@ -56,11 +68,5 @@ static inline double mr_sigmoid(double x)
 }
 // e^x in float, relative error below 4e-7, saturating; for the inner loops of training.
 float mr_expf(float x);
-
-// Row-major c (m x n, ldc) = a (m x k, lda) * b (n x k, ldb) transposed. The only call of BLAS in
-// the house: its last bits depend on the CPU and on the shape, so it finds candidates and nothing
-// else.
-void mr_sgemm_nt(uint32_t m, uint32_t n, uint32_t k, const float *a, uint32_t lda, const float *b,
-                 uint32_t ldb, float *c, uint32_t ldc);
 
 #endif

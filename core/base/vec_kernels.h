@@ -4,6 +4,8 @@
 // explicit.
 #include "core/base/vec.h"
 
+#include <string.h>
+
 #ifdef __SSE2__
 #include <immintrin.h>
 #endif
@@ -127,5 +129,112 @@ static uint32_t count(const float *x, uint32_t n, float floor)
     return hits;
 }
 
+// ---- panels: integers, so the order of sums is free
+
+#if defined(__AVX512F__)
+typedef __m512i ints;
+static inline ints add_products(ints sum, ints a, ints b)
+{
+#ifdef __AVX512VNNI__
+    return _mm512_dpwssd_epi32(sum, a, b);
+#else
+    return _mm512_add_epi32(sum, _mm512_madd_epi16(a, b));
+#endif
+}
+#define SPREAD(x) _mm512_set1_epi32(x)
+#elif defined(__AVX2__)
+typedef __m256i ints;
+static inline ints add_products(ints sum, ints a, ints b)
+{
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
+}
+#define SPREAD(x) _mm256_set1_epi32(x)
+#elif defined(__SSE2__)
+typedef __m128i ints;
+static inline ints add_products(ints sum, ints a, ints b)
+{
+    return _mm_add_epi32(sum, _mm_madd_epi16(a, b));
+}
+#define SPREAD(x) _mm_set1_epi32(x)
+#else // one pair at a time
+typedef struct ints {
+    int32_t of[1];
+} ints;
+static inline ints add_products(ints sum, ints a, ints b)
+{
+    int16_t x[2], y[2];
+    memcpy(x, &a, sizeof x);
+    memcpy(y, &b, sizeof y);
+    return (ints){{sum.of[0] + x[0] * y[0] + x[1] * y[1]}};
+}
+#define SPREAD(x) ((ints){{x}})
+#endif
+
+enum { PANEL = MR_VEC_PANEL, PAIRS = sizeof(ints) / 4, STRIPS = PANEL / PAIRS, TOGETHER_MAX = 8 };
+
+// One strip of a panel, PAIRS of its rows, by `count` vectors, which is a constant where it is
+// inlined.
+static inline __attribute__((always_inline)) void strip_products(const int16_t *strip,
+                                                                 const int16_t *vectors, uint32_t n,
+                                                                 const uint32_t count,
+                                                                 int32_t *products)
+{
+    ints sums[TOGETHER_MAX];
+    for (uint32_t v = 0; v < count; v++)
+        sums[v] = SPREAD(0);
+    for (uint32_t j = 0; j < n; j += 2) {
+        ints x;
+        memcpy(&x, strip + (size_t)j * PANEL, sizeof x);
+        for (uint32_t v = 0; v < count; v++) {
+            int32_t pair;
+            memcpy(&pair, vectors + (size_t)v * n + j, sizeof pair);
+            sums[v] = add_products(sums[v], x, SPREAD(pair));
+        }
+    }
+    for (uint32_t v = 0; v < count; v++)
+        memcpy(products + (size_t)v * PANEL, &sums[v], sizeof sums[v]);
+}
+
+static inline __attribute__((always_inline)) void panel_scores(
+    const int16_t *panel, const float *units, const int16_t *vectors, const float *vector_units,
+    uint32_t n, const uint32_t count, float *scores, uint32_t stride)
+{
+    int32_t products[TOGETHER_MAX * PANEL];
+    for (uint32_t s = 0; s < STRIPS; s++)
+        strip_products(panel + (size_t)s * PAIRS * 2, vectors, n, count, products + s * PAIRS);
+    for (uint32_t v = 0; v < count; v++)
+        for (uint32_t i = 0; i < PANEL; i++)
+            scores[(size_t)v * stride + i] =
+                (float)products[v * PANEL + i] * 0x1p-30f * units[i] * vector_units[v];
+}
+
+static void panels(const int16_t *codes, const float *units, uint32_t row_count,
+                   const int16_t *vectors, const float *vector_units, uint32_t vector_count,
+                   uint32_t n, float *scores, uint32_t stride)
+{
+#define PANEL_SCORES(of)                                                                           \
+    panel_scores(panel, units + first, vectors + (size_t)v * n, vector_units + v, n, of,           \
+                 scores + (size_t)v * stride + first, stride)
+    for (uint32_t first = 0; first < row_count; first += PANEL) {
+        const int16_t *panel = codes + (size_t)first * n;
+        for (uint32_t line = 0; line < n; line += 2) // of the panel after the next one
+            __builtin_prefetch(panel + (size_t)(2 * n + line) * PANEL);
+        uint32_t v = 0;
+        for (; v + 8 <= vector_count; v += 8)
+            PANEL_SCORES(8);
+        if (v + 4 <= vector_count) {
+            PANEL_SCORES(4);
+            v += 4;
+        }
+        if (v + 2 <= vector_count) {
+            PANEL_SCORES(2);
+            v += 2;
+        }
+        if (v < vector_count)
+            PANEL_SCORES(1);
+    }
+#undef PANEL_SCORES
+}
+
 #define MR_VEC_TABLE(variable, label)                                                              \
-    const mr_vec variable = {label, dot, axpy, scale, set, dot_rows, above, count}
+    const mr_vec variable = {label, dot, axpy, scale, set, dot_rows, panels, above, count}

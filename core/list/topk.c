@@ -1,21 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
-// Users in blocks, items in tiles: S = U V^T is computed tile by tile and read while it is in the
-// cache. Each user has a pool of candidates and a floor: a score at or above the floor enters the
-// pool.
+// Users in blocks, items in tiles: scores are computed tile by tile from the image and read while
+// they are in the cache. Each user has a pool of candidates and a floor: a score at or above the
+// floor enters the pool.
 //
-// Why the lists do not depend on sgemm
-// Let s be an item's score by the fixed-order kernel and s^ that by sgemm. Both are sums of the
-// same d products, so each is within e = gamma_d |u| |v|max of the true value, gamma_d = d eps / (1
-// - d eps), whatever the order and with or without fused multiply-add: |s^ - s| <= 2e.
+// The image
+// A row x of norm |x| becomes integers c and a unit m = 2^15 |x| / FULL, so that x is nearly m c
+// 2^-15. Each element of c is off by 0.51 at most (0.5, and the rounding of a division), so with
+// D = 0.52 sqrt(d) / FULL the image is off by D |x| at most, whatever its direction. Users' vectors
+// are coded alike. |c| <= FULL (1 + D), so by Cauchy-Schwarz no partial sum of integers leaves 31
+// bits. A norm below TINY has the image 0.
+//
+// Why the lists do not depend on the image
+// Let s be an item's score by the fixed-order kernel and s^ that by the image, r = |u| |v|max.
+// - The kernel's sum of d products is within gamma_d r of the true value, gamma_d = d eps / (1 - d
+//   eps), whatever the order.
+// - The images' product is within (2 D + D^2) r of it, and computing it from the exact integer
+//   rounds four times: 4 eps (1 + D)^2 r.
+// - A norm below TINY loses its whole product: less than TINY times the other norm.
+// So |s^ - s| <= e, the sum of these.
 // 1. Suppose k eligible items have values >= t, each value being the item's s or s^. Then k items
-// have
-//    s >= t - 2e, so an item of the true list, which beats or ties the k-th of them, has s >= t -
-//    2e and s^ >= t - 4e.
-// 2. So with a floor of t - 4e for any such t, no item of the true list is ever left out or
-// dropped.
+//    have s >= t - e, so an item of the true list, which beats or ties the k-th of them, has s >= t
+//    - e and s^ >= t - 2e.
+// 2. So with a floor of t - 2e for any such t, no item of the true list is ever left out or
+//    dropped.
 // 3. At the end the pool is scored by the kernel and sorted by (score, key): the first k are the
-// list. Nothing of sgemm is left in the result. The floor is a float: a quarter of e more covers
-// its rounding, because e is at least 16 units in the last place of any score.
+//    list. Nothing of the image is left in the result. The floor is a float: a twentieth of e more
+//    covers its rounding, because e is above 500 units in the last place of any score.
 //
 // Where the floors come from
 // - Start: the first tile's scores are folded into groups, one maximum each. Maxima are different
@@ -40,16 +50,20 @@
 #include "core/base/sort.h"
 
 enum {
-    USERS = 64,  // of a block
-    TILE = 1024, // items; USERS x TILE floats stay in the second-level cache
+    USERS = 64,        // of a block
+    TILE = 1024,       // items; USERS x TILE floats stay in the second-level cache
+    WIDTH = TILE + 16, // of the tile in memory: its rows shall not all fall into one set of a cache
     POOL_MIN = 256,
     SPARE = 16, // mr_vec.above writes so far beyond what it finds
 };
 
+#define FULL 32000.0 // the norm of codes, a little below 2^15
+#define TINY 1e-25   // a norm below it counts as none; far above what units can say exactly
+
 typedef struct pool { // candidates of one user
     const float *vector;
     const mr_topk_list *list;
-    float *scores; // by sgemm or by the kernel; pool_size of them
+    float *scores; // by the image or by the kernel; pool_size of them
     uint32_t *slots;
     float floor, margin, reach;
     uint32_t count;
@@ -61,7 +75,9 @@ typedef struct scan {
     const mr_vec *vec;
     uint32_t k, pool_size;
     pool pools[USERS];
-    float *tile;        // USERS x TILE scores
+    int16_t *codes;     // USERS x stride: the users' vectors
+    float *units;       // USERS
+    float *tile;        // USERS x WIDTH scores
     uint32_t *found;    // TILE + SPARE
     float *values;      // max(TILE, pool_size)
     uint64_t *order[2]; // pool_size
@@ -82,7 +98,9 @@ size_t mr_topk_bytes(uint32_t k)
 {
     MR_ASSERT(k > 0 && k <= MR_TOPK_MAX);
     const size_t size = pool_size_of(k);
-    return mr_arena_round(sizeof(scan)) + mr_arena_round(USERS * TILE * sizeof(float)) +
+    return mr_arena_round(sizeof(scan)) + mr_arena_round(USERS * WIDTH * sizeof(float)) +
+           mr_arena_round(USERS * MR_TOPK_STRIDE_MAX * sizeof(int16_t)) +
+           mr_arena_round(USERS * sizeof(float)) +
            mr_arena_round((TILE + SPARE) * sizeof(uint32_t)) +
            mr_arena_round(max_u32(TILE, (uint32_t)size) * sizeof(float)) +
            2 * mr_arena_round(size * sizeof(uint64_t)) + mr_arena_round(size * sizeof(mr_sorted)) +
@@ -97,7 +115,9 @@ static scan *lay_out(uint32_t k, void *memory)
     scan *s = mr_arena_push(&arena, sizeof *s);
     s->k = k;
     s->pool_size = (uint32_t)size;
-    s->tile = mr_arena_push(&arena, USERS * TILE * sizeof(float));
+    s->codes = mr_arena_push(&arena, USERS * MR_TOPK_STRIDE_MAX * sizeof(int16_t));
+    s->units = mr_arena_push(&arena, USERS * sizeof(float));
+    s->tile = mr_arena_push(&arena, USERS * WIDTH * sizeof(float));
     s->found = mr_arena_push(&arena, (TILE + SPARE) * sizeof(uint32_t));
     s->values = mr_arena_push(&arena, max_u32(TILE, (uint32_t)size) * sizeof(float));
     for (int i = 0; i < 2; i++)
@@ -134,6 +154,52 @@ float mr_topk_norm_max(const float *rows, uint32_t count, uint32_t stride)
         largest = n > largest ? n : largest;
     }
     return round_up(largest);
+}
+
+// ---- the image
+
+static uint32_t rows_of_panels(uint32_t count)
+{
+    return (count + MR_VEC_PANEL - 1) / MR_VEC_PANEL * MR_VEC_PANEL;
+}
+
+size_t mr_topk_image_bytes(uint32_t count, uint32_t stride)
+{
+    const size_t rows = rows_of_panels(count);
+    return mr_arena_round(rows * stride * sizeof(int16_t)) + mr_arena_round(rows * sizeof(float));
+}
+
+mr_topk_image mr_topk_image_at(void *memory, uint32_t count, uint32_t stride)
+{
+    const size_t rows = rows_of_panels(count);
+    uint8_t *units = (uint8_t *)memory + mr_arena_round(rows * stride * sizeof(int16_t));
+    return (mr_topk_image){memory, (float *)(void *)units};
+}
+
+// How long the vector is in codes of 1, and so what its elements are divided by; 0: as good as
+// none.
+static float code_step(const float *x, uint32_t n)
+{
+    const double length = norm(x, n);
+    return length < TINY ? 0.0f : (float)(length / FULL);
+}
+
+static int16_t code_of(float x, float step)
+{
+    const float c = step > 0 ? x / step : 0.0f;
+    return (int16_t)(c + (c < 0 ? -0.5f : 0.5f));
+}
+
+void mr_topk_image_put(const mr_topk_image *image, uint32_t slot, const float *row, uint32_t stride)
+{
+    const float step = code_step(row, stride);
+    int16_t *to = image->codes + (size_t)(slot / MR_VEC_PANEL) * MR_VEC_PANEL * stride +
+                  slot % MR_VEC_PANEL * 2;
+    for (uint32_t j = 0; j < stride; j += 2, to += 2 * MR_VEC_PANEL) {
+        to[0] = code_of(row[j], step);
+        to[1] = code_of(row[j + 1], step);
+    }
+    image->units[slot] = step * 0x1p15f;
 }
 
 // ---- floors
@@ -334,32 +400,45 @@ static void finish(const scan *s, pool *p, mr_topk_list *list)
 static void begin(const scan *s, pool *p, const float *vector, const mr_topk_list *list)
 {
     const uint32_t d = s->items->stride;
-    const double gamma = d * 0x1p-24 / (1 - d * 0x1p-24);
+    const double gamma = d * 0x1p-24 / (1 - d * 0x1p-24), off = 0.52 * sqrt(d) / FULL;
     const double reach = norm(vector, d) * (double)s->items->norm_max;
     MR_ASSERT(reach < (double)FLT_MAX / 4); // no partial sum overflows; false for a NaN
     p->vector = vector;
     p->list = list;
     p->floor = -INFINITY;
+    const double tiny = TINY * ((double)s->items->norm_max + norm(vector, d));
+    const double e = (gamma + off * (2 + off) + 5 * 0x1p-24) * reach + tiny;
     // The last term: products that underflow, each by less than the smallest normal number.
-    p->margin = round_up(4.25 * gamma * reach + 8.0 * d * (double)FLT_MIN);
+    p->margin = round_up(2.1 * e + 8.0 * d * (double)FLT_MIN);
     p->reach = round_up(reach);
     p->count = p->seen_at = 0;
+}
+
+static void code_user(const scan *s, uint32_t user, const float *vector)
+{
+    const uint32_t d = s->items->stride;
+    const float step = code_step(vector, d);
+    for (uint32_t j = 0; j < d; j++)
+        s->codes[(size_t)user * d + j] = code_of(vector[j], step);
+    s->units[user] = step * 0x1p15f;
 }
 
 static void scan_block(scan *s, const float *users, uint32_t user_count, mr_topk_list *lists)
 {
     const mr_topk_items *items = s->items;
     const uint32_t d = items->stride;
-    for (uint32_t u = 0; u < user_count; u++)
+    for (uint32_t u = 0; u < user_count; u++) {
         begin(s, &s->pools[u], users + (size_t)u * d, &lists[u]);
+        code_user(s, u, users + (size_t)u * d);
+    }
     for (uint32_t first = 0, tiles = 1; first < items->count; first += TILE, tiles++) {
         const uint32_t count = items->count - first < TILE ? items->count - first : TILE;
         const bool power_of_2 = (tiles & (tiles - 1)) == 0;
-        mr_sgemm_nt(user_count, count, d, users, d, items->rows + (size_t)first * d, d, s->tile,
-                    TILE);
+        s->vec->panels(items->image.codes + (size_t)first * d, items->image.units + first, count,
+                       s->codes, s->units, user_count, d, s->tile, WIDTH);
         for (uint32_t u = 0; u < user_count; u++) {
             pool *p = &s->pools[u];
-            const float *scores = s->tile + (size_t)u * TILE;
+            const float *scores = s->tile + (size_t)u * WIDTH;
             if (tiles == 1)
                 start_floor(s, p, scores, count);
             gather(s, p, scores, first, count);
@@ -376,6 +455,7 @@ void mr_topk_scan(const mr_topk_items *items, const float *users, uint32_t user_
 {
     MR_ASSERT(k > 0 && k <= MR_TOPK_MAX);
     MR_ASSERT(items->stride > 0 && items->stride % 16 == 0);
+    MR_ASSERT(items->stride <= MR_TOPK_STRIDE_MAX);
     scan *s = lay_out(k, scratch);
     s->items = items;
     s->vec = vec;

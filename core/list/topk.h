@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// topk: the k best items of a whole catalogue for many users, exactly, at the speed of a matrix
-// product.
+// topk: the k best items of a whole catalogue for many users, exactly, at the speed of a product of
+// 16-bit matrices.
 //
 // A list is ordered by score, higher first, then by item key, lower first. The score is what the
 // fixed-order kernel mr_vec.dot gives. "Exactly" means: entry by entry and bit by bit what sorting
-// all eligible items by that order would give, whatever BLAS, CPU, tiling or company of other
-// users. sgemm only finds candidates, by a margin that covers its rounding and the kernel's (topk.c
-// has the proof).
+// all eligible items by that order would give, whatever CPU, tiling or company of other
+// users. What is scanned is an image of the catalogue in 16-bit integers; it only finds candidates,
+// by a margin that covers its rounding and the kernel's (topk.c has the proof).
 //
 // Slots are places in memory: they name a row and decide nothing.
 #ifndef MR_CORE_LIST_TOPK_H
@@ -17,14 +17,32 @@
 
 #include "core/base/vec.h"
 
-enum { MR_TOPK_MAX = 1024 }; // largest k
+enum {
+    MR_TOPK_MAX = 1024,       // largest k
+    MR_TOPK_STRIDE_MAX = 512, // longest row
+};
+
+// The catalogue as it is scanned: half the bytes of the rows. Each row is its codes times its unit,
+// nearly (topk.c says how nearly).
+typedef struct mr_topk_image {
+    int16_t *codes; // in panels, as mr_vec.panels reads them
+    float *units;   // by slot
+} mr_topk_image;
+
+// Memory of an image of count rows; what has not been put is not defined, and not to be listed.
+size_t mr_topk_image_bytes(uint32_t count, uint32_t stride);
+mr_topk_image mr_topk_image_at(void *memory, uint32_t count, uint32_t stride);
+// Puts a row of finite numbers into the image; stride is that of the image.
+void mr_topk_image_put(const mr_topk_image *image, uint32_t slot, const float *row,
+                       uint32_t stride);
 
 typedef struct mr_topk_items {
     const float *rows;     // count x stride; finite, padded with zeros; of free slots too
+    mr_topk_image image;   // of all of them
     const uint64_t *keys;  // by slot; those of eligible slots differ from each other
     const uint64_t *shown; // bitmap by slot: bit 1 = may be listed; NULL: all may
     uint32_t count;
-    uint32_t stride; // multiple of 16
+    uint32_t stride; // multiple of 16, <= MR_TOPK_STRIDE_MAX
     float norm_max;  // at least the Euclidean norm of every row (mr_topk_norm_max)
 } mr_topk_items;
 

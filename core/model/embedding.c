@@ -317,16 +317,19 @@ static void apply(const mr_instance *self, const mr_view *view, uint32_t family,
         step(c, view->vec, row, delta, t->squares, t->events, (float)c->rate_item);
 }
 
-// ---- serving: the items' vectors in one dense matrix, derived from their rows
+// ---- serving: the items' vectors in one dense matrix and its image, derived from their rows
 
 typedef struct cache {
     float norm_max; // at least the norm of every row of the matrix
     float *served;  // by slot
+    mr_topk_image image;
 } cache;
 
 static size_t cache_bytes(const void *c, uint32_t items_max)
 {
-    return mr_arena_round(sizeof(cache)) + (size_t)items_max * dim(c) * sizeof(float);
+    return mr_arena_round(sizeof(cache)) +
+           mr_arena_round((size_t)items_max * dim(c) * sizeof(float)) +
+           mr_topk_image_bytes(items_max, dim(c));
 }
 
 static void serve(const mr_instance *self, const mr_view *view, uint32_t slot)
@@ -337,12 +340,17 @@ static void serve(const mr_instance *self, const mr_view *view, uint32_t slot)
     memcpy(to, mr_items_row(view->items, self->family_first, slot), n * sizeof *to);
     const float norm = mr_topk_norm_max(to, 1, n);
     derived->norm_max = norm > derived->norm_max ? norm : derived->norm_max;
+    mr_topk_image_put(&derived->image, slot, to, n);
 }
 
 static void rebuild(const mr_instance *self, const mr_view *view)
 {
     cache *derived = self->cache;
-    derived->served = (float *)(void *)((uint8_t *)self->cache + mr_arena_round(sizeof(cache)));
+    const uint32_t max = view->items->slots.max, n = dim(self->config);
+    uint8_t *memory = (uint8_t *)self->cache + mr_arena_round(sizeof(cache));
+    derived->served = (float *)(void *)memory;
+    memory += mr_arena_round((size_t)max * n * sizeof(float));
+    derived->image = mr_topk_image_at(memory, max, n);
     derived->norm_max = 0.0f;
     for (uint32_t slot = 0; slot < view->items->slots.used; slot++)
         serve(self, view, slot);
@@ -374,9 +382,13 @@ static void candidates(const mr_instance *self, const mr_view *view, const uint3
                                   .slots = found[u].slots,
                                   .scores = found[u].scores};
     }
-    const mr_topk_items items = {
-        derived->served,  view->items->slots.keys, view->items->shown, view->items->slots.used, n,
-        derived->norm_max};
+    const mr_topk_items items = {.rows = derived->served,
+                                 .image = derived->image,
+                                 .keys = view->items->slots.keys,
+                                 .shown = view->items->shown,
+                                 .count = view->items->slots.used,
+                                 .stride = n,
+                                 .norm_max = derived->norm_max};
     mr_topk_scan(&items, vectors, user_count, k, lists, view->vec,
                  mr_arena_push(arena, mr_topk_bytes(k)));
     for (uint32_t u = 0; u < user_count; u++)

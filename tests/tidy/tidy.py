@@ -15,18 +15,18 @@ import sys
 from pathlib import Path
 
 ROOMS = {  # room -> rooms that it may include, and foreign headers by prefix
-    "core": (["core"], ["cblas.h", "xxhash.h", "Random123/", "immintrin.h"]),
+    "core": (["core"], ["xxhash.h", "Random123/", "immintrin.h"]),
     "schemas": (["schemas", "core/base", "core/event", "core/list/record.h"], ["jansson.h", "avro.h"]),
     "state": (["state", "core/base"], ["lmdb.h"]),
     "worker": (["worker", "state", "schemas", "core"],
                ["librdkafka/", "libfyaml.h", "jansson.h", "avro.h", "lmdb.h", "zlib.h", "zstd.h", "cblas.h",
                 "bzlib.h", "lzma.h", "snappy-c.h", "openblas_config.h"]),
 }
-# What the engine may ask of the world: memory and text functions, sqrt, sgemm; no malloc, clock, thread, file.
+# What the engine may ask of the world: memory and text functions, sqrt; no malloc, clock, thread, file.
 # fprintf, stderr and abort are the last words of a failed assertion.
 PURE = set("""memcpy memset memmove memcmp strlen strcmp strcpy strncmp snprintf vsnprintf __snprintf_chk
-    __vsnprintf_chk __memcpy_chk __memset_chk __memmove_chk __stack_chk_fail sqrt sqrtf cblas_sgemm fprintf
-    __fprintf_chk fwrite stderr abort __cpu_model __cpu_indicator_init _GLOBAL_OFFSET_TABLE_""".split())
+    __vsnprintf_chk __memcpy_chk __memset_chk __memmove_chk __stack_chk_fail sqrt sqrtf fprintf
+    __fprintf_chk fwrite stderr abort __cpu_model __cpu_features2 __cpu_indicator_init _GLOBAL_OFFSET_TABLE_""".split())
 STANDARD = set("""assert ctype errno float inttypes limits math setjmp signal stdarg stdatomic stdbool stddef
     stdint stdio stdlib string time""".split())
 PURE_STANDARD = set("float limits math stdarg stdbool stddef stdint stdio stdlib string".split())

@@ -74,6 +74,51 @@ static void axpy_and_scale_round_multiply_and_add_apart(void **state)
     }
 }
 
+static void every_kernel_has_the_exact_products_of_panels(void **state)
+{
+    (void)state;
+    enum { ROWS = 37, ROOM = 48, WIDEST = 64, VECTORS = 15, STRIDE = ROOM + 5 };
+    static int16_t rows[ROOM][WIDEST], codes[ROOM * WIDEST], vectors[VECTORS * WIDEST];
+    static float units[ROOM], vector_units[VECTORS], scores[VECTORS * STRIDE];
+    const mr_vec *kernels[4];
+    const uint32_t count = mr_vec_all(kernels);
+    mr_rng rng = mr_rng_make(1, 0, 0, 9, MR_PURPOSE_SIM);
+    for (uint32_t n = 16; n <= WIDEST; n += 16) {
+        for (uint32_t i = 0; i < ROWS; i++) // |p| <= 64 * 5,700^2 < 2^31
+            for (uint32_t j = 0; j < n; j++) {
+                rows[i][j] = (int16_t)((int)mr_rng_below(&rng, 11401) - 5700);
+                codes[i / 16 * 16 * n + j / 2 * 32 + i % 16 * 2 + j % 2] = rows[i][j];
+            }
+        for (uint32_t j = 0; j < VECTORS * n; j++)
+            vectors[j] = j < n ? (int16_t)5700 : (int16_t)((int)mr_rng_below(&rng, 11401) - 5700);
+        for (uint32_t i = 0; i < ROWS; i++)
+            units[i] = mr_rng_float(&rng);
+        for (uint32_t v = 0; v < VECTORS; v++)
+            vector_units[v] = mr_rng_float(&rng);
+        for (uint32_t k = 0; k < count; k++)
+            for (uint32_t users = 1; users <= VECTORS; users++) {
+                memset(scores, 0xff, sizeof scores);
+                kernels[k]->panels(codes, units, ROWS, vectors, vector_units, users, n, scores,
+                                   STRIDE);
+                for (uint32_t v = 0; v < users; v++)
+                    for (uint32_t i = 0; i < ROWS; i++) {
+                        int32_t p = 0;
+                        for (uint32_t j = 0; j < n; j++)
+                            p += rows[i][j] * vectors[v * n + j];
+                        volatile float want = (float)p * 0x1p-30f;
+                        want *= units[i];
+                        want *= vector_units[v];
+                        assert_true(scores[v * STRIDE + i] == want);
+                    }
+                if (users < VECTORS) { // and nothing is written for others
+                    uint32_t bits;
+                    memcpy(&bits, &scores[users * STRIDE], sizeof bits);
+                    assert_int_equal(bits, UINT32_MAX);
+                }
+            }
+    }
+}
+
 static void exp_and_log_agree_with_libm(void **state)
 {
     (void)state;
@@ -103,6 +148,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_kernel_sums_in_the_written_order),
         cmocka_unit_test(axpy_and_scale_round_multiply_and_add_apart),
+        cmocka_unit_test(every_kernel_has_the_exact_products_of_panels),
         cmocka_unit_test(exp_and_log_agree_with_libm),
         cmocka_unit_test(exp_and_log_saturate),
     };
