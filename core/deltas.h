@@ -4,7 +4,8 @@
 // SUM payloads are combined as they are made, in order of the task's signals; sets of several tasks
 // are then combined in order of task. CELLS are kept as they came and combined by cell key when
 // their row is applied. Cleared by touching only what was used, so that an epoch of one event is
-// cheap.
+// cheap. What goes to other workers and what comes from them stands in sets of the same form
+// (engine_exchange.c).
 #ifndef MR_CORE_DELTAS_H
 #define MR_CORE_DELTAS_H
 
@@ -14,7 +15,8 @@ typedef struct mr_delta_set { // SUM: one payload a row
     uint32_t *table;          // hash of slot -> index + 1
     uint32_t mask;
     uint32_t *slots;
-    uint8_t *joined; // by index: an earlier task has this row too, and merges it (engine_merge.c)
+    uint8_t *joined; // by index: merged elsewhere: an earlier task has this row too, or it is
+                     // another worker's (engine_merge.c, engine_exchange.c)
     uint8_t *payloads;
     uint32_t stride, count, max;
 } mr_delta_set;
@@ -46,17 +48,26 @@ typedef struct mr_family_entry { // one family of the engine: where its rows are
     mr_named *named; // NAMED only
 } mr_family_entry;
 
-size_t mr_deltas_bytes(const mr_family_entry *families, uint32_t family_count, uint32_t rows_max,
-                       uint32_t cells_max);
+// rows_max: by family, how many rows have a delta at most.
+size_t mr_deltas_bytes(const mr_family_entry *families, uint32_t family_count,
+                       const uint32_t *rows_max, uint32_t cells_max);
 void mr_deltas_init(mr_deltas *deltas, const mr_family_entry *families, uint32_t family_count,
-                    uint32_t rows_max, uint32_t cells_max, mr_arena *arena);
+                    const uint32_t *rows_max, uint32_t cells_max, mr_arena *arena);
 void mr_deltas_clear(mr_deltas *deltas);
+
+// A set alone: payloads of `stride` bytes, not zeroed when they are added. Memory is zeroed.
+size_t mr_delta_set_bytes(uint32_t stride, uint32_t rows_max);
+void mr_delta_set_init(mr_delta_set *set, uint32_t stride, uint32_t rows_max, mr_arena *arena);
+void mr_delta_set_clear(mr_delta_set *set);
 
 // The payload of a SUM delta to the row at `slot`, zeroed when it is new. Valid until the next
 // clear.
 void *mr_deltas_at(mr_deltas *deltas, uint32_t family, uint32_t slot);
 // Adds a CELLS delta.
 void mr_deltas_cell(mr_deltas *deltas, uint32_t family, uint32_t slot, mr_cell cell);
+
+// Sorts cells by (key, era) and adds up those of one key and era; returns how many are left.
+uint32_t mr_cells_combine(mr_cell *cells, uint32_t count);
 
 // Finds the payload of slot, or NULL.
 void *mr_delta_set_find(const mr_delta_set *set, uint32_t slot);

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// engine: how it is put together: methods, families, memory, tasks and their rows.
+// engine: how it is put together: methods, families, memory; and small services.
 #include "core/engine_state.h"
-
-enum { PAYLOAD_HEADER = 8 };
 
 // ---- defaults
 
@@ -138,6 +136,15 @@ static mr_status check_settings(const mr_engine *engine, mr_error *err)
     return MR_OK;
 }
 
+static mr_status add_model(mr_engine *engine, const mr_model *model, mr_error *err)
+{
+    if (is_off(&engine->config, model->state.name))
+        return MR_OK;
+    MR_TRY(add_instance(engine, &model->state, err));
+    add_columns(engine, &engine->instances[engine->instance_count - 1]);
+    return MR_OK;
+}
+
 static mr_status add_methods(mr_engine *engine, mr_error *err)
 {
     MR_TRY(add_instance(engine, &mr_engine_items, err));
@@ -145,12 +152,10 @@ static mr_status add_methods(mr_engine *engine, mr_error *err)
         engine->config.item_id_bytes_max;
     MR_TRY(add_instance(engine, &mr_engine_blend, err));
     engine->model_first = engine->instance_count;
-    for (uint32_t m = 0; m < mr_model_count; m++) {
-        if (is_off(&engine->config, mr_models[m]->state.name))
-            continue;
-        MR_TRY(add_instance(engine, &mr_models[m]->state, err));
-        add_columns(engine, &engine->instances[engine->instance_count - 1]);
-    }
+    for (uint32_t m = 0; m < mr_model_count; m++)
+        MR_TRY(add_model(engine, mr_models[m], err));
+    for (uint32_t m = 0; m < engine->config.extra_count; m++)
+        MR_TRY(add_model(engine, engine->config.extra[m], err));
     engine->model_count = engine->instance_count - engine->model_first;
     if (engine->columns.count == 0)
         return mr_fail(err, MR_FATAL, "every model is switched off: at least one is needed");
@@ -198,14 +203,32 @@ static uint32_t signals_max(const mr_engine_config *config)
     return config->epoch_events_max * MR_SIGNALS_PER_EVENT + MR_LINES_MAX;
 }
 
-static uint32_t delta_rows_max(const mr_engine_config *config)
+uint32_t mr_engine_family_rows(const mr_engine *engine, uint32_t family)
 {
-    return signals_max(config) + (config->epoch_events_max / 64 + 1) * 256 + 64;
+    const mr_family_entry *entry = &engine->families[family];
+    return entry->family->key == MR_KEY_NAMED  ? entry->family->rows_max(entry->instance->config)
+           : entry->family->key == MR_KEY_ITEM ? item_slots(&engine->config)
+                                               : 0;
 }
 
-static uint32_t delta_cells_max(const mr_engine_config *config)
+bool mr_engine_has_cells(const mr_engine *engine)
 {
-    return signals_max(config) * 64;
+    bool has = false;
+    for (uint32_t f = 0; f < engine->family_count; f++)
+        has |= engine->families[f].family->delta == MR_DELTA_CELLS;
+    return has;
+}
+
+// How many rows of each family, and cells, an epoch changes at most.
+static uint32_t deltas_max(const mr_engine *engine, uint32_t rows_max[MR_FAMILIES_MAX])
+{
+    const uint32_t signals = signals_max(&engine->config);
+    const uint32_t most = mr_engine_delta_rows(signals, engine->config.epoch_events_max);
+    for (uint32_t f = 0; f < engine->family_count; f++) {
+        const uint32_t all = mr_engine_family_rows(engine, f);
+        rows_max[f] = most < all ? most : all;
+    }
+    return mr_engine_has_cells(engine) ? signals * MR_CELLS_PER_SIGNAL : 0;
 }
 
 static uint32_t open_events_max(const mr_engine_config *config)
@@ -224,9 +247,10 @@ static size_t work_bytes(const mr_engine *engine)
 {
     const mr_engine_config *c = &engine->config;
     const size_t signals = signals_max(c);
+    uint32_t rows_max[MR_FAMILIES_MAX];
+    const uint32_t cells_max = deltas_max(engine, rows_max);
     return mr_arena_round(list_arena_bytes(c)) +
-           mr_deltas_bytes(engine->families, engine->family_count, delta_rows_max(c),
-                           delta_cells_max(c)) +
+           mr_deltas_bytes(engine->families, engine->family_count, rows_max, cells_max) +
            2 * mr_arena_round(signals * sizeof(mr_signal)) + mr_arena_round(signals * 4) +
            mr_arena_round(c->epoch_events_max * sizeof(mr_catalogue_set)) +
            mr_arena_round(signals * 3 * sizeof(mr_probe_result)) +
@@ -235,10 +259,13 @@ static size_t work_bytes(const mr_engine *engine)
            mr_arena_round((size_t)MR_LIST_BATCH * c->list_k * sizeof(mr_list_entry)) + 4096;
 }
 
-static uint32_t sorted_max(const mr_engine_config *config)
+static uint32_t sorted_max(const mr_engine *engine)
 {
-    const uint32_t items = item_slots(config);
-    return items > config->users_max ? items : config->users_max;
+    uint32_t most = engine->config.users_max;
+    for (uint32_t f = 0; f < engine->family_count; f++)
+        if (mr_engine_family_rows(engine, f) > most)
+            most = mr_engine_family_rows(engine, f);
+    return most;
 }
 
 static uint32_t history_max(const mr_engine_config *config)
@@ -250,8 +277,8 @@ static size_t rows_bytes(const mr_engine *engine)
 {
     const mr_engine_config *config = &engine->config;
     const uint32_t slots = item_slots(config);
-    size_t bytes =
-        mr_slots_bytes(slots) + mr_arena_round(slots / 8 + 8) + 3 * mr_arena_round(slots * 4ull);
+    size_t bytes = mr_slots_bytes(slots) + mr_arena_round(slots / 8 + 8) +
+                   3 * mr_arena_round(slots * 4ull) + mr_arena_round(slots);
     for (uint32_t f = 0; f < engine->family_count; f++) {
         const mr_family_entry *entry = &engine->families[f];
         const void *c = entry->instance->config;
@@ -268,17 +295,26 @@ static size_t rows_bytes(const mr_engine *engine)
     return bytes;
 }
 
+static size_t exchange_bytes(const mr_engine *engine)
+{
+    uint32_t rows_max[MR_FAMILIES_MAX];
+    const uint32_t cells_max = deltas_max(engine, rows_max);
+    return engine->config.exchange_bytes == 0
+               ? 0
+               : mr_engine_exchange_bytes(engine, rows_max, cells_max);
+}
+
 static size_t total_bytes(const mr_engine *engine)
 {
     const mr_engine_config *c = &engine->config;
     const uint32_t stride =
         mr_users_stride(engine->user_parts, engine->user_part_count, c->user_id_bytes_max);
-    return rows_bytes(engine) + mr_users_bytes(stride, c->users_max) +
+    return rows_bytes(engine) + mr_users_bytes(stride, c->users_max) + exchange_bytes(engine) +
            mr_arena_round((size_t)c->users_max * MR_SERVED * 8) +
            c->tasks * (work_bytes(engine) + mr_task_bytes(c->dedup_events_max, open_events_max(c)) +
                        mr_arena_round(sizeof(mr_task)) + mr_arena_round(sizeof(mr_work))) +
            MR_SHARDS * mr_arena_round(MR_CELLS_AT_ONCE * sizeof(mr_cell)) +
-           mr_arena_round(sorted_max(c) * sizeof(mr_sorted)) + (1u << 17) +
+           mr_arena_round(sorted_max(engine) * sizeof(mr_sorted)) + (1u << 17) +
            mr_history_bytes(history_max(c)) +
            mr_arena_round((size_t)c->tasks * signals_max(c) * 4) +
            2 * mr_arena_round(sizeof(mr_engine)) + 4096 * MR_INSTANCES_MAX;
@@ -297,6 +333,12 @@ static mr_status check_config(const mr_engine_config *c, mr_error *err)
                        c->tasks, c->items_max, c->users_max, c->epoch_events_max, c->list_k,
                        c->probe_every, c->user_id_bytes_max, c->item_id_bytes_max,
                        c->dedup_events_max);
+    if (c->exchange_bytes > 0 &&
+        (c->exchange_bytes < MR_EXCHANGE_BYTES_MIN || c->exchange_bytes > MR_EXCHANGE_BYTES_MAX))
+        return mr_fail(err, MR_FATAL,
+                       "engine configuration: %u bytes for the exchange between workers: want %d "
+                       "to %d",
+                       c->exchange_bytes, MR_EXCHANGE_BYTES_MIN, MR_EXCHANGE_BYTES_MAX);
     return MR_OK;
 }
 
@@ -352,6 +394,7 @@ static void init_rows(mr_engine *engine)
     engine->items.order = mr_arena_push(memory, slots * 4ull);
     engine->exposed = mr_arena_push(memory, slots * 4ull);
     engine->items.fresh = mr_arena_push(memory, slots * 4ull);
+    engine->items.guest = mr_arena_push(memory, slots);
     for (uint32_t f = 0; f < engine->family_count; f++) {
         mr_family_entry *entry = &engine->families[f];
         const void *c = entry->instance->config;
@@ -401,8 +444,10 @@ static void init_work(mr_engine *engine, mr_work *work)
     const mr_engine_config *c = &engine->config;
     const size_t signals = signals_max(c);
     mr_arena_init(&work->arena, mr_arena_push(memory, list_arena_bytes(c)), list_arena_bytes(c));
-    mr_deltas_init(&work->deltas, engine->families, engine->family_count, delta_rows_max(c),
-                   delta_cells_max(c), memory);
+    uint32_t rows_max[MR_FAMILIES_MAX];
+    const uint32_t cells_max = deltas_max(engine, rows_max);
+    mr_deltas_init(&work->deltas, engine->families, engine->family_count, rows_max, cells_max,
+                   memory);
     work->signals = mr_arena_push(memory, signals * sizeof(mr_signal));
     work->wave = mr_arena_push(memory, signals * sizeof(mr_signal));
     work->wave_of = mr_arena_push(memory, signals * 4);
@@ -437,11 +482,16 @@ mr_status mr_engine_init(mr_engine **out, const mr_engine_config *config, void *
                      open_events_max(config), &engine->memory);
         init_work(engine, &engine->work[t]);
     }
+    if (config->exchange_bytes > 0) {
+        uint32_t rows_max[MR_FAMILIES_MAX];
+        const uint32_t cells_max = deltas_max(engine, rows_max);
+        mr_engine_exchange_init(engine, rows_max, cells_max);
+    }
     for (int s = 0; s < MR_SHARDS; s++)
         mr_arena_init(&engine->shards[s],
                       mr_arena_push(&engine->memory, MR_CELLS_AT_ONCE * sizeof(mr_cell)),
                       MR_CELLS_AT_ONCE * sizeof(mr_cell));
-    engine->sorted = mr_arena_push(&engine->memory, sorted_max(config) * sizeof(mr_sorted));
+    engine->sorted = mr_arena_push(&engine->memory, sorted_max(engine) * sizeof(mr_sorted));
     engine->row = mr_arena_push(&engine->memory, 1u << 16);
     engine->pinned =
         mr_arena_push(&engine->memory, (size_t)config->tasks * signals_max(config) * 4);
@@ -503,6 +553,15 @@ void mr_engine_run(const mr_engine *engine, void (*job)(void *arg, uint32_t inde
         job(arg, i);
 }
 
+void mr_engine_set_shown(mr_engine *engine, uint32_t slot)
+{
+    const uint64_t bit = 1ull << (slot % 64);
+    if (mr_items_at(&engine->items, slot)->available && engine->items.guest[slot] == 0)
+        engine->items.shown[slot / 64] |= bit;
+    else
+        engine->items.shown[slot / 64] &= ~bit;
+}
+
 uint32_t mr_engine_add_item(mr_engine *engine, uint64_t key, mr_bytes id, int64_t time_ms)
 {
     const uint32_t slot = mr_slots_add(&engine->items.slots, key);
@@ -516,10 +575,38 @@ uint32_t mr_engine_add_item(mr_engine *engine, uint64_t key, mr_bytes id, int64_
     item->id_size = (uint8_t)id.size;
     if (id.size > 0)
         memcpy(item->id, id.data, id.size);
-    engine->items.shown[slot / 64] |= 1ull << (slot % 64);
     engine->exposed[slot] = 0;
-    engine->items.fresh[engine->items.fresh_count++] = slot;
+    if (mr_engine_owns(engine, key)) {
+        engine->items.guest[slot] = 0;
+        engine->items.fresh[engine->items.fresh_count++] = slot;
+    } else {
+        engine->items.guest[slot] = MR_GUEST;
+        engine->guest_count++;
+    }
+    mr_engine_set_shown(engine, slot);
     return slot;
+}
+
+uint32_t mr_engine_new_item(mr_engine *engine, uint64_t key, mr_bytes id, int64_t time_ms)
+{
+    const uint32_t slot = mr_engine_add_item(engine, key, id, time_ms);
+    MR_ASSERT(slot != MR_MAP_NONE);
+    if (engine->items.guest[slot] == 0)
+        mr_part_touch(&engine->parts[engine->items.base], slot);
+    mr_engine_item_changed(engine, slot);
+    return slot;
+}
+
+void mr_engine_item_changed(mr_engine *engine, uint32_t slot)
+{
+    const mr_view view = mr_engine_view(engine, 0);
+    for (uint32_t i = 0; i < engine->instance_count; i++) {
+        const mr_instance *instance = &engine->instances[i];
+        for (uint32_t f = 0; instance->state->changed != NULL && f < instance->state->family_count;
+             f++)
+            if (instance->state->families[f].key == MR_KEY_ITEM)
+                instance->state->changed(instance, &view, f, slot);
+    }
 }
 
 void mr_engine_order_items(mr_engine *engine)
@@ -528,7 +615,7 @@ void mr_engine_order_items(mr_engine *engine)
     uint32_t count = 0;
     engine->acts = 0;
     for (uint32_t slot = 0; slot < items->slots.used; slot++)
-        if (mr_items_live(items, slot)) {
+        if (mr_items_live(items, slot) && items->guest[slot] == 0) {
             engine->sorted[count++] = (mr_sorted){items->slots.keys[slot], slot, 0};
             engine->acts += mr_items_at(items, slot)->events;
         }
@@ -539,170 +626,58 @@ void mr_engine_order_items(mr_engine *engine)
     items->fresh_count = 0;
 }
 
+// Whether the item stands in the order already.
+static bool is_ordered(const mr_items *items, uint32_t slot)
+{
+    uint32_t low = 0, high = items->order_count;
+    while (low < high) {
+        const uint32_t middle = (low + high) / 2;
+        if (items->slots.keys[items->order[middle]] < items->slots.keys[slot])
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < items->order_count && items->order[low] == slot;
+}
+
+// The slots that are to stand in the order and do not yet, sorted by key, each once.
+static uint32_t sort_new(mr_engine *engine, const uint32_t *slots, uint32_t count)
+{
+    const mr_items *items = &engine->items;
+    uint32_t added = 0, distinct = 0;
+    for (uint32_t i = 0; i < count; i++)
+        if (mr_items_live(items, slots[i]) && items->guest[slots[i]] == 0 &&
+            !is_ordered(items, slots[i]))
+            engine->sorted[added++] = (mr_sorted){items->slots.keys[slots[i]], slots[i], 0};
+    mr_sort(engine->sorted, added);
+    for (uint32_t i = 0; i < added; i++)
+        if (i == 0 || engine->sorted[i].value != engine->sorted[i - 1].value)
+            engine->sorted[distinct++] = engine->sorted[i];
+    return distinct;
+}
+
+void mr_engine_admit(mr_engine *engine, const uint32_t *slots, uint32_t count)
+{
+    mr_items *items = &engine->items;
+    const uint32_t added = sort_new(engine, slots, count);
+    uint32_t old = items->order_count, left = added, to = old + added;
+    items->order_count = to;
+    while (left > 0) { // from the back: the old ones move up once
+        const mr_sorted *next = &engine->sorted[left - 1];
+        if (old > 0 && items->slots.keys[items->order[old - 1]] > next->key) {
+            old--;
+            items->order[--to] = items->order[old];
+        } else {
+            items->order[--to] = next->value;
+            left--;
+        }
+    }
+}
+
 void mr_engine_rebuild(mr_engine *engine)
 {
     const mr_view view = mr_engine_view(engine, 0);
     for (uint32_t i = 0; i < engine->instance_count; i++)
         if (engine->instances[i].state->rebuild != NULL)
             engine->instances[i].state->rebuild(&engine->instances[i], &view);
-}
-
-// ---- tasks and loading
-
-void mr_engine_take(mr_engine *engine, uint32_t task, uint64_t next_seq)
-{
-    MR_ASSERT(task < engine->config.tasks && !engine->tasks[task].taken);
-    mr_task_reset(&engine->tasks[task]);
-    engine->tasks[task].taken = true;
-    engine->tasks[task].next_seq = next_seq;
-}
-
-static mr_status load_payload(mr_part *part, uint32_t slot, mr_bytes value, mr_hash128 hash,
-                              mr_error *err)
-{
-    uint32_t stride = 0;
-    if (value.size >= PAYLOAD_HEADER)
-        memcpy(&stride, value.data + 4, 4);
-    if (value.size < PAYLOAD_HEADER || value.data[0] != part->family->version ||
-        stride != part->stride || value.size - PAYLOAD_HEADER > stride)
-        return mr_fail(err, MR_FATAL,
-                       "row of family '%s': version %u with rows of %u bytes, want "
-                       "version %u with %u: run millrace migrate, or set the parameters back",
-                       part->family->name, value.size > 0 ? value.data[0] : 0u, stride,
-                       part->family->version, part->stride);
-    memcpy(mr_part_row(part, slot), value.data + PAYLOAD_HEADER, value.size - PAYLOAD_HEADER);
-    part->hashes[slot] = hash;
-    return MR_OK;
-}
-
-static mr_status load_row(mr_engine *engine, mr_bytes key, mr_bytes value, mr_hash128 hash,
-                          mr_error *err)
-{
-    if (key.size != 11)
-        return mr_fail(err, MR_FATAL, "row key '%c' of %u bytes: want 11", key.data[0], key.size);
-    const uint16_t code = (uint16_t)(key.data[1] << 8 | key.data[2]);
-    const uint64_t name = mr_get_u64_be(key.data + 3);
-    uint32_t f = 0;
-    while (f < engine->family_count && engine->families[f].code != code)
-        f++;
-    if (f == engine->family_count)
-        return MR_OK; // of a method that is off: it keeps its rows for the day it comes back
-    const bool named = key.data[0] == MR_ROW_NAMED;
-    if (named != (engine->families[f].family->key == MR_KEY_NAMED))
-        return mr_fail(err, MR_FATAL, "a row of family '%s' has the kind '%c'",
-                       engine->families[f].family->name, key.data[0]);
-    if (named) {
-        const uint32_t slot = mr_slots_find(&engine->named[f].slots, name);
-        return slot == MR_MAP_NONE ? MR_OK
-                                   : load_payload(&engine->named[f].part, slot, value, hash, err);
-    }
-    uint32_t slot = mr_items_find(&engine->items, name);
-    if (slot == MR_MAP_NONE)
-        slot = mr_engine_add_item(engine, name, (mr_bytes){NULL, 0}, 0);
-    if (slot == MR_MAP_NONE)
-        return mr_fail(err, MR_FATAL,
-                       "the state holds more items than items.max allows: raise it "
-                       "above %u",
-                       engine->config.items_max);
-    return load_payload(&engine->parts[f], slot, value, hash, err);
-}
-
-static mr_status load_user(mr_engine *engine, uint32_t task, mr_bytes id, mr_bytes value,
-                           mr_hash128 hash, mr_error *err)
-{
-    // Only who waits for a list must be in memory; the others come when they act.
-    const uint64_t key = mr_user_key(id);
-    if (id.size > engine->users.id_bytes_max)
-        return mr_fail(err, MR_FATAL, "a stored user id has %u bytes: users.id_bytes_max is %u",
-                       id.size, engine->users.id_bytes_max);
-    const uint32_t slot = mr_users_add(&engine->users, task, key, id);
-    if (slot == MR_MAP_NONE)
-        return mr_fail(err, MR_FATAL,
-                       "users.memory is too small for the users whose lists are due: "
-                       "%u fit",
-                       engine->config.users_max);
-    MR_TRY(mr_users_decode(&engine->users, slot, value, err));
-    engine->users.meta[slot].hash = hash;
-    const mr_user *user = mr_users_at(&engine->users, slot);
-    if (user->touched_seq > user->listed_seq)
-        mr_users_enqueue(&engine->users, slot);
-    else
-        mr_users_drop(&engine->users, slot);
-    return MR_OK;
-}
-
-mr_status mr_engine_load(mr_engine *engine, uint32_t task, mr_bytes key, mr_bytes value,
-                         mr_hash128 hash, mr_error *err)
-{
-    mr_task *t = &engine->tasks[task];
-    MR_ASSERT(t->taken && key.size > 0);
-    t->row_count++;
-    mr_hash128_add(&t->state_hash, hash);
-    switch (key.data[0]) {
-    case MR_ROW_USER:
-        return load_user(engine, task, mr_bytes_of(key.data + 1, key.size - 1), value, hash, err);
-    case MR_ROW_ITEM:
-    case MR_ROW_NAMED:
-        return load_row(engine, key, value, hash, err);
-    case MR_ROW_TASK:
-        t->row_hash = hash;
-        return mr_task_decode(t, value, err);
-    case MR_ROW_RECENT:
-        if (key.size == 9)
-            return mr_task_load_chunk(t, mr_get_u64_be(key.data + 1), value, hash, err);
-        break;
-    default:
-        break;
-    }
-    return mr_fail(err, MR_FATAL,
-                   "a row of task %u has a key of kind %u and %u bytes that this "
-                   "release does not know",
-                   task, key.data[0], key.size);
-}
-
-static void derive_items(mr_engine *engine)
-{
-    mr_items *items = &engine->items;
-    memset(items->shown, 0, (items->slots.used + 63) / 64 * 8);
-    for (uint32_t slot = 0; slot < items->slots.used; slot++)
-        if (mr_items_live(items, slot) && mr_items_at(items, slot)->available)
-            items->shown[slot / 64] |= 1ull << (slot % 64);
-    mr_engine_order_items(engine);
-    mr_engine_rebuild(engine);
-}
-
-mr_status mr_engine_ready(mr_engine *engine, mr_error *err)
-{
-    for (uint32_t t = 0; t < engine->config.tasks; t++)
-        if (engine->tasks[t].taken)
-            MR_TRY(mr_task_loaded(&engine->tasks[t], err));
-    for (uint32_t slot = 0; slot < engine->items.slots.used; slot++)
-        if (mr_items_live(&engine->items, slot) && mr_items_at(&engine->items, slot)->id_size == 0)
-            return mr_fail(err, MR_FATAL,
-                           "an item has rows but no id: run millrace inspect verify");
-    derive_items(engine);
-    engine->expiry_clock_ms = mr_engine_clock(engine);
-    return MR_OK;
-}
-
-mr_task_view mr_engine_task(const mr_engine *engine, uint32_t task)
-{
-    const mr_task *t = &engine->tasks[task];
-    return (mr_task_view){t->epoch, t->clock_ms, t->row_count, t->state_hash, t->counters};
-}
-
-void mr_engine_stored(mr_engine *engine, uint64_t closes)
-{
-    MR_ASSERT(closes <= engine->closes);
-    engine->users.stored = closes;
-}
-
-uint64_t mr_engine_closes(const mr_engine *engine)
-{
-    return engine->closes;
-}
-
-uint32_t mr_engine_waiting(const mr_engine *engine)
-{
-    return engine->users.queue_count;
 }

@@ -104,7 +104,11 @@ typedef struct mr_engine_config {
     uint32_t extra_count;
 } mr_engine_config;
 
-enum { MR_DELTA_RECORD_MAX = 512 << 10, MR_EXCHANGE_BYTES_MIN = 64 << 10 };
+enum {
+    MR_DELTA_RECORD_MAX = 512 << 10,
+    MR_EXCHANGE_BYTES_MIN = 4 << 10,
+    MR_EXCHANGE_BYTES_MAX = 1 << 30
+};
 
 // The defaults of everything above; vec is the best of this machine.
 mr_engine_config mr_engine_defaults(void);

@@ -50,31 +50,6 @@ static mr_bytes part_value(const closing *c, const mr_part *part, uint32_t slot)
 
 // ---- items come and go
 
-// New items take their place in the order of keys; they may be drawn as negatives from now on.
-static void admit_items(mr_engine *engine)
-{
-    mr_items *items = &engine->items;
-    uint32_t added = 0;
-    for (uint32_t i = 0; i < items->fresh_count; i++)
-        if (mr_items_live(items, items->fresh[i]))
-            engine->sorted[added++] =
-                (mr_sorted){items->slots.keys[items->fresh[i]], items->fresh[i], 0};
-    mr_sort(engine->sorted, added);
-    uint32_t old = items->order_count, new = added, to = old + added;
-    items->order_count = to;
-    while (new > 0) { // from the back: the old ones move up once
-        const mr_sorted *next = &engine->sorted[new - 1];
-        if (old > 0 && items->slots.keys[items->order[old - 1]] > next->key) {
-            old--;
-            items->order[--to] = items->order[old];
-        } else {
-            items->order[--to] = next->value;
-            new --;
-        }
-    }
-    items->fresh_count = 0;
-}
-
 static void expire_item(const closing *c, uint32_t slot)
 {
     mr_engine *engine = c->engine;
@@ -94,8 +69,20 @@ static void expire_item(const closing *c, uint32_t slot)
     engine->items_expired++;
 }
 
-// Items without an event for item_expiry_ms, looked for at fixed steps of the clock; above
-// items_max the stalest, a share at once.
+// How many of so many items that are too many are of own shards: their share of all items.
+static uint32_t own_share(const mr_engine *engine, uint32_t excess)
+{
+    const mr_items *items = &engine->items;
+    uint64_t own = 0;
+    if (excess == 0)
+        return 0;
+    for (uint32_t i = 0; i < items->order_count; i++)
+        own += mr_engine_owns(engine, items->slots.keys[items->order[i]]);
+    return (uint32_t)(excess * own / items->order_count);
+}
+
+// Items of own shards without an event for item_expiry_ms, looked for at fixed steps of the clock;
+// above items_max the stalest, a share at once. Items of other shards expire where they belong.
 static void expire_items(const closing *c)
 {
     mr_engine *engine = c->engine;
@@ -105,6 +92,7 @@ static void expire_items(const closing *c)
     const bool due = expiry > 0 && clock / step != engine->expiry_clock_ms / step;
     const uint32_t max = engine->config.items_max;
     uint32_t excess = items->order_count > max ? items->order_count - max + max / KEPT_SHARE : 0;
+    excess = own_share(engine, excess);
     engine->expiry_clock_ms = clock;
     if (!due && excess == 0)
         return;
@@ -115,6 +103,8 @@ static void expire_items(const closing *c)
     mr_sort(engine->sorted, items->order_count);
     for (uint32_t i = 0; i < items->order_count; i++) {
         const uint32_t slot = items->order[engine->sorted[i].value];
+        if (!mr_engine_owns(engine, items->slots.keys[slot]))
+            continue;
         const mr_item *item = mr_items_at(items, slot);
         if (excess > 0)
             excess--;
@@ -210,7 +200,8 @@ static void put_part(const closing *c, mr_part *part, const mr_slots *slots, cha
     uint32_t count = 0;
     for (uint32_t i = 0; i < part->dirty_count; i++) {
         const uint32_t slot = part->dirty_slots[i];
-        if (part->dirty[slot] && mr_engine_shard(engine, slots->keys[slot]) == c->task)
+        if (part->dirty[slot] &&
+            mr_engine_shard_of(engine, part->family, slots->keys[slot]) == c->task)
             engine->sorted[count++] = (mr_sorted){slots->keys[slot], slot, 0};
     }
     mr_sort(engine->sorted, count);
@@ -245,13 +236,17 @@ mr_status mr_engine_close(mr_engine *engine, const uint64_t *seqs, const mr_clos
 {
     (void)err;
     closing c = {engine, sink, 0};
+    mr_engine_settle_view(engine);
     for (uint32_t t = 0; t < engine->config.tasks; t++)
         MR_ASSERT(!engine->tasks[t].taken || seqs[t] == engine->tasks[t].next_seq);
     if (engine->config.lists)
         mr_engine_make_lists(engine, seqs, sink);
     engine->closes++;
-    admit_items(engine);
+    mr_engine_hand_out(engine, sink);
+    mr_engine_admit(engine, engine->items.fresh, engine->items.fresh_count);
+    engine->items.fresh_count = 0;
     expire_items(&c);
+    mr_engine_drop_guests(engine);
     for (c.task = 0; c.task < engine->config.tasks; c.task++)
         if (engine->tasks[c.task].taken) {
             put_task(&c);

@@ -64,6 +64,11 @@ static void item_apply(const mr_instance *self, const mr_view *view, uint32_t fa
     item->last_ms = sum->last_ms > item->last_ms ? sum->last_ms : item->last_ms;
 }
 
+uint32_t mr_engine_item_acts(const void *delta)
+{
+    return ((const item_delta *)delta)->events;
+}
+
 static const mr_family item_families[] = {
     {.name = "item",
      .key = MR_KEY_ITEM,

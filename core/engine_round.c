@@ -71,7 +71,7 @@ static void unpin(mr_engine *engine)
 static mr_status fetch(mr_engine *engine, const mr_epoch *epochs, uint32_t epoch_count,
                        mr_error *err)
 {
-    uint32_t items = 0;
+    uint32_t items = 0; // that may be new
     for (uint32_t e = 0; e < epoch_count; e++) {
         uint32_t lines = 0;
         for (uint32_t a = 0; a < epochs[e].count; a++) {
@@ -88,6 +88,9 @@ static mr_status fetch(mr_engine *engine, const mr_epoch *epochs, uint32_t epoch
                            "the window of recent events is full of events that are not "
                            "stored yet");
         items += lines;
+        if (engine->apart && !mr_engine_outbox_room(engine, epochs[e].task, epochs[e].count, lines))
+            return mr_fail(err, MR_RETRY, "the deltas to other workers are full until a close");
+        MR_TRY(mr_engine_check_received(engine, &epochs[e], &items, err));
     }
     if (items > mr_slots_left(&engine->items.slots))
         return mr_fail(err, MR_RETRY, "items.max is reached by items that are not stored yet");
@@ -115,20 +118,17 @@ static mr_status item_of(mr_engine *engine, mr_bytes id, int64_t time_ms, uint32
     *key = mr_item_key(id);
     *slot = mr_items_find(&engine->items, *key);
     if (*slot == MR_MAP_NONE) {
-        *slot = mr_engine_add_item(engine, *key, id, time_ms);
-        MR_ASSERT(*slot != MR_MAP_NONE); // fetch made sure
-        mr_part_touch(&engine->parts[engine->items.base], *slot);
-        const mr_view view = mr_engine_view(engine, 0);
-        for (uint32_t i = 0; i < engine->instance_count; i++) {
-            const mr_instance *instance = &engine->instances[i];
-            for (uint32_t f = 0;
-                 instance->state->changed != NULL && f < instance->state->family_count; f++)
-                if (instance->state->families[f].key == MR_KEY_ITEM)
-                    instance->state->changed(instance, &view, f, *slot);
-        }
+        *slot = mr_engine_new_item(engine, *key, id, time_ms); // fetch made sure of a place
         return MR_OK;
     }
-    const mr_item *item = mr_items_at(&engine->items, *slot);
+    mr_item *item = mr_items_at(&engine->items, *slot);
+    if (engine->items.guest[*slot] != 0) {
+        item->last_ms = time_ms > item->last_ms ? time_ms : item->last_ms;
+        if (item->id_size == 0) { // only rows of models have come so far
+            item->id_size = (uint8_t)id.size;
+            memcpy(item->id, id.data, id.size);
+        }
+    }
     if (!mr_bytes_equal(mr_bytes_of(item->id, item->id_size), id))
         return mr_reject(err, MR_CAUSE_id_collision, "item id '%.*s' has the 64-bit key of '%.*s'",
                          (int)id.size, (const char *)id.data, (int)item->id_size,
@@ -182,8 +182,10 @@ static void ingest_catalogue(mr_work *work, const mr_event *event, uint32_t slot
     *set = (mr_catalogue_set){
         .slot = slot,
         .price = mr_event_has(event, MR_FIELD_price) ? (float)event->price : 0.0f,
-        .available = !mr_event_has(event, MR_FIELD_available) || event->available,
-        .deleted = event->deleted,
+        .time_ms = event->time_ms,
+        .available =
+            (!mr_event_has(event, MR_FIELD_available) || event->available) && !event->deleted,
+        .in_catalogue = !event->deleted,
     };
     for (uint32_t i = 0; i < event->category_count && i < 4; i++)
         set->categories[i] =
@@ -483,7 +485,8 @@ static void settle_task(mr_engine *engine, mr_work *work)
         mr_probe_result *result = &work->probes[p];
         if (result->measured)
             mr_probe_add(&engine->sums, result, engine->columns.count);
-        if (!result->learned)
+        // The product's blend is taught where its rows are; elsewhere it is a part of the view.
+        if (!result->learned || (result->product && !engine->tasks[0].taken))
             continue;
         mr_blend_learn(result->product ? &engine->blend : &engine->shadow, &engine->columns,
                        &result->lesson);
@@ -508,27 +511,16 @@ static void touch_blend(mr_engine *engine)
     engine->blend_moved = false;
 }
 
-static void apply_catalogue(mr_engine *engine, const mr_work *work)
-{
-    for (uint32_t i = 0; i < work->catalogue_count; i++) {
-        const mr_catalogue_set *set = &work->catalogue[i];
-        mr_item *item = mr_items_at(&engine->items, set->slot);
-        item->in_catalogue = !set->deleted;
-        item->available = set->available && !set->deleted;
-        item->price = set->price;
-        memcpy(item->categories, set->categories, sizeof item->categories);
-        const uint64_t bit = 1ull << (set->slot % 64);
-        if (item->available)
-            engine->items.shown[set->slot / 64] |= bit;
-        else
-            engine->items.shown[set->slot / 64] &= ~bit;
-        mr_part_touch(&engine->parts[engine->items.base], set->slot);
-    }
-}
-
 mr_status mr_engine_round(mr_engine *engine, mr_epoch *epochs, uint32_t epoch_count, mr_error *err)
 {
     engine->round++;
+    engine->apart = false;
+    for (uint32_t t = 0; t < engine->config.tasks; t++) {
+        MR_ASSERT(!engine->tasks[t].loading);
+        engine->apart |= !engine->tasks[t].taken;
+    }
+    MR_ASSERT(!engine->apart || engine->config.exchange_bytes > 0);
+    mr_engine_settle_view(engine);
     const mr_status fetched = fetch(engine, epochs, epoch_count, err);
     if (fetched != MR_OK) {
         unpin(engine);
@@ -556,9 +548,7 @@ mr_status mr_engine_round(mr_engine *engine, mr_epoch *epochs, uint32_t epoch_co
             engine->tasks[t].moved = true;
         }
     mr_engine_merge(engine);
-    for (uint32_t t = 0; t < engine->config.tasks; t++)
-        if (engine->work[t].epoch != NULL)
-            apply_catalogue(engine, &engine->work[t]);
+    mr_engine_apply_catalogue(engine);
     touch_blend(engine);
     unpin(engine);
     engine->serial = false;

@@ -121,6 +121,11 @@ typedef struct mr_item { // the engine's own family: what an item is
     uint8_t id[]; // item_id_bytes_max, the rest zero
 } mr_item;
 
+// Items of other workers' shards that no owner has spoken of: an event named them here (or a row of
+// theirs came before the base row). They are found by key and take part in counts, but stand in no
+// order and in no list.
+enum { MR_GUEST = 1, MR_GUEST_LEAVING = 2 };
+
 typedef struct mr_items {
     mr_slots slots;
     mr_part *parts;  // by family index of the engine; those of other kinds are empty
@@ -128,8 +133,9 @@ typedef struct mr_items {
     uint64_t *shown; // bitmap by slot: live and available, so may be listed
     uint32_t *order; // live slots in order of key, as of the last close
     uint32_t order_count;
-    uint32_t *fresh; // slots of items that came since the last close
+    uint32_t *fresh; // slots of items of own shards that came since the last close
     uint32_t fresh_count;
+    uint8_t *guest; // by slot: 0, or one of MR_GUEST
 } mr_items;
 
 static inline mr_item *mr_items_at(const mr_items *items, uint32_t slot)

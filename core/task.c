@@ -33,7 +33,7 @@ void mr_task_init(mr_task *task, uint32_t dedup_events_max, int64_t window_ms,
 
 void mr_task_reset(mr_task *task)
 {
-    task->taken = task->moved = false;
+    task->taken = task->loading = task->moved = false;
     task->next_seq = task->epoch = task->shown = 0;
     task->clock_ms = 0;
     task->counters = (mr_task_counters){0};

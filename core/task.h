@@ -22,7 +22,8 @@ typedef struct mr_chunk {
 
 typedef struct mr_task {
     bool taken;
-    bool moved; // an epoch was learned since the last close
+    bool loading; // taken, and not ready yet
+    bool moved;   // an epoch was learned since the last close
     uint64_t next_seq;
     uint64_t epoch;
     int64_t clock_ms;

@@ -49,6 +49,22 @@ void mr_users_drop(mr_users *users, uint32_t slot)
     mr_slots_free(&users->slots, slot);
 }
 
+void mr_users_release(mr_users *users, uint32_t task)
+{
+    uint32_t left = 0;
+    for (uint32_t i = 0; i < users->queue_count; i++)
+        if (users->meta[users->queue[i]].task != task)
+            users->queue[left++] = users->queue[i];
+    users->queue_count = left;
+    for (uint32_t slot = 0; slot < users->slots.used; slot++) {
+        if (users->meta[slot].task != task ||
+            mr_slots_find(&users->slots, users->slots.keys[slot]) != slot)
+            continue;
+        MR_ASSERT(!users->meta[slot].dirty && users->meta[slot].round == 0);
+        mr_slots_free(&users->slots, slot);
+    }
+}
+
 // Second chance: a record that was used since the hand passed it stays for one more turn.
 static bool evict_one(mr_users *users)
 {

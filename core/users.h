@@ -67,6 +67,9 @@ void mr_users_touch(mr_users *users, uint32_t slot);
 void mr_users_enqueue(mr_users *users, uint32_t slot);
 // Drops a record that is clean: for rederiving.
 void mr_users_drop(mr_users *users, uint32_t slot);
+// Drops the records of a task, also those that wait for a list and those whose rows are not stored
+// yet: the task's next owner has the rows. None may have changed since the last close (asserted).
+void mr_users_release(mr_users *users, uint32_t task);
 
 // The row's payload: { u16 part count, u16 0 } then for each part { u16 code, u8 version, u8 0,
 // u32 bytes, bytes }; code 0 is the engine's own part. Returns its size; out holds 64 KiB.

@@ -426,6 +426,8 @@ static bool fresher(const mr_items *items, uint32_t a, uint32_t b)
 
 static void note_fresh(cache *derived, const mr_items *items, uint32_t slot)
 {
+    if (items->guest[slot] != 0)
+        return; // its age is its owner's to say
     if (derived->fresh_count == FRESH && !fresher(items, slot, derived->fresh[FRESH - 1]))
         return; // older than all, or the last one itself
     uint32_t at = 0;
