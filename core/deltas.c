@@ -19,7 +19,7 @@ static uint32_t payload_bytes(const mr_family_entry *entry)
 size_t mr_delta_set_bytes(uint32_t stride, uint32_t rows_max)
 {
     return mr_arena_round(table_size(rows_max) * sizeof(uint32_t)) +
-           mr_arena_round(rows_max * sizeof(uint32_t)) + mr_arena_round(rows_max) +
+           2 * mr_arena_round(rows_max * sizeof(uint32_t)) + mr_arena_round(rows_max) +
            mr_arena_round((size_t)rows_max * stride);
 }
 
@@ -29,6 +29,7 @@ void mr_delta_set_init(mr_delta_set *set, uint32_t stride, uint32_t rows_max, mr
     *set = (mr_delta_set){.stride = stride, .max = rows_max, .mask = size - 1};
     set->table = mr_arena_push(arena, size * sizeof(uint32_t)); // zeroed memory: empty
     set->slots = mr_arena_push(arena, rows_max * sizeof(uint32_t));
+    set->by_shard = mr_arena_push(arena, rows_max * sizeof(uint32_t));
     set->joined = mr_arena_push(arena, rows_max);
     set->payloads = mr_arena_push(arena, (size_t)rows_max * stride);
 }
@@ -75,6 +76,21 @@ void mr_delta_set_clear(mr_delta_set *set)
             set->table[place(set, set->slots[i])] = 0;
     }
     set->count = 0;
+}
+
+void mr_delta_set_cut(mr_delta_set *set)
+{
+    uint32_t next[MR_SHARDS] = {0};
+    for (uint32_t i = 0; i < set->count; i++)
+        next[set->slots[i] % MR_SHARDS] += !set->joined[i];
+    set->shard_first[0] = 0;
+    for (uint32_t s = 0; s < MR_SHARDS; s++) {
+        set->shard_first[s + 1] = set->shard_first[s] + next[s];
+        next[s] = set->shard_first[s];
+    }
+    for (uint32_t i = 0; i < set->count; i++)
+        if (!set->joined[i])
+            set->by_shard[next[set->slots[i] % MR_SHARDS]++] = i;
 }
 
 void mr_deltas_clear(mr_deltas *deltas)
@@ -124,7 +140,7 @@ void mr_deltas_cell(mr_deltas *deltas, uint32_t family, uint32_t slot, mr_cell c
     bool added;
     mr_cell_row *row = mr_delta_set_at(&deltas->sets[family], slot, &added);
     if (added)
-        *row = (mr_cell_row){entry, entry, 1};
+        *row = (mr_cell_row){entry, entry, 1, {0, 0}};
     else {
         deltas->cells[row->last].next = entry;
         row->last = entry;

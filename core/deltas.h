@@ -11,6 +11,8 @@
 
 #include "core/rows.h"
 
+enum { MR_SHARDS = 8 }; // rows are merged in so many jobs by slot, whatever the lanes
+
 typedef struct mr_delta_set { // SUM: one payload a row
     uint32_t *table;          // hash of slot -> index + 1
     uint32_t mask;
@@ -19,6 +21,8 @@ typedef struct mr_delta_set { // SUM: one payload a row
                      // another worker's (engine_merge.c, engine_exchange.c)
     uint8_t *payloads;
     uint32_t stride, count, max;
+    uint32_t *by_shard; // indexes in order of (slot mod MR_SHARDS, index): see mr_delta_set_cut
+    uint32_t shard_first[MR_SHARDS + 1];
 } mr_delta_set;
 
 typedef struct mr_cell_entry {
@@ -27,8 +31,14 @@ typedef struct mr_cell_entry {
     uint32_t reserved;
 } mr_cell_entry;
 
+typedef struct mr_delta_place { // a row's payload among the sets that are merged
+    uint32_t source;            // + 1; 0: none
+    uint32_t index;
+} mr_delta_place;
+
 typedef struct mr_cell_row {
     uint32_t first, last, count;
+    mr_delta_place next; // the same row in a later set, known once sets are merged
 } mr_cell_row;
 
 typedef struct mr_deltas {
@@ -59,6 +69,9 @@ void mr_deltas_clear(mr_deltas *deltas);
 size_t mr_delta_set_bytes(uint32_t stride, uint32_t rows_max);
 void mr_delta_set_init(mr_delta_set *set, uint32_t stride, uint32_t rows_max, mr_arena *arena);
 void mr_delta_set_clear(mr_delta_set *set);
+// Cuts a set into shards, for the merge, without the rows that are marked as joined. Nothing is
+// added after it until the next clear.
+void mr_delta_set_cut(mr_delta_set *set);
 
 // The payload of a SUM delta to the row at `slot`, zeroed when it is new. Valid until the next
 // clear.

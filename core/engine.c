@@ -268,6 +268,16 @@ static uint32_t sorted_max(const mr_engine *engine)
     return most;
 }
 
+// Rows of one family that a shard of the merge has at most.
+static size_t heads_each(const mr_engine *engine)
+{
+    uint32_t most = 0;
+    for (uint32_t f = 0; f < engine->family_count; f++)
+        if (mr_engine_family_rows(engine, f) > most)
+            most = mr_engine_family_rows(engine, f);
+    return most / MR_SHARDS + 1;
+}
+
 static uint32_t history_max(const mr_engine_config *config)
 {
     return config->measure_all ? 1u << 24 : 64;
@@ -314,6 +324,7 @@ static size_t total_bytes(const mr_engine *engine)
            c->tasks * (work_bytes(engine) + mr_task_bytes(c->dedup_events_max, open_events_max(c)) +
                        mr_arena_round(sizeof(mr_task)) + mr_arena_round(sizeof(mr_work))) +
            MR_SHARDS * mr_arena_round(MR_CELLS_AT_ONCE * sizeof(mr_cell)) +
+           mr_arena_round(MR_SHARDS * heads_each(engine) * sizeof(mr_delta_place)) +
            mr_arena_round(sorted_max(engine) * sizeof(mr_sorted)) + (1u << 17) +
            mr_history_bytes(history_max(c)) +
            mr_arena_round((size_t)c->tasks * signals_max(c) * 4) +
@@ -487,6 +498,9 @@ mr_status mr_engine_init(mr_engine **out, const mr_engine_config *config, void *
         const uint32_t cells_max = deltas_max(engine, rows_max);
         mr_engine_exchange_init(engine, rows_max, cells_max);
     }
+    engine->heads_each = (uint32_t)heads_each(engine);
+    engine->heads = mr_arena_push( // zeroed memory: none
+        &engine->memory, MR_SHARDS * heads_each(engine) * sizeof(mr_delta_place));
     for (int s = 0; s < MR_SHARDS; s++)
         mr_arena_init(&engine->shards[s],
                       mr_arena_push(&engine->memory, MR_CELLS_AT_ONCE * sizeof(mr_cell)),

@@ -4,6 +4,8 @@
 // over jobs by slot; what a row becomes depends on no other row of the round.
 #include "core/engine_state.h"
 
+enum { AHEAD = 3 }; // rows that are asked for before they are needed: they lie far apart
+
 typedef struct merge {
     mr_engine *engine;
     mr_view view;
@@ -35,40 +37,69 @@ static void *row_of(const mr_engine *engine, const mr_family_entry *entry, uint3
                                               : mr_items_row(&engine->items, family, slot);
 }
 
-// The payload of the row in the first source that has one: where the others are added.
-static void *first_payload(const mr_engine *engine, uint32_t family, uint32_t slot, uint32_t before)
+static void prefetch_row(const mr_engine *engine, const mr_family_entry *entry, uint32_t family,
+                         uint32_t slot)
 {
-    for (uint32_t s = 0; s < before; s++) {
-        const mr_deltas *deltas = source_of(engine, s);
-        if (deltas == NULL)
-            continue;
-        void *payload = mr_delta_set_find(&deltas->sets[family], slot);
-        if (payload != NULL)
-            return payload;
-    }
-    return NULL;
+    const mr_part *part =
+        entry->family->key == MR_KEY_NAMED ? &entry->named->part : &engine->parts[family];
+    mr_prefetch(mr_part_row(part, slot), part->stride);
 }
 
-// Marks the deltas of rows that an earlier source has too, and adds sums to that one's. Looked up
-// once: what follows goes by the marks.
+// ---- rows of several sources
+//
+// While a family is merged, heads[shard][slot / MR_SHARDS] names a row's payload: for sums that of
+// the first source that has the row, for cells that of the last one so far. Found by slot, without
+// a search; cleared as the rows are applied.
+
+typedef struct span { // the payloads of one source's set that a shard has
+    const mr_delta_set *set;
+    const uint32_t *at, *end;
+} span;
+
+static span span_of(const mr_engine *engine, uint32_t source, uint32_t family, uint32_t shard)
+{
+    const mr_deltas *deltas = source_of(engine, source);
+    if (deltas == NULL)
+        return (span){NULL, NULL, NULL};
+    const mr_delta_set *set = &deltas->sets[family];
+    return (span){set, set->by_shard + set->shard_first[shard],
+                  set->by_shard + set->shard_first[shard + 1]};
+}
+
+static mr_delta_place *head_of(const mr_engine *engine, uint32_t shard, uint32_t slot)
+{
+    return &engine->heads[(size_t)shard * engine->heads_each + slot / MR_SHARDS];
+}
+
+static void *payload_at(const mr_engine *engine, uint32_t family, mr_delta_place place)
+{
+    return mr_delta_set_payload(&source_of(engine, place.source - 1)->sets[family], place.index);
+}
+
+// Marks the deltas of rows that an earlier source has too; sums are added to the first one's, cells
+// are chained.
 static void join_sources(const merge *m, uint32_t family, uint32_t shard)
 {
     const mr_family_entry *entry = &m->engine->families[family];
-    for (uint32_t s = 1; s < m->sources; s++) {
-        const mr_deltas *deltas = source_of(m->engine, s);
-        if (deltas == NULL)
-            continue;
-        const mr_delta_set *set = &deltas->sets[family];
-        for (uint32_t i = 0; i < set->count; i++) {
-            if (set->slots[i] % MR_SHARDS != shard || set->joined[i])
+    const bool sums = entry->family->delta == MR_DELTA_SUM;
+    for (uint32_t s = 0; s < m->sources; s++) {
+        const span rows = span_of(m->engine, s, family, shard);
+        for (const uint32_t *i = rows.at; i < rows.end; i++) {
+            mr_delta_place *head = head_of(m->engine, shard, rows.set->slots[*i]);
+            const mr_delta_place here = {s + 1, *i};
+            if (head->source == 0) {
+                *head = here;
                 continue;
-            void *first = first_payload(m->engine, family, set->slots[i], s);
-            if (first == NULL)
-                continue;
-            set->joined[i] = 1;
-            if (entry->family->delta == MR_DELTA_SUM)
-                entry->family->combine(entry->instance->config, first,
-                                       mr_delta_set_payload(set, i));
+            }
+            void *before = payload_at(m->engine, family, *head);
+            rows.set->joined[*i] = 1;
+            if (sums) {
+                entry->family->combine(entry->instance->config, before,
+                                       mr_delta_set_payload(rows.set, *i));
+            } else {
+                ((mr_cell_row *)before)->next = here;
+                *head = here;
+            }
         }
     }
 }
@@ -85,22 +116,21 @@ static void apply_cells(const merge *m, uint32_t family, uint32_t slot, mr_cell 
 
 // Gathers the cells of a row over sources in order; a row with very many is applied in pieces, cut
 // at fixed counts, so that memory is bounded and bytes do not depend on it.
-static void gather_cells(const merge *m, uint32_t family, uint32_t slot, uint32_t first,
+static void gather_cells(const merge *m, uint32_t family, uint32_t slot, mr_delta_place place,
                          mr_cell *cells)
 {
     uint32_t count = 0;
-    for (uint32_t s = first; s < m->sources; s++) {
-        const mr_deltas *deltas = source_of(m->engine, s);
-        const mr_cell_row *row =
-            deltas == NULL ? NULL : mr_delta_set_find(&deltas->sets[family], slot);
-        for (uint32_t i = row == NULL ? UINT32_MAX : row->first; i != UINT32_MAX;
-             i = deltas->cells[i].next) {
-            cells[count++] = deltas->cells[i].cell;
+    while (place.source != 0) {
+        const mr_cell_row *row = payload_at(m->engine, family, place);
+        const mr_cell_entry *entries = source_of(m->engine, place.source - 1)->cells;
+        for (uint32_t i = row->first; i != UINT32_MAX; i = entries[i].next) {
+            cells[count++] = entries[i].cell;
             if (count == MR_CELLS_AT_ONCE) {
                 apply_cells(m, family, slot, cells, count);
                 count = 0;
             }
         }
+        place = row->next;
     }
     if (count > 0)
         apply_cells(m, family, slot, cells, count);
@@ -111,22 +141,23 @@ static void merge_family(const merge *m, uint32_t family, uint32_t shard)
     mr_engine *engine = m->engine;
     const mr_family_entry *entry = &engine->families[family];
     const bool sums = entry->family->delta == MR_DELTA_SUM;
+    mr_cell *cells = (mr_cell *)(void *)engine->shards[shard].base;
     join_sources(m, family, shard);
     for (uint32_t s = 0; s < m->sources; s++) {
-        const mr_deltas *deltas = source_of(engine, s);
-        if (deltas == NULL)
-            continue;
-        const mr_delta_set *set = &deltas->sets[family];
-        for (uint32_t i = 0; i < set->count; i++) {
-            const uint32_t slot = set->slots[i];
-            if (slot % MR_SHARDS != shard || set->joined[i])
+        const span rows = span_of(engine, s, family, shard);
+        for (const uint32_t *i = rows.at; i < rows.end; i++) {
+            const uint32_t slot = rows.set->slots[*i];
+            if (rows.end - i > AHEAD)
+                prefetch_row(engine, entry, family, rows.set->slots[i[AHEAD]]);
+            if (rows.set->joined[*i])
                 continue;
+            *head_of(engine, shard, slot) = (mr_delta_place){0, 0};
             if (sums)
                 entry->instance->state->apply(
                     entry->instance, &m->view, entry->index_in_method, key_of(engine, entry, slot),
-                    mr_delta_set_payload(set, i), row_of(engine, entry, family, slot));
+                    mr_delta_set_payload(rows.set, *i), row_of(engine, entry, family, slot));
             else
-                gather_cells(m, family, slot, s, (mr_cell *)(void *)engine->shards[shard].base);
+                gather_cells(m, family, slot, (mr_delta_place){s + 1, *i}, cells);
         }
     }
 }
@@ -174,6 +205,14 @@ static void mark_changed(const merge *m, uint32_t family)
     }
 }
 
+static void cut_source(const merge *m, uint32_t source)
+{
+    mr_deltas *deltas = source_of(m->engine, source);
+    for (uint32_t f = 0; deltas != NULL && f < m->engine->family_count; f++)
+        if (m->engine->families[f].family->delta != MR_DELTA_NONE)
+            mr_delta_set_cut(&deltas->sets[f]);
+}
+
 void mr_engine_merge(mr_engine *engine)
 {
     bool received = false;
@@ -184,6 +223,8 @@ void mr_engine_merge(mr_engine *engine)
     if (engine->apart)
         mr_engine_send(engine);
     merge m = {engine, mr_engine_view(engine, 0), engine->config.tasks * (received ? 2 : 1)};
+    for (uint32_t s = 0; s < m.sources; s++)
+        cut_source(&m, s);
     mr_engine_run(engine, merge_items, &m, MR_SHARDS);
     mr_engine_run(engine, merge_named, &m, MR_SHARDS);
     for (uint32_t f = 0; f < engine->family_count; f++)

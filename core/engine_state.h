@@ -14,7 +14,6 @@
 #include "core/users.h"
 
 enum {
-    MR_SHARDS = 8, // rows are merged in so many jobs, whatever the lanes
     MR_SIGNALS_PER_EVENT = 64,
     MR_CELLS_PER_SIGNAL = 64,
     MR_INSTANCES_MAX = 32,
@@ -104,8 +103,10 @@ struct mr_engine {
     mr_blend_column shadow_columns[MR_ENGINE_COLUMNS_MAX];
     mr_blend_gate shadow_gate;
     mr_arena shards[MR_SHARDS];
-    mr_sorted *sorted; // scratch of a close
-    uint8_t *row;      // scratch of one row
+    mr_delta_place *heads; // by shard and slot: see engine_merge.c; none between merges
+    uint32_t heads_each;   // of a shard
+    mr_sorted *sorted;     // scratch of a close
+    uint8_t *row;          // scratch of one row
     uint64_t round, closes;
     bool serial;             // this round is too small to be worth waking lanes for
     int64_t expiry_clock_ms; // clock of the close before
