@@ -176,30 +176,35 @@ mr_topk_image mr_topk_image_at(void *memory, uint32_t count, uint32_t stride)
     return (mr_topk_image){memory, (float *)(void *)units};
 }
 
-// How long the vector is in codes of 1, and so what its elements are divided by; 0: as good as
-// none.
-static float code_step(const float *x, uint32_t n)
+// Writes the codes of a vector of this norm and returns what one of them is worth; 0: as good as
+// nothing.
+static float code(const float *x, uint32_t n, double length, int16_t *codes)
 {
-    const double length = norm(x, n);
-    return length < TINY ? 0.0f : (float)(length / FULL);
+    if (length < TINY) {
+        memset(codes, 0, n * sizeof *codes);
+        return 0.0f;
+    }
+    const float step = (float)(length / FULL);
+    for (uint32_t j = 0; j < n; j++) {
+        const float c = x[j] / step;
+        codes[j] = (int16_t)(c + __builtin_copysignf(0.5f, c));
+    }
+    return step;
 }
 
-static int16_t code_of(float x, float step)
+float mr_topk_image_put(const mr_topk_image *image, uint32_t slot, const float *row,
+                        uint32_t stride)
 {
-    const float c = step > 0 ? x / step : 0.0f;
-    return (int16_t)(c + (c < 0 ? -0.5f : 0.5f));
-}
-
-void mr_topk_image_put(const mr_topk_image *image, uint32_t slot, const float *row, uint32_t stride)
-{
-    const float step = code_step(row, stride);
+    MR_ASSERT(stride % 16 == 0 && stride <= MR_TOPK_STRIDE_MAX);
+    int16_t codes[MR_TOPK_STRIDE_MAX];
+    const double length = norm(row, stride);
+    MR_ASSERT(length <= (double)FLT_MAX); // also not NaN
+    image->units[slot] = code(row, stride, length, codes) * 0x1p15f;
     int16_t *to = image->codes + (size_t)(slot / MR_VEC_PANEL) * MR_VEC_PANEL * stride +
                   slot % MR_VEC_PANEL * 2;
-    for (uint32_t j = 0; j < stride; j += 2, to += 2 * MR_VEC_PANEL) {
-        to[0] = code_of(row[j], step);
-        to[1] = code_of(row[j + 1], step);
-    }
-    image->units[slot] = step * 0x1p15f;
+    for (uint32_t j = 0; j < stride; j += 2, to += 2 * MR_VEC_PANEL)
+        memcpy(to, codes + j, 2 * sizeof *codes);
+    return round_up(length);
 }
 
 // ---- floors
@@ -417,10 +422,7 @@ static void begin(const scan *s, pool *p, const float *vector, const mr_topk_lis
 static void code_user(const scan *s, uint32_t user, const float *vector)
 {
     const uint32_t d = s->items->stride;
-    const float step = code_step(vector, d);
-    for (uint32_t j = 0; j < d; j++)
-        s->codes[(size_t)user * d + j] = code_of(vector[j], step);
-    s->units[user] = step * 0x1p15f;
+    s->units[user] = code(vector, d, norm(vector, d), s->codes + (size_t)user * d) * 0x1p15f;
 }
 
 static void scan_block(scan *s, const float *users, uint32_t user_count, mr_topk_list *lists)

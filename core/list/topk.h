@@ -32,9 +32,10 @@ typedef struct mr_topk_image {
 // Memory of an image of count rows; what has not been put is not defined, and not to be listed.
 size_t mr_topk_image_bytes(uint32_t count, uint32_t stride);
 mr_topk_image mr_topk_image_at(void *memory, uint32_t count, uint32_t stride);
-// Puts a row of finite numbers into the image; stride is that of the image.
-void mr_topk_image_put(const mr_topk_image *image, uint32_t slot, const float *row,
-                       uint32_t stride);
+// Puts a row of finite numbers into the image; stride is that of the image. Returns the row's norm,
+// rounded up.
+float mr_topk_image_put(const mr_topk_image *image, uint32_t slot, const float *row,
+                        uint32_t stride);
 
 typedef struct mr_topk_items {
     const float *rows;     // count x stride; finite, padded with zeros; of free slots too

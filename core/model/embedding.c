@@ -54,6 +54,13 @@ typedef struct gradient_tail { // behind the vector of a delta
     float events;
 } gradient_tail;
 
+typedef struct cache { // for learning and serving: the items' vectors without what stands behind
+                       // them
+    float norm_max;    // at least the norm of every row of the matrix
+    float *served;     // by slot
+    mr_topk_image image;
+} cache;
+
 static uint32_t dim(const void *c)
 {
     return mr_vec_padded((uint32_t)((const config *)c)->dim);
@@ -192,8 +199,19 @@ static void fill_block(const mr_instance *self, const mr_view *view, uint32_t nu
     }
 }
 
-static bool among_recent(const mr_user *user, uint64_t key)
+// Keys are hashes: their lowest bits tell nearly all that are not among the recent ones.
+static uint64_t hints_of_recent(const mr_user *user)
 {
+    uint64_t hints = 0;
+    for (uint32_t p = 0; p < user->recent_count; p++)
+        hints |= 1ull << (user->recent[p].item_key % 64);
+    return hints;
+}
+
+static bool among_recent(const mr_user *user, uint64_t hints, uint64_t key)
+{
+    if ((hints >> (key % 64) & 1) == 0)
+        return false;
     for (uint32_t p = 0; p < user->recent_count; p++)
         if (user->recent[p].item_key == key)
             return true;
@@ -255,15 +273,15 @@ static void learn(const mr_instance *self, const mr_view *view, const mr_signal 
     const uint32_t n = dim(c), f = self->family_first;
     mr_user *user = mr_view_user(view, signal->user);
     float *u = mr_user_part(self, user);
-    const uint32_t stride = view->items->parts[f].stride / 4;
-    const float *rows = (const float *)(const void *)view->items->parts[f].rows;
-    const float *v = rows + (size_t)signal->item * stride;
+    const float *rows = ((const cache *)self->cache)->served; // as of the round's start, like rows
+    const float *v = rows + (size_t)signal->item * n;
     const float positive = vec->dot(u, v, n);
+    const uint64_t hints = hints_of_recent(user);
+    vec->dot_rows(u, rows, b->slots, b->count, n, b->scores);
     for (uint32_t i = 0; i < b->count; i++) {
         const uint64_t key = view->items->slots.keys[b->slots[i]];
-        b->scores[i] = key == signal->item_key || among_recent(user, key)
-                           ? LEFT_OUT
-                           : vec->dot(u, rows + (size_t)b->slots[i] * stride, n);
+        if (key == signal->item_key || among_recent(user, hints, key))
+            b->scores[i] = LEFT_OUT;
     }
     const float first = c->bpr > 0 ? bpr_gradients(b, positive, signal->weight)
                                    : softmax_gradients(c, b, positive, signal->weight);
@@ -277,7 +295,7 @@ static void learn(const mr_instance *self, const mr_view *view, const mr_signal 
         if (b->gradients[i] == NULL)
             b->gradients[i] = mr_deltas_at(deltas, f, b->slots[i]);
         add_item_gradient(c, vec, b->gradients[i], w, u, user_squares);
-        vec->axpy(gradient, w, rows + (size_t)b->slots[i] * stride, n);
+        vec->axpy(gradient, w, rows + (size_t)b->slots[i] * n, n);
     }
     const float shrink = clip_norm(vec, gradient, n, 1.0f);
     if (shrink < 1.0f)
@@ -319,12 +337,6 @@ static void apply(const mr_instance *self, const mr_view *view, uint32_t family,
 
 // ---- serving: the items' vectors in one dense matrix and its image, derived from their rows
 
-typedef struct cache {
-    float norm_max; // at least the norm of every row of the matrix
-    float *served;  // by slot
-    mr_topk_image image;
-} cache;
-
 static size_t cache_bytes(const void *c, uint32_t items_max)
 {
     return mr_arena_round(sizeof(cache)) +
@@ -338,9 +350,8 @@ static void serve(const mr_instance *self, const mr_view *view, uint32_t slot)
     const uint32_t n = dim(self->config);
     float *to = derived->served + (size_t)slot * n;
     memcpy(to, mr_items_row(view->items, self->family_first, slot), n * sizeof *to);
-    const float norm = mr_topk_norm_max(to, 1, n);
+    const float norm = mr_topk_image_put(&derived->image, slot, to, n);
     derived->norm_max = norm > derived->norm_max ? norm : derived->norm_max;
-    mr_topk_image_put(&derived->image, slot, to, n);
 }
 
 static void rebuild(const mr_instance *self, const mr_view *view)
