@@ -144,6 +144,7 @@ static mr_status ingest_item(mr_engine *engine, mr_work *work, const mr_arrival 
     mr_signal signal = {
         .kind = event->kind == MR_EVENT_IMPRESSION ? MR_SIGNAL_SHOWN : MR_SIGNAL_ACT,
         .act = event->kind,
+        .event_hash = event_hash,
         .time_ms = event->time_ms,
         .weight = weight,
         .value = mr_event_has(event, MR_FIELD_value) ? (float)event->value : __builtin_nanf(""),
@@ -155,8 +156,9 @@ static mr_status ingest_item(mr_engine *engine, mr_work *work, const mr_arrival 
     MR_TRY(item_of(engine, item, event->time_ms, &signal.item, &signal.item_key, err));
     add_signal(engine, work, user, signal);
     mr_task *task = &engine->tasks[work->epoch->task];
+    const bool later = has_lines(event) && position > 0; // an event is known by its first line
     if (signal.kind == MR_SIGNAL_ACT)
-        mr_task_remember(task, event_hash, signal.item_key);
+        mr_task_remember(task, later ? 0 : event_hash, signal.item_key);
     else
         task->shown++;
     return MR_OK;
@@ -171,8 +173,7 @@ static mr_status ingest_lines(mr_engine *engine, mr_work *work, const mr_arrival
         mr_task_remember(&engine->tasks[work->epoch->task], event_hash, 0);
     for (uint32_t i = 0; i < event->line_count; i++)
         MR_TRY(ingest_item(engine, work, arrival, event->lines[i].item, weight,
-                           event->lines[i].propensity, (int32_t)i, user, index,
-                           i == 0 ? event_hash : 0, err));
+                           event->lines[i].propensity, (int32_t)i, user, index, event_hash, err));
     return MR_OK;
 }
 

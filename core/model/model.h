@@ -83,6 +83,7 @@ typedef struct mr_signal {
     uint32_t user;     // slot, memory only
     uint32_t item;     // slot, memory only
     uint64_t item_key;
+    uint64_t event_hash; // mr_hash64 of the event's id, odd; 0: it has none
     int64_t time_ms;
     float weight;     // click 1, cart 2, purchase 3 by default; rate limits and caps included
     float value;      // rating, NAN where absent

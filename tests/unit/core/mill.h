@@ -281,25 +281,30 @@ static inline mr_status mill_round(mill *m, made_event *events, uint32_t count, 
     return status;
 }
 
-// Rounds of clicks by users of three tastes, with event ids, a purchase and an impression now and
+// Clicks of round `round` by users of three tastes, with event ids, a purchase and a cart now and
 // then.
+static inline void mill_made(made_event *events, uint32_t count, uint32_t round, uint64_t seed)
+{
+    mr_rng rng = mr_rng_make(seed, 0, round, 0, MR_PURPOSE_SIM);
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t user = mr_rng_below(&rng, 120), taste = user % 3;
+        const uint32_t item = 100 * taste + mr_rng_below(&rng, 40) + round / 10;
+        const mr_event_kind kind = mr_rng_below(&rng, 8) == 0   ? MR_EVENT_PURCHASE
+                                   : mr_rng_below(&rng, 8) == 0 ? MR_EVENT_CART
+                                                                : MR_EVENT_CLICK;
+        mill_act(&events[i], kind, user, item, 1700000000000 + round * 700 + i * 10);
+        snprintf(events[i].id, sizeof events[i].id, "e%u-%u", round, i);
+        events[i].arrival.event.event_id = mr_bytes_text(events[i].id);
+        events[i].arrival.event.present |= 1u << MR_FIELD_event_id;
+    }
+}
+
 static inline void mill_traffic(mill *m, uint32_t first_round, uint32_t rounds, uint64_t seed)
 {
     enum { EVENTS = 48 };
     static made_event events[EVENTS];
     for (uint32_t r = first_round; r < first_round + rounds; r++) {
-        mr_rng rng = mr_rng_make(seed, 0, r, 0, MR_PURPOSE_SIM);
-        for (uint32_t i = 0; i < EVENTS; i++) {
-            const uint32_t user = mr_rng_below(&rng, 120), taste = user % 3;
-            const uint32_t item = 100 * taste + mr_rng_below(&rng, 40) + r / 10;
-            const mr_event_kind kind = mr_rng_below(&rng, 8) == 0   ? MR_EVENT_PURCHASE
-                                       : mr_rng_below(&rng, 8) == 0 ? MR_EVENT_CART
-                                                                    : MR_EVENT_CLICK;
-            mill_act(&events[i], kind, user, item, 1700000000000 + r * 700 + i * 10);
-            snprintf(events[i].id, sizeof events[i].id, "e%u-%u", r, i);
-            events[i].arrival.event.event_id = mr_bytes_text(events[i].id);
-            events[i].arrival.event.present |= 1u << MR_FIELD_event_id;
-        }
+        mill_made(events, EVENTS, r, seed);
         mr_error err;
         if (mill_round(m, events, EVENTS, &err) != MR_OK)
             fail_msg("%s", err.text);

@@ -1,0 +1,752 @@
+// SPDX-License-Identifier: Apache-2.0
+// Several workers: what they share comes to the same as what one worker does alone; tasks that move
+// and engines that restart change no byte; records of deltas are read with suspicion.
+#include <pthread.h>
+
+#include "core/exchange.h"
+#include "tests/sim/counting.h"
+#include "tests/unit/core/fleet.h"
+
+static const mr_model *const extra[] = {&mr_counting};
+
+static mr_engine_config shared_defaults(void)
+{
+    mr_engine_config config = mill_defaults();
+    config.exchange_bytes = 1 << 20;
+    config.extra = extra;
+    config.extra_count = 1;
+    return config;
+}
+
+// Models whose rows are integers that add up in any order.
+static mr_engine_config integer_defaults(void)
+{
+    static const char *const off[] = {"embedding", "diag_linucb"};
+    mr_engine_config config = shared_defaults();
+    config.off = off;
+    config.off_count = 2;
+    return config;
+}
+
+static void assert_hash_equal(mr_hash128 a, mr_hash128 b)
+{
+    assert_int_equal(a.low, b.low);
+    assert_int_equal(a.high, b.high);
+}
+
+static void run_commits(fleet *f, uint32_t first, uint32_t commits)
+{
+    for (uint32_t c = first; c < first + commits; c++) {
+        fleet_traffic(f, c * 5, 5, 7);
+        fleet_commit(f);
+    }
+}
+
+// ---- one worker and several
+
+static uint16_t code_of(const char *family)
+{
+    return (uint16_t)(mr_hash64(family, strlen(family), 0) | 1u);
+}
+
+static bool is_row_of(const stored_row *row, const char *family)
+{
+    return row->key[0] == 'i' && (row->key[1] << 8 | row->key[2]) == code_of(family);
+}
+
+typedef struct item_row { // as mr_item begins (core/rows.h)
+    uint64_t key;
+    int64_t born_ms, last_ms;
+    uint32_t events;
+} item_row;
+
+typedef struct pair_table { // as covisit's row
+    int64_t total, era;
+    uint32_t count, reserved;
+    struct {
+        uint64_t key;
+        int64_t count;
+    } cells[64];
+} pair_table;
+
+static int64_t count_of_pair(const pair_table *table, uint64_t key)
+{
+    for (uint32_t i = 0; i < table->count; i++)
+        if (table->cells[i].key == key)
+            return table->cells[i].count;
+    return -1;
+}
+
+static void assert_same_item(const stored_row *row, const stored_row *other)
+{
+    if (is_row_of(row, "items.item")) { // the place of the first event decides when it was born
+        item_row a, b;
+        memcpy(&a, row->value + 8, sizeof a);
+        memcpy(&b, other->value + 8, sizeof b);
+        assert_int_equal(a.events, b.events);
+        if (a.events > 0)
+            assert_int_equal(a.last_ms, b.last_ms);
+        assert_int_equal(row->value_size, other->value_size);
+        assert_memory_equal(row->value + 8 + sizeof a, other->value + 8 + sizeof b,
+                            row->value_size - 8 - sizeof a);
+    } else if (is_row_of(row, "covisit.neighbours")) { // cells stand in the order of their coming
+        pair_table a = {0}, b = {0};
+        memcpy(&a, row->value + 8, row->value_size - 8);
+        memcpy(&b, other->value + 8, other->value_size - 8);
+        assert_int_equal(a.total, b.total);
+        assert_int_equal(a.count, b.count);
+        for (uint32_t i = 0; i < a.count; i++)
+            assert_int_equal(a.cells[i].count, count_of_pair(&b, a.cells[i].key));
+    } else {
+        assert_int_equal(row->value_size, other->value_size);
+        assert_memory_equal(row->value, other->value, row->value_size);
+    }
+}
+
+static uint32_t assert_same_items(const mill *a, mill *b)
+{
+    uint32_t compared = 0, others = 0;
+    for (uint32_t i = 0; i < a->row_count; i++) {
+        const stored_row *row = &a->rows[i];
+        if (row->key[0] != 'i')
+            continue;
+        const stored_row *other = mill_find(b, row->task, mr_bytes_of(row->key, row->key_size));
+        assert_non_null(other);
+        assert_same_item(row, other);
+        compared++;
+    }
+    for (uint32_t i = 0; i < b->row_count; i++)
+        others += b->rows[i].key[0] == 'i';
+    assert_int_equal(compared, others);
+    return compared;
+}
+
+static void the_sum_of_several_workers_is_that_of_one(void **state)
+{
+    (void)state;
+    static const char *const owners[] = {"aabb", "abab", "abca"};
+    for (uint32_t w = 0; w < 3; w++) {
+        static mill alone;
+        static fleet shared;
+        mr_engine_config config = integer_defaults();
+        config.items_max = 400;
+        fleet_open(&shared, &config, w < 2 ? 2 : 3, owners[w]);
+        config.exchange_bytes = 0;
+        mill_open(&alone, &config);
+        for (uint32_t c = 0; c < 8; c++) {
+            mill_traffic(&alone, c * 5, 5, 7);
+            mill_close_commit(&alone);
+        }
+        run_commits(&shared, 0, 8);
+        fleet_settle(&shared);
+        assert_true(shared.record_count > 20);
+        assert_true(assert_same_items(&alone, &shared.store) > 300);
+        mill_close(&alone);
+        fleet_close(&shared);
+    }
+}
+
+static void an_impression_and_a_catalogue_reach_the_owner(void **state)
+{
+    (void)state;
+    static mill alone;
+    static fleet shared;
+    mr_engine_config config = integer_defaults();
+    fleet_open(&shared, &config, 2, "abab");
+    config.exchange_bytes = 0;
+    mill_open(&alone, &config);
+    static made_event events[40];
+    for (uint32_t i = 0; i < 40; i++) {
+        mill_act(&events[i], i % 2 == 0 ? MR_EVENT_IMPRESSION : MR_EVENT_CATALOGUE, i, 0,
+                 1700000000000 + i);
+        mr_event *event = &events[i].arrival.event;
+        if (i % 2 == 0) {
+            for (uint32_t l = 0; l < 3; l++) {
+                snprintf(events[i].line_items[l], sizeof events[i].line_items[l], "s%u", i + l);
+                events[i].lines[l] =
+                    (mr_line){.item = mr_bytes_text(events[i].line_items[l]), .quantity = 1};
+            }
+            event->lines = events[i].lines;
+            event->line_count = 3;
+            event->present |= 1u << MR_FIELD_lines;
+        } else { // each item twice: the last word counts
+            snprintf(events[i].item, sizeof events[i].item, "c%u", i / 4);
+            event->item = mr_bytes_text(events[i].item);
+            event->user = mr_bytes_text("u1"); // one task: their order is that of the epoch
+            event->present |= 1u << MR_FIELD_price | 1u << MR_FIELD_available;
+            event->price = i;
+            event->available = i % 3 != 0;
+        }
+    }
+    mr_error err;
+    assert_int_equal(mill_round(&alone, events, 40, &err), MR_OK);
+    for (uint32_t i = 0; i < 40; i++)
+        assert_int_equal(events[i].arrival.cause, MR_CAUSE_NONE);
+    mill_close_commit(&alone);
+    fleet_round(&shared, events, 40);
+    fleet_settle(&shared);
+    assert_true(assert_same_items(&alone, &shared.store) >= 32);
+    mill_close(&alone);
+    fleet_close(&shared);
+}
+
+static void what_is_counted_is_the_fold_of_the_events(void **state)
+{
+    (void)state;
+    static fleet f;
+    static const char *const off[] = {"popularity", "covisit", "embedding", "diag_linucb"};
+    mr_engine_config config = shared_defaults();
+    config.off = off;
+    config.off_count = 4;
+    fleet_open(&f, &config, 3, "abca");
+    run_commits(&f, 0, 6);
+    fleet_settle(&f);
+    static mr_counted users[120], items[400], found;
+    static made_event events[48];
+    memset(users, 0, sizeof users);
+    memset(items, 0, sizeof items);
+    for (uint32_t r = 0; r < 30; r++) {
+        mill_made(events, 48, r, 7);
+        for (uint32_t i = 0; i < 48; i++) {
+            mr_counted *user = &users[atoi(events[i].user + 1)];
+            mr_counted *item = &items[atoi(events[i].item + 1)];
+            const uint64_t hash = mr_counting_hash(mr_bytes_text(events[i].id));
+            *user = (mr_counted){user->count + 1, user->sum + hash};
+            *item = (mr_counted){item->count + 1, item->sum + hash};
+        }
+    }
+    uint32_t compared = 0;
+    for (uint32_t n = 0; n < 400; n++) {
+        char name[16];
+        uint8_t key[11] = {'i'};
+        snprintf(name, sizeof name, "i%u", n);
+        const uint64_t item_key = mr_item_key(mr_bytes_text(name));
+        key[1] = (uint8_t)(code_of("counting.item") >> 8);
+        key[2] = (uint8_t)code_of("counting.item");
+        for (int b = 0; b < 8; b++)
+            key[3 + b] = (uint8_t)(item_key >> (56 - 8 * b));
+        const stored_row *row =
+            mill_find(&f.store, (uint32_t)(item_key % 4), mr_bytes_of(key, sizeof key));
+        assert_int_equal(row != NULL, items[n].count > 0);
+        if (row == NULL)
+            continue;
+        assert_true(mr_counting_read(mr_bytes_of(key, sizeof key),
+                                     mr_bytes_of(row->value, row->value_size), &found));
+        assert_memory_equal(&found, &items[n], sizeof found);
+        compared++;
+    }
+    for (uint32_t i = 0; i < f.store.row_count; i++) {
+        const stored_row *row = &f.store.rows[i];
+        if (row->key[0] != 'u')
+            continue;
+        assert_true(mr_counting_read(mr_bytes_of(row->key, row->key_size),
+                                     mr_bytes_of(row->value, row->value_size), &found));
+        assert_memory_equal(&found, &users[atoi((const char *)row->key + 2)], sizeof found);
+        compared++;
+    }
+    assert_true(compared > 200);
+    fleet_close(&f);
+}
+
+// ---- tasks that move, engines that restart
+
+static void a_task_that_moves_goes_on_with_the_same_bytes(void **state)
+{
+    (void)state;
+    static fleet stays, moves;
+    const mr_engine_config config = shared_defaults();
+    fleet_open(&stays, &config, 3, "abbb");
+    fleet_open(&moves, &config, 3, "abbb");
+    for (uint32_t c = 0; c < 8; c++) {
+        run_commits(&stays, c, 1);
+        run_commits(&moves, c, 1);
+        fleet_settle(&stays); // no guests: nothing that only the view of one worker has
+        fleet_settle(&moves);
+        if (c % 2 == 1) { // between two workers that both view the rest
+            const uint32_t from = moves.owner[0], to = from == 0 ? 2 : 0;
+            mr_engine_release(moves.engines[from], 0);
+            moves.owner[0] = to;
+            fleet_take(&moves, to, c);
+        }
+        assert_hash_equal(mill_hash(&stays.store), mill_hash(&moves.store));
+        assert_hash_equal(fleet_lists(&stays), fleet_lists(&moves));
+        assert_hash_equal(fleet_records(&stays), fleet_records(&moves));
+    }
+    assert_true(stays.store.list_count > 100);
+    fleet_close(&stays);
+    fleet_close(&moves);
+}
+
+static void a_task_that_comes_is_as_if_it_had_been_there_at_the_start(void **state)
+{
+    (void)state;
+    static fleet running, fresh;
+    const mr_engine_config config = shared_defaults();
+    for (uint32_t guests = 0; guests < 2; guests++) {
+        fleet_open(&running, &config, 2, "aabb");
+        fleet_open(&fresh, &config, 2, "aabb");
+        run_commits(&running, 0, 4);
+        run_commits(&fresh, 0, 4);
+        if (guests == 0) {
+            fleet_settle(&running);
+            fleet_settle(&fresh);
+        }
+        for (uint32_t t = 0; t < 2; t++) { // the second worker gets all tasks
+            mr_engine_release(running.engines[0], t);
+            mr_engine_release(fresh.engines[0], t);
+            running.owner[t] = fresh.owner[t] = 1;
+        }
+        fleet_take(&running, 1, 5);
+        fleet_restart(&fresh, 1, 6);
+        run_commits(&running, 4, 4);
+        run_commits(&fresh, 4, 4);
+        assert_hash_equal(fleet_lists(&running), fleet_lists(&fresh));
+        assert_hash_equal(mill_hash(&running.store), mill_hash(&fresh.store));
+        fleet_close(&running);
+        fleet_close(&fresh);
+    }
+}
+
+static void a_restart_beside_a_view_changes_no_byte(void **state)
+{
+    (void)state;
+    static fleet a, b;
+    mr_engine_config config = shared_defaults();
+    config.item_expiry_ms = 6000; // so that items leave views
+    fleet_open(&a, &config, 2, "abab");
+    fleet_open(&b, &config, 2, "abab");
+    for (uint32_t c = 0; c < 12; c++) {
+        run_commits(&a, c, 1);
+        run_commits(&b, c, 1);
+        fleet_settle(&a);
+        fleet_settle(&b);
+        if (c % 3 != 1)
+            fleet_restart(&b, c % 2, c + 1);
+        assert_hash_equal(fleet_lists(&a), fleet_lists(&b));
+        assert_hash_equal(fleet_records(&a), fleet_records(&b));
+        assert_hash_equal(mill_hash(&a.store), mill_hash(&b.store));
+    }
+    mr_engine_metrics metrics;
+    mr_engine_measure(a.engines[0], &metrics);
+    assert_true(metrics.items_expired > 20);
+    fleet_close(&a);
+    fleet_close(&b);
+}
+
+static void the_kept_hash_is_that_of_the_rows_also_after_moves(void **state)
+{
+    (void)state;
+    static fleet f;
+    const mr_engine_config config = shared_defaults();
+    fleet_open(&f, &config, 2, "aabb");
+    for (uint32_t c = 0; c < 6; c++) {
+        run_commits(&f, c, 1);
+        const uint32_t task = c % 4, from = f.owner[task];
+        mr_engine_release(f.engines[from], task);
+        f.owner[task] = 1 - from;
+        fleet_take(&f, 1 - from, c);
+        run_commits(&f, 20 + c, 1);
+        for (uint32_t t = 0; t < 4; t++)
+            assert_hash_equal(mr_engine_task(f.engines[f.owner[t]], t).state_hash,
+                              mill_state_hash(&f.store, t));
+    }
+    fleet_close(&f);
+}
+
+// ---- lanes
+
+static void run_backwards(void *context, void (*job)(void *arg, uint32_t index), void *arg,
+                          uint32_t count)
+{
+    (void)context;
+    for (uint32_t i = count; i-- > 0;)
+        job(arg, i);
+}
+
+typedef struct lane {
+    void (*job)(void *arg, uint32_t index);
+    void *arg;
+    uint32_t first, step, count;
+} lane;
+
+static void *run_lane(void *context)
+{
+    const lane *l = context;
+    for (uint32_t i = l->first; i < l->count; i += l->step)
+        l->job(l->arg, i);
+    return NULL;
+}
+
+static void run_threads(void *context, void (*job)(void *arg, uint32_t index), void *arg,
+                        uint32_t count)
+{
+    const uint32_t threads = *(const uint32_t *)context;
+    pthread_t thread[8];
+    lane lanes[8];
+    for (uint32_t t = 0; t < threads; t++) {
+        lanes[t] = (lane){job, arg, t, threads, count};
+        assert_int_equal(pthread_create(&thread[t], NULL, run_lane, &lanes[t]), 0);
+    }
+    for (uint32_t t = 0; t < threads; t++)
+        assert_int_equal(pthread_join(thread[t], NULL), 0);
+}
+
+static void lanes_decide_nothing_of_rows_and_records(void **state)
+{
+    (void)state;
+    static fleet a, b;
+    mr_engine_config config = shared_defaults();
+    static uint32_t threads[] = {0, 2, 4};
+    fleet_open(&a, &config, 2, "abab");
+    run_commits(&a, 0, 5);
+    fleet_settle(&a);
+    for (uint32_t n = 0; n < 3; n++) {
+        config.lanes = (mr_lanes){&threads[n], threads[n] == 0 ? run_backwards : run_threads};
+        fleet_open(&b, &config, 2, "abab");
+        run_commits(&b, 0, 5);
+        fleet_settle(&b);
+        assert_hash_equal(fleet_lists(&a), fleet_lists(&b));
+        assert_hash_equal(fleet_records(&a), fleet_records(&b));
+        assert_hash_equal(mill_hash(&a.store), mill_hash(&b.store));
+        fleet_close(&b);
+    }
+    fleet_close(&a);
+}
+
+// ---- records
+
+static void epochs_of_records_alone_count_and_leave_the_clock(void **state)
+{
+    (void)state;
+    static fleet f;
+    mr_engine_config config = integer_defaults();
+    config.tasks = 2;
+    fleet_open(&f, &config, 2, "ab");
+    made_event events[20];
+    for (uint32_t i = 0; i < 20; i++) { // of users of the first task alone
+        uint32_t user = 100 * i;
+        do
+            mill_act(&events[i], MR_EVENT_CLICK, user++, i, 1700000000000);
+        while (mr_partition_of(events[i].arrival.event.user, 2) != 0);
+    }
+    fleet_round(&f, events, 20);
+    fleet_commit(&f);
+    assert_int_equal(mr_engine_task(f.engines[1], 1).epoch, 0);
+    assert_int_equal(f.inbox[1].count, 1);
+    fleet_round(&f, NULL, 0);
+    assert_int_equal(mr_engine_task(f.engines[1], 1).epoch, 1);
+    assert_int_equal(mr_engine_task(f.engines[1], 1).clock_ms, 0);
+    assert_int_equal(mr_engine_task(f.engines[1], 1).counters.read, 0);
+    fleet_commit(&f);
+    assert_true(mr_engine_task(f.engines[1], 1).row_count > 1);
+    fleet_close(&f);
+}
+
+// A worker with a record that waits for it.
+static message *first_record(fleet *f, const mr_engine_config *config)
+{
+    fleet_open(f, config, 2, "aabb");
+    fleet_traffic(f, 0, 5, 7);
+    fleet_commit(f);
+    for (uint32_t t = 2; t < 4; t++)
+        if (f->inbox[t].count > 0)
+            return &f->inbox[t].messages[0];
+    fail_msg("no record");
+    return NULL;
+}
+
+static void sign(uint8_t *bytes, uint32_t size)
+{
+    const uint64_t sum = mr_hash64(bytes, size - 8, 0);
+    memcpy(bytes + size - 8, &sum, 8);
+}
+
+static mr_status check(const fleet *f, uint32_t task, const uint8_t *bytes, uint32_t size,
+                       mr_error *err)
+{
+    uint8_t *exact = malloc(size + 1); // so that a sanitizer sees a byte too far
+    memcpy(exact + 1, bytes, size);
+    const mr_status status =
+        mr_engine_delta_check(f->engines[1], task, mr_bytes_of(exact + 1, size), err);
+    free(exact);
+    return status;
+}
+
+static void a_damaged_record_is_refused_and_nothing_is_learned(void **state)
+{
+    (void)state;
+    static fleet f;
+    mr_error err;
+    const mr_engine_config config = integer_defaults();
+    message *m = first_record(&f, &config);
+    assert_int_equal(check(&f, m->task, m->bytes, m->size, &err), MR_OK);
+    for (uint32_t size = 0; size < m->size; size++) { // cut off anywhere
+        assert_int_equal(check(&f, m->task, m->bytes, size, &err), MR_REJECT);
+        assert_int_equal(err.cause, MR_CAUSE_bad_delta);
+    }
+    for (uint32_t at = 0; at < m->size; at++) { // a bit turned anywhere
+        m->bytes[at] ^= 0x10;
+        assert_int_equal(check(&f, m->task, m->bytes, m->size, &err), MR_REJECT);
+        m->bytes[at] ^= 0x10;
+    }
+    uint32_t refused = 0;
+    for (uint32_t at = 0; at < m->size - 8; at++) { // and signed again: the reader stays inside
+        m->bytes[at] ^= 0xff;
+        sign(m->bytes, m->size);
+        refused += check(&f, m->task, m->bytes, m->size, &err) != MR_OK;
+        m->bytes[at] ^= 0xff;
+    }
+    assert_true(refused > 200); // keys, sizes, names; numbers may have any value
+    sign(m->bytes, m->size);
+    assert_int_equal(check(&f, 5 - m->task, m->bytes, m->size, &err), MR_REJECT);
+    m->bytes[m->size - 1] ^= 1;
+    const mr_bytes received = mr_bytes_of(m->bytes, m->size);
+    mr_epoch epoch = {.task = m->task, .received = &received, .received_count = 1};
+    const uint64_t before = mr_engine_task(f.engines[1], m->task).epoch;
+    assert_int_equal(mr_engine_round(f.engines[1], &epoch, 1, &err), MR_REJECT);
+    assert_int_equal(mr_engine_task(f.engines[1], m->task).epoch, before);
+    m->bytes[m->size - 1] ^= 1;
+    assert_int_equal(mr_engine_round(f.engines[1], &epoch, 1, &err), MR_OK);
+    fleet_close(&f);
+}
+
+static uint32_t first_family(const message *m)
+{
+    mr_exchange_head head;
+    mr_exchange_reader reader = mr_exchange_open(mr_bytes_of(m->bytes, m->size), &head);
+    for (uint32_t i = 0; i < head.item_count; i++)
+        (void)mr_exchange_read_item(&reader);
+    assert_true(head.family_count > 0);
+    return (uint32_t)(reader.at - m->bytes);
+}
+
+static void another_release_or_parameter_stops_the_worker(void **state)
+{
+    (void)state;
+    static fleet f;
+    mr_error err;
+    const mr_engine_config config = integer_defaults();
+    message *m = first_record(&f, &config);
+    const uint32_t family = first_family(m);
+    const struct {
+        uint32_t at;
+        const char *text;
+    } changes[] = {{0, "format"}, {12, "tasks"}, {family + 2, "same release and parameters"}};
+    for (uint32_t i = 0; i < 3; i++) {
+        m->bytes[changes[i].at] ^= 0x40;
+        sign(m->bytes, m->size);
+        assert_int_equal(check(&f, m->task, m->bytes, m->size, &err), MR_FATAL);
+        assert_non_null(strstr(err.text, changes[i].text));
+        m->bytes[changes[i].at] ^= 0x40;
+    }
+    fleet_close(&f);
+}
+
+static void another_dimension_of_the_sender_is_named(void **state)
+{
+    (void)state;
+    static fleet wide, narrow;
+    mr_error err;
+    const mr_setting setting[] = {{"embedding", "dim", 32}};
+    mr_engine_config config = shared_defaults();
+    const message *m = first_record(&wide, &config);
+    config.settings = setting;
+    config.setting_count = 1;
+    fleet_open(&narrow, &config, 2, "aabb");
+    assert_int_equal(check(&narrow, m->task, m->bytes, m->size, &err), MR_FATAL);
+    assert_non_null(strstr(err.text, "embedding.item"));
+    fleet_close(&wide);
+    fleet_close(&narrow);
+}
+
+static void small_records_carry_as_much_as_large_ones(void **state)
+{
+    (void)state;
+    static fleet large, small;
+    mr_engine_config config = integer_defaults();
+    fleet_open(&large, &config, 2, "aabb");
+    fleet_open(&small, &config, 2, "aabb");
+    fleet_stop(&small, 0);
+    small.store.config.exchange_bytes = MR_EXCHANGE_BYTES_MIN; // of the first worker's records
+    fleet_start(&small, 0);
+    fleet_take(&small, 0, 1);
+    for (uint32_t c = 0; c < 3; c++) {
+        fleet_traffic(&large, 5 * c, 5, 7);
+        fleet_commit(&large);
+        queue_clear(&large.inbox[0]); // the small one could not receive these
+        queue_clear(&large.inbox[1]);
+        fleet_traffic(&small, 5 * c, 5, 7);
+        fleet_commit(&small);
+        queue_clear(&small.inbox[0]);
+        queue_clear(&small.inbox[1]);
+        assert_true(small.inbox[2].count > large.inbox[2].count);
+    }
+    fleet_round(&large, NULL, 0);
+    fleet_round(&small, NULL, 0);
+    fleet_commit(&large);
+    fleet_commit(&small);
+    for (uint32_t t = 2; t < 4; t++)
+        assert_hash_equal(mill_state_hash(&large.store, t), mill_state_hash(&small.store, t));
+    fleet_close(&large);
+    fleet_close(&small);
+}
+
+static void a_full_outbox_asks_for_a_close_and_has_learned_nothing(void **state)
+{
+    (void)state;
+    static fleet f;
+    mr_engine_config config = integer_defaults();
+    config.tasks = 2;
+    config.epoch_events_max = 4;
+    config.items_max = 4000;
+    fleet_open(&f, &config, 2, "ab");
+    mr_error err;
+    mr_status status = MR_OK;
+    uint32_t learned = 0;
+    made_event event;
+    mr_arrival arrival;
+    for (uint32_t i = 0; i < 5000; i++) {
+        uint32_t user = i;
+        do
+            mill_act(&event, MR_EVENT_CLICK, user++, i, 1700000000000);
+        while (mr_partition_of(event.arrival.event.user, 2) != 0);
+        arrival = event.arrival;
+        mr_epoch epoch = {.task = 0, .arrivals = &arrival, .count = 1};
+        status = mr_engine_round(f.engines[0], &epoch, 1, &err);
+        if (status != MR_OK)
+            break;
+        learned++;
+    }
+    assert_int_equal(status, MR_RETRY);
+    assert_non_null(strstr(err.text, "other workers"));
+    assert_true(learned > 500);
+    assert_int_equal(mr_engine_task(f.engines[0], 0).counters.read, learned);
+    fleet_commit(&f);
+    arrival = event.arrival;
+    mr_epoch epoch = {.task = 0, .arrivals = &arrival, .count = 1};
+    assert_int_equal(mr_engine_round(f.engines[0], &epoch, 1, &err), MR_OK);
+    fleet_close(&f);
+}
+
+// ---- the view
+
+static void a_guest_stands_in_no_list_until_its_owner_speaks(void **state)
+{
+    (void)state;
+    static fleet f;
+    mr_engine_config config = integer_defaults();
+    config.tasks = 2;
+    config.list_interval_ms = 0;
+    config.seen = MR_SEEN_KEEP;
+    fleet_open(&f, &config, 2, "ab");
+    made_event event;
+    uint32_t user = 0, item = 0;
+    while (mill_act(&event, MR_EVENT_CLICK, user, 0, 1700000000000),
+           mr_partition_of(event.arrival.event.user, 2) != 0)
+        user++;
+    while (mill_act(&event, MR_EVENT_CLICK, user, item, 1700000000000),
+           mr_item_key(event.arrival.event.item) % 2 != 1)
+        item++;
+    fleet_round(&f, &event, 1);
+    fleet_commit(&f);
+    mr_engine_metrics metrics;
+    mr_engine_measure(f.engines[0], &metrics);
+    assert_int_equal(metrics.items, 1);
+    assert_int_equal(f.store.list_count, 0); // there was nothing to list
+    fleet_round(&f, NULL, 0);                // the owner learns of it
+    fleet_commit(&f);
+    mill_act(&event, MR_EVENT_CLICK, user, item, 1700000001000);
+    fleet_round(&f, &event, 1);
+    fleet_commit(&f);
+    assert_int_equal(f.store.list_count, 1);
+    assert_int_equal(f.store.last.entry_count, 1);
+    assert_int_equal(atoi((const char *)f.store.last.entries[0].item.data + 1), item);
+    fleet_close(&f);
+}
+
+static void an_item_that_its_owner_expires_leaves_the_view_and_comes_back(void **state)
+{
+    (void)state;
+    static fleet f;
+    mr_engine_config config = integer_defaults();
+    config.tasks = 2;
+    config.item_expiry_ms = 10000;
+    fleet_open(&f, &config, 2, "ab");
+    made_event events[40];
+    for (uint32_t round = 0; round < 3; round++) { // the second time all items are stale
+        for (uint32_t i = 0; i < 40; i++)
+            mill_act(&events[i], MR_EVENT_CLICK, i, 100 * round + i, 1700000000000 + round * 20000);
+        fleet_round(&f, events, 40);
+        fleet_settle(&f);
+        for (uint32_t w = 0; w < 2; w++) {
+            mr_engine_metrics metrics;
+            mr_engine_measure(f.engines[w], &metrics);
+            assert_int_equal(metrics.items, 40);
+        }
+    }
+    for (uint32_t i = 0; i < 40; i++) // the first ones again
+        mill_act(&events[i], MR_EVENT_CLICK, i, i, 1700000060000);
+    fleet_round(&f, events, 40);
+    fleet_settle(&f);
+    uint32_t once = 0;
+    for (uint32_t i = 0; i < f.store.row_count; i++)
+        if (is_row_of(&f.store.rows[i], "items.item")) {
+            item_row row;
+            memcpy(&row, f.store.rows[i].value + 8, sizeof row);
+            once += row.events == 1;
+        }
+    assert_int_equal(once, 40);
+    fleet_close(&f);
+}
+
+static void rows_of_another_release_are_not_viewed(void **state)
+{
+    (void)state;
+    static fleet f;
+    mr_error err;
+    const mr_engine_config config = integer_defaults();
+    fleet_open(&f, &config, 2, "aabb");
+    fleet_traffic(&f, 0, 2, 7);
+    fleet_commit(&f);
+    stored_row *row = NULL;
+    for (uint32_t i = 0; i < f.store.row_count && row == NULL; i++)
+        if (f.store.rows[i].task >= 2 && is_row_of(&f.store.rows[i], "items.item"))
+            row = &f.store.rows[i];
+    assert_non_null(row);
+    const mr_bytes key = mr_bytes_of(row->key, row->key_size);
+    const mr_bytes value = mr_bytes_of(row->value, row->value_size);
+    assert_int_equal(mr_engine_view_row(f.engines[0], row->task, key, value, &err), MR_OK);
+    assert_int_equal(mr_engine_view_row(f.engines[0], 5 - row->task, key, value, &err), MR_FATAL);
+    assert_non_null(strstr(err.text, "belongs to shard"));
+    const mr_bytes cut = mr_bytes_of(row->value, row->value_size - 1);
+    assert_int_equal(mr_engine_view_row(f.engines[0], row->task, key, cut, &err), MR_FATAL);
+    assert_non_null(strstr(err.text, "damaged"));
+    row->value[0] ^= 1;
+    assert_int_equal(mr_engine_view_row(f.engines[0], row->task, key, value, &err), MR_FATAL);
+    assert_non_null(strstr(err.text, "millrace migrate"));
+    fleet_close(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_sum_of_several_workers_is_that_of_one),
+        cmocka_unit_test(an_impression_and_a_catalogue_reach_the_owner),
+        cmocka_unit_test(what_is_counted_is_the_fold_of_the_events),
+        cmocka_unit_test(a_task_that_moves_goes_on_with_the_same_bytes),
+        cmocka_unit_test(a_task_that_comes_is_as_if_it_had_been_there_at_the_start),
+        cmocka_unit_test(a_restart_beside_a_view_changes_no_byte),
+        cmocka_unit_test(the_kept_hash_is_that_of_the_rows_also_after_moves),
+        cmocka_unit_test(lanes_decide_nothing_of_rows_and_records),
+        cmocka_unit_test(epochs_of_records_alone_count_and_leave_the_clock),
+        cmocka_unit_test(a_damaged_record_is_refused_and_nothing_is_learned),
+        cmocka_unit_test(another_release_or_parameter_stops_the_worker),
+        cmocka_unit_test(another_dimension_of_the_sender_is_named),
+        cmocka_unit_test(small_records_carry_as_much_as_large_ones),
+        cmocka_unit_test(a_full_outbox_asks_for_a_close_and_has_learned_nothing),
+        cmocka_unit_test(a_guest_stands_in_no_list_until_its_owner_speaks),
+        cmocka_unit_test(an_item_that_its_owner_expires_leaves_the_view_and_comes_back),
+        cmocka_unit_test(rows_of_another_release_are_not_viewed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
