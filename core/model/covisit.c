@@ -244,20 +244,30 @@ static void add_neighbours(const mr_instance *self, const mr_view *view, uint32_
     const table *t = mr_items_row(view->items, self->family_first, item);
     const norms *all = self->cache;
     const float shrink = (float)(c->shrink * MR_DECAY_UNIT), first = all[item].first;
+    uint32_t slots[CELLS], count = 0;
+    float counts[CELLS], norms_of[CELLS];
     for (uint32_t i = 0; i < t->count; i++) {
         if (i + AHEAD < t->count)
             mr_map_prefetch(&view->items->slots.map, t->cells[i + AHEAD].key);
         const uint32_t slot = mr_items_find(view->items, t->cells[i].key);
         if (slot == MR_MAP_NONE)
             continue;
-        const uint32_t at = place(sum, slot);
+        __builtin_prefetch(&all[slot]);
+        slots[count] = slot;
+        counts[count++] = (float)t->cells[i].count;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        norms_of[i] = all[slots[i]].second;
+    for (uint32_t i = 0; i < count; i++) // side by side
+        counts[i] = weight * counts[i] / (first * norms_of[i] + shrink);
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t at = place(sum, slots[i]);
         if (sum->table[at] == 0) {
-            sum->slots[sum->count] = slot;
+            sum->slots[sum->count] = slots[i];
             sum->scores[sum->count] = 0.0f;
             sum->table[at] = (uint16_t)++sum->count;
         }
-        sum->scores[sum->table[at] - 1] +=
-            weight * (float)t->cells[i].count / (first * all[slot].second + shrink);
+        sum->scores[sum->table[at] - 1] += counts[i];
     }
 }
 
@@ -274,14 +284,22 @@ static const sums *neighbours_of(const mr_instance *self, const mr_view *view, u
     memset(sum->table, 0, sizeof sum->table);
     sum->count = 0;
     const mr_user *user = mr_view_user(view, user_slot);
-    float weight = 1.0f;
+    uint32_t items[MR_RECENT_MAX], count = 0;
+    float weights[MR_RECENT_MAX], weight = 1.0f;
     for (uint32_t p = 0; p < user->recent_count && p < (uint32_t)c->history; p++) {
         if (earlier_in_ring(user, p))
             continue;
         const uint32_t item = mr_items_find(view->items, user->recent[p].item_key);
-        if (item != MR_MAP_NONE)
-            add_neighbours(self, view, item, weight, sum);
+        if (item != MR_MAP_NONE) {
+            items[count] = item;
+            weights[count++] = weight;
+        }
         weight *= (float)c->recency;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (i + 1 < count)
+            mr_prefetch(mr_items_row(view->items, self->family_first, items[i + 1]), sizeof(table));
+        add_neighbours(self, view, items[i], weights[i], sum);
     }
     *memo = (mr_memo){user_slot, sum};
     return sum;
