@@ -231,16 +231,32 @@ static uint32_t deltas_max(const mr_engine *engine, uint32_t rows_max[MR_FAMILIE
     return mr_engine_has_cells(engine) ? signals * MR_CELLS_PER_SIGNAL : 0;
 }
 
+// Recent events that wait for a close. A small engine closes before its users have acted that
+// often.
 static uint32_t open_events_max(const mr_engine_config *config)
 {
-    return 65536 + 2 * signals_max(config);
+    const uint64_t acts = 64ull * config->users_max;
+    return (acts < 65536 ? (uint32_t)acts : 65536) + 2 * signals_max(config);
 }
 
-static size_t list_arena_bytes(const mr_engine_config *config)
+// A model that looks for many users at once goes over the catalogue with scratch for all of them;
+// the others take little.
+static size_t scratch_bytes(const mr_engine *engine)
 {
-    return sizeof(mr_found) * MR_ENGINE_COLUMNS_MAX * MR_LIST_BATCH + sizeof(mr_union) +
+    for (uint32_t m = 0; m < engine->model_count; m++) {
+        const mr_instance *instance = &engine->instances[engine->model_first + m];
+        if (((const mr_model *)(const void *)instance->state)->batched)
+            return (8u << 20) + MR_LIST_BATCH * 1024ull * 64 + 4ull * engine->config.items_max;
+    }
+    return (256u << 10) + 64ull * engine->config.items_max +
+           (engine->config.measure_all ? 2u << 20 : 0);
+}
+
+static size_t list_arena_bytes(const mr_engine *engine)
+{
+    return sizeof(mr_found) * engine->columns.count * MR_LIST_BATCH + sizeof(mr_union) +
            sizeof(mr_slate) + (MR_FEATURES_MAX + 8) * MR_UNION_MAX * sizeof(float) +
-           4ull * config->items_max + (8u << 20) + MR_LIST_BATCH * 1024ull * 64;
+           scratch_bytes(engine);
 }
 
 static size_t work_bytes(const mr_engine *engine)
@@ -249,7 +265,7 @@ static size_t work_bytes(const mr_engine *engine)
     const size_t signals = signals_max(c);
     uint32_t rows_max[MR_FAMILIES_MAX];
     const uint32_t cells_max = deltas_max(engine, rows_max);
-    return mr_arena_round(list_arena_bytes(c)) +
+    return mr_arena_round(list_arena_bytes(engine)) +
            mr_deltas_bytes(engine->families, engine->family_count, rows_max, cells_max) +
            2 * mr_arena_round(signals * sizeof(mr_signal)) + mr_arena_round(signals * 4) +
            mr_arena_round(c->epoch_events_max * sizeof(mr_catalogue_set)) +
@@ -454,7 +470,8 @@ static void init_work(mr_engine *engine, mr_work *work)
     mr_arena *memory = &engine->memory;
     const mr_engine_config *c = &engine->config;
     const size_t signals = signals_max(c);
-    mr_arena_init(&work->arena, mr_arena_push(memory, list_arena_bytes(c)), list_arena_bytes(c));
+    mr_arena_init(&work->arena, mr_arena_push(memory, list_arena_bytes(engine)),
+                  list_arena_bytes(engine));
     uint32_t rows_max[MR_FAMILIES_MAX];
     const uint32_t cells_max = deltas_max(engine, rows_max);
     mr_deltas_init(&work->deltas, engine->families, engine->family_count, rows_max, cells_max,

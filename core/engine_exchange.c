@@ -36,11 +36,6 @@ static uint32_t received_max(const mr_engine *engine, uint32_t rows_max[MR_FAMIL
     return mr_engine_has_cells(engine) ? bytes / MR_EXCHANGE_CELL : 0;
 }
 
-static uint32_t items_max(const mr_engine *engine)
-{
-    return mr_engine_family_rows(engine, engine->items.base);
-}
-
 size_t mr_engine_exchange_bytes(const mr_engine *engine, const uint32_t *rows_max,
                                 uint32_t cells_max)
 {
@@ -48,12 +43,13 @@ size_t mr_engine_exchange_bytes(const mr_engine *engine, const uint32_t *rows_ma
     uint32_t received[MR_FAMILIES_MAX];
     const uint32_t received_cells = received_max(engine, received);
     const size_t task = mr_deltas_bytes(engine->families, families, rows_max, cells_max) +
-                        mr_delta_set_bytes(sizeof(mr_outbox_item), items_max(engine)) +
+                        mr_delta_set_bytes(sizeof(mr_outbox_item), rows_max[engine->items.base]) +
                         mr_deltas_bytes(engine->families, families, received, received_cells);
     size_t bytes = tasks * task + mr_arena_round((families + 1ull) * tasks * 4) +
                    mr_arena_round(MR_CELLS_AT_ONCE * sizeof(mr_cell)) +
                    mr_arena_round(record_max(engine)) +
-                   3 * mr_arena_round(items_max(engine) * 4ull);
+                   mr_arena_round(rows_max[engine->items.base] * 4ull) +
+                   2 * mr_arena_round(mr_engine_family_rows(engine, engine->items.base) * 4ull);
     for (uint32_t f = 0; f < families; f++)
         if (engine->families[f].family->delta != MR_DELTA_NONE)
             bytes += mr_arena_round(rows_max[f] * 4ull);
@@ -78,14 +74,15 @@ void mr_engine_exchange_init(mr_engine *engine, const uint32_t *rows_max, uint32
 {
     mr_arena *memory = &engine->memory;
     mr_packing *packing = &engine->packing;
-    const uint32_t families = engine->family_count, items = items_max(engine);
+    const uint32_t families = engine->family_count, base = engine->items.base;
+    const uint32_t items = mr_engine_family_rows(engine, base);
     uint32_t received[MR_FAMILIES_MAX];
     const uint32_t received_cells = received_max(engine, received);
     for (uint32_t t = 0; t < engine->config.tasks; t++) {
         mr_work *work = &engine->work[t];
         mr_deltas_init(&work->outbox.deltas, engine->families, families, rows_max, cells_max,
                        memory);
-        mr_delta_set_init(&work->outbox.items, sizeof(mr_outbox_item), items, memory);
+        mr_delta_set_init(&work->outbox.items, sizeof(mr_outbox_item), rows_max[base], memory);
         mr_deltas_init(&work->received, engine->families, families, received, received_cells,
                        memory);
     }
@@ -96,7 +93,7 @@ void mr_engine_exchange_init(mr_engine *engine, const uint32_t *rows_max, uint32
     for (uint32_t f = 0; f < families; f++)
         if (engine->families[f].family->delta != MR_DELTA_NONE)
             packing->next[f] = mr_arena_push(memory, rows_max[f] * 4ull);
-    packing->next[families] = mr_arena_push(memory, items * 4ull);
+    packing->next[families] = mr_arena_push(memory, rows_max[base] * 4ull);
     engine->came = mr_arena_push(memory, items * 4ull);
     engine->gone = mr_arena_push(memory, items * 4ull);
     sort_families(engine);
@@ -117,6 +114,9 @@ bool mr_engine_outbox_room(const mr_engine *engine, uint32_t task, uint32_t even
         if (engine->families[f].family->delta != MR_DELTA_NONE &&
             !set_has_room(&deltas->sets[f], rows, mr_engine_family_rows(engine, f)))
             return false;
+    if (!set_has_room(&engine->work[task].outbox.items, lines,
+                      mr_engine_family_rows(engine, engine->items.base)))
+        return false;
     return deltas->cell_max == 0 ||
            lines * MR_CELLS_PER_SIGNAL <= deltas->cell_max - deltas->cell_count;
 }
