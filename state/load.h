@@ -3,10 +3,10 @@
 //
 // A changelog gives rows in the order in which they were written, each key many times; a B-tree
 // wants them once and in key order. So rows are gathered in memory, sorted and spilled as runs to
-// files in the state folder; at the end the runs are merged, the newest row of a key wins, and the
-// result is appended page by page to a fresh database. The task's record then names that database,
-// its marker and offsets in one transaction. Until then the store shows the task as it was; a crash
-// leaves nothing but a database that the next opening drops.
+// files in the state folder (sorter.h); at the end the runs are merged, the newest row of a key
+// wins, and the result is appended page by page to a fresh database. The task's record then names
+// that database, its marker and offsets in one transaction. Until then the store shows the task as
+// it was; a crash leaves nothing but a database that the next opening drops.
 //
 // Called from the store's writing thread, between batches too: the store may be written while it
 // loads.
@@ -18,10 +18,7 @@
 #include "core/base/hash.h"
 #include "state/store.h"
 
-enum {
-    MR_LOAD_MEMORY_MIN = 1024 * 1024,
-    MR_LOAD_RUNS_MAX = 16, // merged into one when there are as many; each is an open file
-};
+enum { MR_LOAD_MEMORY_MIN = 1024 * 1024 };
 
 typedef struct mr_load mr_load;
 

@@ -735,6 +735,31 @@ mr_status mr_store_sync(mr_store *store, mr_error *err)
     return code == 0 ? MR_OK : mr_store_fail(store, err, code, "syncing");
 }
 
+mr_status mr_store_sync_late(mr_store *store, mr_error *err)
+{
+    if (store->options.sync == MR_SYNC_NONE)
+        return MR_OK;
+    MR_TRY(mr_place_write_note(store->path, store->owner_fd, MR_SYNC_NONE, false, err));
+    const int code = mdb_env_set_flags(store->env, MDB_NOSYNC, 1);
+    return code == 0 ? MR_OK : mr_store_fail(store, err, code, "leaving commits unsynced");
+}
+
+void mr_store_start_writing(const mr_store *store)
+{
+    int fd;
+    if (store->options.sync != MR_SYNC_NONE && mdb_env_get_fd(store->env, &fd) == 0)
+        (void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE); // of a hint no failure is known
+}
+
+mr_status mr_store_sync_now(mr_store *store, mr_error *err)
+{
+    if (store->options.sync == MR_SYNC_NONE)
+        return MR_OK;
+    (void)mdb_env_set_flags(store->env, MDB_NOSYNC, 0);
+    MR_TRY(mr_store_sync(store, err));
+    return mr_place_write_note(store->path, store->owner_fd, store->options.sync, false, err);
+}
+
 mr_status mr_store_check_readers(mr_store *store, uint32_t *freed, mr_error *err)
 {
     int dead = 0;

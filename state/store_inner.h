@@ -70,6 +70,15 @@ MR_CHECKED mr_status mr_store_run(mr_store *store, mr_store_step *step, void *co
 // The status and text of an LMDB or errno code.
 mr_status mr_store_fail(const mr_store *store, mr_error *err, int code, const char *doing);
 
+// Until mr_store_sync_now commits do not sync, and an OS crash may tear the file: the folder's note
+// says so meanwhile. For many commits of pages that nobody sees yet. Errors: MR_RETRY: disk full.
+MR_CHECKED mr_status mr_store_sync_late(mr_store *store, mr_error *err);
+// Tells the disk to begin with what was committed; waits for nothing.
+void mr_store_start_writing(const mr_store *store);
+// Syncs, and lets each commit do so again as the options say. Errors: MR_RETRY or MR_FATAL: it
+// could not be synced, and the note stays as it is until the folder is closed.
+MR_CHECKED mr_status mr_store_sync_now(mr_store *store, mr_error *err);
+
 // Takes the map for the writing thread: waits for calls of readers, ends their snapshots.
 void mr_store_enter(mr_store *store);
 void mr_store_leave(mr_store *store);

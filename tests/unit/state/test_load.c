@@ -5,6 +5,7 @@
 
 #include "core/base/rng.h"
 #include "state/load.h"
+#include "state/store_inner.h"
 #include "tests/unit/state/scratch.h"
 
 static char path[128];
@@ -369,6 +370,56 @@ static void what_a_failed_restore_built_is_swept_away(void **state)
     free(m);
 }
 
+// The note that the folder has while pages lie unsynced in it: after a crash of the machine it
+// would be dropped, whatever the options promise.
+static void the_note_says_so_while_commits_do_not_sync(void **state)
+{
+    (void)state;
+    mr_error err = {0};
+    mr_place_note note;
+    mr_store *store = open_store(path, (mr_store_options){.sync = MR_SYNC_META});
+    mr_place_read_note(path, &note);
+    assert_int_equal(note.sync, MR_SYNC_META);
+    assert_ok(mr_store_sync_late(store, &err), err);
+    mr_place_read_note(path, &note);
+    assert_int_equal(note.sync, MR_SYNC_NONE);
+    assert_false(note.clean);
+    assert_ok(mr_store_sync_now(store, &err), err);
+    mr_place_read_note(path, &note);
+    assert_int_equal(note.sync, MR_SYNC_META);
+    assert_false(note.clean);
+
+    model *m = calloc(1, sizeof *m);
+    mr_load_result result;
+    restore(store, m, 3000, &result);
+    mr_place_read_note(path, &note);
+    assert_int_equal(note.sync, MR_SYNC_META); // and a restore ends with it
+    close_store(store);
+    free(m);
+}
+
+// A failed one too: the next commits have to sync.
+static void a_restore_that_failed_syncs_again(void **state)
+{
+    (void)state;
+    mr_error err = {0};
+    mr_place_note note;
+    mr_load_result result;
+    mr_load *load;
+    mr_store *store =
+        open_store(path, (mr_store_options){.map_bytes_max = 700 * 1024, .sync = MR_SYNC_FULL});
+    model *m = calloc(1, sizeof *m);
+    assert_ok(mr_load_open(store, 4, MR_LOAD_MEMORY_MIN, &load, &err), err);
+    put_many(load, m, 20000, 5);
+    assert_int_equal(mr_load_finish(load, mr_bytes_text("mark"), offsets, &result, &err), MR_RETRY);
+    assert_says(&err, "state.map_bytes_max");
+    mr_place_read_note(path, &note);
+    assert_int_equal(note.sync, MR_SYNC_FULL);
+    mr_load_close(load);
+    close_store(store);
+    free(m);
+}
+
 int main(void)
 {
 #define test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -383,6 +434,8 @@ int main(void)
         test(a_row_with_a_wrong_checksum_is_refused),
         test(a_restore_killed_at_any_time_leaves_the_old_copy_or_the_new),
         test(what_a_failed_restore_built_is_swept_away),
+        test(the_note_says_so_while_commits_do_not_sync),
+        test(a_restore_that_failed_syncs_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
