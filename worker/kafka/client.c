@@ -167,6 +167,8 @@ static mr_status set_role(rd_kafka_conf_t *conf, const mr_config *config, mr_kaf
         // brokers wait half a second before they say so, for each partition.
         MR_TRY(set(conf, "fetch.wait.max.ms", "5", err));
         MR_TRY(set(conf, "fetch.error.backoff.ms", "20", err));
+        // Rows are small, and what bounds memory is bytes.
+        MR_TRY(set(conf, "queued.min.messages", "10000000", err));
         return set_reading(conf, config, err);
     }
     MR_ASSERT(!"a role that is none");

@@ -1,4 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+// Reading as fast as the brokers give, through a client that stops to ask.
+//
+// librdkafka fetches ahead until its queue has kafka.queue_bytes_max, then the thread of that
+// broker sleeps for a second, whatever is taken meanwhile; a restore empties the queue in a tenth
+// of that. Any request to the broker wakes the thread, and it looks at the queue again: so where
+// the queue was full and is now half empty, the reader asks for the ends of the log.
 #include "worker/kafka/reader.h"
 
 #include <stdlib.h>
@@ -9,13 +15,18 @@ enum {
     BATCH = 1000, // messages of a batch, which waits until it is full, or for so long:
     WAIT_MS = 20,
     SLICE_MS = 100, // of one call
+    ASK_MS = 1000,  // for an answer that nobody wants
 };
 
 struct mr_kafka_reader {
     rd_kafka_t *handle;
     rd_kafka_topic_t *topic; // that is being read; NULL: none
     int32_t partition;
-    int64_t position; // where the next slice goes on
+    int64_t position;         // where the next slice goes on
+    rd_kafka_queue_t *queue;  // of that partition
+    size_t queue_bytes_max;   // where fetching stops
+    size_t longest;           // the queue has been, since the broker was asked last
+    uint64_t messages, bytes; // taken of this partition
     rd_kafka_message_t *batch[BATCH];
 };
 
@@ -25,6 +36,7 @@ mr_status mr_kafka_reader_open(const mr_config *config, mr_kafka_reader **out, m
     mr_kafka_reader *reader = calloc(1, sizeof *reader);
     if (reader == NULL)
         return mr_fail(err, MR_FATAL, "out of memory");
+    reader->queue_bytes_max = (size_t)config->kafka_queue_bytes_max;
     mr_status status = mr_kafka_conf(config, MR_KAFKA_CHANGELOG_READER, &conf, err);
     if (status == MR_OK)
         status = mr_kafka_open(conf, MR_KAFKA_CHANGELOG_READER, &reader->handle, err);
@@ -42,6 +54,7 @@ static void stop(mr_kafka_reader *reader)
         return;
     rd_kafka_consume_stop(reader->topic, reader->partition);
     rd_kafka_topic_destroy(reader->topic);
+    rd_kafka_queue_destroy(reader->queue); // with what it still holds
     reader->topic = NULL;
 }
 
@@ -82,15 +95,33 @@ static int64_t now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+// Wakes the fetching where it may sleep over a queue that was full, `taken` messages ago.
+static void keep_fetching(mr_kafka_reader *reader, size_t taken)
+{
+    int64_t low, high;
+    const size_t length = rd_kafka_queue_length(reader->queue);
+    if (length + taken > reader->longest)
+        reader->longest = length + taken;
+    // Its length in bytes is not told; a full one may be a fetch short of its limit.
+    const uint64_t each = reader->bytes / (reader->messages + 1);
+    if (length > reader->longest / 2 || reader->longest * each < reader->queue_bytes_max / 4 * 3)
+        return;
+    reader->longest = length;
+    (void)rd_kafka_query_watermark_offsets(reader->handle, rd_kafka_topic_name(reader->topic),
+                                           reader->partition, &low, &high, ASK_MS);
+}
+
 static mr_status read_slice(mr_kafka_reader *reader, int64_t end, mr_bus_visit *visit,
                             void *visit_context, int64_t *next, mr_error *err)
 {
     const int64_t until = now_ms() + SLICE_MS;
     while (*next < end && now_ms() < until) {
         const ssize_t count =
-            rd_kafka_consume_batch(reader->topic, reader->partition, WAIT_MS, reader->batch, BATCH);
+            rd_kafka_consume_batch_queue(reader->queue, WAIT_MS, reader->batch, BATCH);
         mr_status status = MR_OK;
         for (ssize_t i = 0; i < count; i++) {
+            reader->messages++;
+            reader->bytes += reader->batch[i]->len + reader->batch[i]->key_len;
             if (status == MR_OK)
                 status = take(reader->batch[i], visit, visit_context, end, next, err);
             rd_kafka_message_destroy(reader->batch[i]);
@@ -99,6 +130,7 @@ static mr_status read_slice(mr_kafka_reader *reader, int64_t end, mr_bus_visit *
         rd_kafka_poll(reader->handle, 0);
         if (count <= 0)
             break;
+        keep_fetching(reader, (size_t)count);
     }
     if (*next >= end)
         return MR_OK;
@@ -113,13 +145,17 @@ static mr_status start(mr_kafka_reader *reader, const char *topic, uint32_t part
         return MR_OK;
     stop(reader);
     reader->partition = (int32_t)partition;
+    reader->messages = reader->bytes = 0;
+    reader->longest = 0;
+    reader->queue = rd_kafka_queue_new(reader->handle);
     reader->topic = rd_kafka_topic_new(reader->handle, topic, NULL);
     if (reader->topic != NULL &&
-        rd_kafka_consume_start(reader->topic, (int32_t)partition, first) == 0)
+        rd_kafka_consume_start_queue(reader->topic, (int32_t)partition, first, reader->queue) == 0)
         return MR_OK;
     const rd_kafka_resp_err_t code = rd_kafka_last_error();
     if (reader->topic != NULL)
         rd_kafka_topic_destroy(reader->topic);
+    rd_kafka_queue_destroy(reader->queue);
     reader->topic = NULL;
     return mr_fail(err, MR_FATAL, "%s [%u]: %s", topic, partition, rd_kafka_err2str(code));
 }
