@@ -14,6 +14,11 @@ typedef struct mr_local { // owned by whoever opened it; for one reading and one
     // keep pages; and syncs, where the commits do not.
     int64_t readers_every_ms, readers_checked_ms;
     int64_t sync_every_ms, synced_ms; // 0: never
+    // What the load that ended last counted and hashed while it wrote; until the task is written
+    // again there is no need to walk it.
+    mr_load_result loaded;
+    uint32_t loaded_task;
+    bool loaded_holds;
 } mr_local;
 
 MR_CHECKED mr_status mr_local_open(const char *path, const mr_store_options *options,

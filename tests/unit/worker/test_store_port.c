@@ -131,12 +131,53 @@ static void only_a_store_whose_commits_do_not_sync_is_synced_now_and_then(void *
     assert_ok(mr_local_close(&local, &err), err);
 }
 
+static mr_load_result measure(const mr_store_port *port)
+{
+    mr_load_result found;
+    mr_error err = {0};
+    port->refresh(port->context);
+    assert_ok(port->measure(port->context, 0, &found, &err), err);
+    return found;
+}
+
+static void what_a_load_counted_is_the_measure_until_the_task_is_written(void **state)
+{
+    (void)state;
+    static const int64_t offsets[MR_STORE_CHANGELOGS] = {1, 1};
+    mr_error err = {0};
+    mr_load_result loaded;
+    mr_local local = open_local(MR_SYNC_META);
+    const mr_store_port port = mr_local_port(&local);
+    pile *p = pile_make(0, 4096);
+    pile_add(p, "key", "one", 3);
+    assert_ok(port.load_begin(port.context, 0, &err), err);
+    assert_ok(port.load_put(port.context, p->rows[0].key, p->rows[0].value, &err), err);
+    assert_ok(port.load_finish(port.context, mr_bytes_text("mark"), offsets, &loaded, &err), err);
+    port.load_end(port.context);
+    assert_int_equal(loaded.row_count, 1);
+    mr_load_result found = measure(&port);
+    assert_memory_equal(&found, &loaded, sizeof found);
+    local.loaded_holds = false; // walked: the same
+    found = measure(&port);
+    assert_memory_equal(&found, &loaded, sizeof found);
+    local.loaded_holds = true;
+    write_row(&port, "two"); // of the same key
+    found = measure(&port);
+    assert_int_equal(found.row_count, 1);
+    assert_true(found.state_hash.low != loaded.state_hash.low);
+    assert_ok(port.drop(port.context, 0, &err), err);
+    assert_int_equal(measure(&port).row_count, 0);
+    pile_free(p);
+    assert_ok(mr_local_close(&local, &err), err);
+}
+
 int main(void)
 {
 #define test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         test(a_reader_that_was_killed_is_freed_by_a_later_write),
         test(a_reader_that_lives_is_left_alone),
+        test(what_a_load_counted_is_the_measure_until_the_task_is_written),
         test(only_a_store_whose_commits_do_not_sync_is_synced_now_and_then),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
