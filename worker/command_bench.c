@@ -16,24 +16,38 @@
 #include "worker/version.h"
 
 static const mr_option rows[] = {
-    {"bootstrap", "HOST:PORT", "pipeline: a real broker; or --config FILE names it"},
+    {"bootstrap", "HOST:PORT", "pipeline, restore: a real broker; or --config FILE names it"},
     {"events", "N", "pipeline: how many events are run through (500000)"},
-    {"partitions", "N", "pipeline: of the input (4)"},
+    {"rows", "N", "restore: how many rows the changelog has (1000000)"},
+    {"partitions", "N", "pipeline, restore: of the topics (4)"},
     {"json", NULL, "prints one JSON object instead of a table"},
     {0},
 };
 
-enum { FIGURES_MAX = 64, EVENTS = 500000, PARTITIONS = 4, PARTITIONS_MAX = 64 };
+enum {
+    FIGURES_MAX = 64,
+    EVENTS = 500000,
+    ROWS = 1000000,
+    PARTITIONS = 4,
+    PARTITIONS_MAX = 64,
+};
 
 typedef struct bench {
     const char *name;
-    // On one core; NULL: pipeline, on all of them.
+    // One of the two: on one core; or with brokers, on all of them.
     mr_status (*run)(mr_figure *figures, uint32_t *count, mr_error *err);
+    mr_status (*run_brokers)(const mr_pipeline_options *options, mr_figure *figures,
+                             uint32_t *count, mr_error *err);
 } bench;
 
 static const bench benches[] = {
-    {"decode", mr_bench_decode}, {"learn", mr_bench_learn}, {"topk", mr_bench_topk},
-    {"state", mr_bench_state},   {"pipeline", NULL},        {0},
+    {"decode", mr_bench_decode, NULL},
+    {"learn", mr_bench_learn, NULL},
+    {"topk", mr_bench_topk, NULL},
+    {"state", mr_bench_state, NULL},
+    {"pipeline", NULL, mr_bench_pipeline},
+    {"restore", NULL, mr_bench_restore},
+    {0},
 };
 
 // ---- the machine
@@ -104,7 +118,7 @@ static mr_status run_one(const bench *b, const mr_pipeline_options *pipeline, js
     if (b->run != NULL)
         MR_TRY(b->run(figures, &count, err));
     else
-        MR_TRY(mr_bench_pipeline(pipeline, figures, &count, err));
+        MR_TRY(b->run_brokers(pipeline, figures, &count, err));
     for (uint32_t i = 0; i < count; i++)
         add_figure(out, &figures[i]);
     return MR_OK;
@@ -120,9 +134,11 @@ static bool is_known(const char *name)
     }
     if (strcmp(name, "all") == 0)
         return true;
-    fprintf(stderr,
-            "millrace bench: '%.40s': want decode, learn, topk, state, pipeline or all%s%s\n", name,
-            search.best != NULL ? "; the nearest is " : "", search.best != NULL ? search.best : "");
+    fprintf(
+        stderr,
+        "millrace bench: '%.40s': want decode, learn, topk, state, pipeline, restore or all%s%s\n",
+        name, search.best != NULL ? "; the nearest is " : "",
+        search.best != NULL ? search.best : "");
     return false;
 }
 
@@ -166,17 +182,17 @@ int mr_command_bench(int argc, char **argv)
 {
     mr_options options = {
         .command = "bench",
-        .operands = "decode|learn|topk|state|pipeline|all",
+        .operands = "decode|learn|topk|state|pipeline|restore|all",
         .summary = "Measures the parts that decide how fast the worker is. Each figure has a "
                    "reference that is measured\nin the same run; a ratio is ours to the "
-                   "reference's, and more is better. pipeline needs a real broker,\nand is left "
-                   "out of all without one.",
+                   "reference's, and more is better. pipeline and restore need a real\n"
+                   "broker, and are left out of all without one.",
         .rows = rows,
         .configured = true,
         .operands_min = 1,
         .operands_max = 1,
     };
-    unsigned long events = EVENTS, partitions = PARTITIONS;
+    unsigned long events = EVENTS, row_count = ROWS, partitions = PARTITIONS;
     int exit_status;
     if (!mr_options_parse(&options, argc, argv, &exit_status))
         return exit_status;
@@ -185,6 +201,8 @@ int mr_command_bench(int argc, char **argv)
         return MR_EXIT_USAGE;
     if (!read_number(mr_options_get(&options, "events"), 1000000000, &events))
         return mr_command_fail("bench", "--events: want a number from 1 on", MR_EXIT_USAGE);
+    if (!read_number(mr_options_get(&options, "rows"), 1000000000, &row_count))
+        return mr_command_fail("bench", "--rows: want a number from 1 on", MR_EXIT_USAGE);
     if (!read_number(mr_options_get(&options, "partitions"), PARTITIONS_MAX, &partitions))
         return mr_command_fail("bench", "--partitions: want 1 to 64", MR_EXIT_USAGE);
     const mr_pipeline_options pipeline = {
@@ -193,12 +211,13 @@ int mr_command_bench(int argc, char **argv)
         .sets = options.sets,
         .set_count = options.set_count,
         .events = events,
+        .rows = row_count,
         .partitions = (uint32_t)partitions,
     };
-    if (strcmp(name, "pipeline") == 0 && pipeline.bootstrap == NULL && pipeline.config_path == NULL)
-        return mr_command_fail("bench",
-                               "pipeline: which broker? --bootstrap HOST:PORT or --config "
-                               "FILE",
-                               MR_EXIT_USAGE);
+    for (const bench *b = benches; b->name != NULL; b++)
+        if (strcmp(name, b->name) == 0 && b->run_brokers != NULL && pipeline.bootstrap == NULL &&
+            pipeline.config_path == NULL)
+            return mr_command_fail("bench", "which broker? --bootstrap HOST:PORT or --config FILE",
+                                   MR_EXIT_USAGE);
     return run(name, &pipeline, mr_options_get(&options, "json") != NULL);
 }

@@ -33,7 +33,7 @@ sent=60000
 sender=$!
 "$millrace" run "${settings[@]}" 2> "$work/loaded.log" &
 worker=$!
-until_line "$work/loaded.log" ' run: ready'
+until_line "$work/loaded.log" ': ready'
 
 for ((tries = 0; tries < 300; tries++)); do
   "$millrace" inspect "$work/state" users --top 0 --json 2> /dev/null | grep -q '"users": [1-9]' && break

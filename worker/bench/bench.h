@@ -30,7 +30,8 @@ typedef struct mr_pipeline_options {
     const char *config_path; // kafka and method settings; NULL: none
     const char *const *sets; // "a.b=c", over both
     uint32_t set_count;
-    uint64_t events;
+    uint64_t events;     // pipeline
+    uint64_t rows;       // restore
     uint32_t partitions; // of the input: tasks; at most 64
 } mr_pipeline_options;
 
@@ -38,5 +39,9 @@ typedef struct mr_pipeline_options {
 // and deletes them. Errors: as above, and what the brokers say.
 MR_CHECKED mr_status mr_bench_pipeline(const mr_pipeline_options *options, mr_figure *figures,
                                        uint32_t *count, mr_error *err);
+
+// A state made again from its changelog, against reading that alone. As above.
+MR_CHECKED mr_status mr_bench_restore(const mr_pipeline_options *options, mr_figure *figures,
+                                      uint32_t *count, mr_error *err);
 
 #endif

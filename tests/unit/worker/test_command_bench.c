@@ -42,12 +42,17 @@ static void an_unknown_bench_is_refused_with_the_nearest_one(void **state)
     assert_non_null(strstr(seen->err, "the nearest is topk"));
 }
 
-static void the_pipeline_wants_a_broker(void **state)
+static void what_runs_on_brokers_wants_one(void **state)
 {
     (void)state;
     const captured *seen = capture(mr_command_bench, "bench pipeline");
     assert_int_equal(seen->status, MR_EXIT_USAGE);
     assert_non_null(strstr(seen->err, "--bootstrap"));
+    seen = capture(mr_command_bench, "bench restore");
+    assert_int_equal(seen->status, MR_EXIT_USAGE);
+    assert_non_null(strstr(seen->err, "--bootstrap"));
+    assert_int_equal(capture(mr_command_bench, "bench restore --bootstrap h:1 --rows many")->status,
+                     MR_EXIT_USAGE);
     assert_int_equal(capture(mr_command_bench, "bench pipeline --bootstrap h:1 --events 0")->status,
                      MR_EXIT_USAGE);
     assert_int_equal(
@@ -60,7 +65,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_figure_has_value_unit_reference_and_ratio),
         cmocka_unit_test(an_unknown_bench_is_refused_with_the_nearest_one),
-        cmocka_unit_test(the_pipeline_wants_a_broker),
+        cmocka_unit_test(what_runs_on_brokers_wants_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
