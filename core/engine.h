@@ -250,6 +250,8 @@ typedef struct mr_engine_metrics {
     const char *arm[4];                 // the gate's choice for each segment
     uint64_t probes, lists_made, lists_published;
     uint64_t items, items_expired, users_cached, exposed_items;
+    uint64_t guests;         // items of other workers that their owners have not spoken of
+    uint64_t deltas_dropped; // rows of received deltas whose item was expired
     double exposure_gini;
     mr_engine_measured measures[MR_ENGINE_MEASURES_MAX]; // in the order of the methods
     uint32_t measure_count;

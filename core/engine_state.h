@@ -119,6 +119,7 @@ struct mr_engine {
     // mr_engine_settle_view.
     uint32_t *came, *gone;
     uint32_t came_count, gone_count;
+    uint32_t view_rows;      // that came since
     uint32_t guest_count;    // slots whose items.guest is not 0
     bool guests_stray;       // some of them are to be dropped at the close
     int64_t guests_clock_ms; // clock when they were looked at

@@ -37,20 +37,6 @@ void mr_engine_take(mr_engine *engine, uint32_t task, uint64_t next_seq)
     engine->tasks[task].next_seq = next_seq;
 }
 
-// The shard's rows are now another owner's: what was written of them is no business of ours.
-static void forget_hashes(mr_engine *engine, uint32_t shard)
-{
-    for (uint32_t f = 0; f < engine->family_count; f++) {
-        const mr_family *family = engine->families[f].family;
-        mr_part *part = family->key == MR_KEY_NAMED ? &engine->named[f].part : &engine->parts[f];
-        const mr_slots *slots =
-            family->key == MR_KEY_NAMED ? &engine->named[f].slots : &engine->items.slots;
-        for (uint32_t s = 0; family->key != MR_KEY_USER && s < slots->used; s++)
-            if (mr_engine_shard_of(engine, family, slots->keys[s]) == shard)
-                part->hashes[s] = (mr_hash128){0, 0};
-    }
-}
-
 void mr_engine_release(mr_engine *engine, uint32_t task)
 {
     MR_ASSERT(task < engine->config.tasks && engine->tasks[task].taken && !engine->loading);
@@ -58,8 +44,8 @@ void mr_engine_release(mr_engine *engine, uint32_t task)
     MR_ASSERT(mr_engine_clean(engine));
     mr_users_release(&engine->users, task);
     mr_task_reset(&engine->tasks[task]);
-    forget_hashes(engine, task);
-    engine->viewed = true;
+    engine->viewed =
+        true; // with hashes that nobody reads, until the shard is taken and loaded again
     engine->expiry_clock_ms = mr_engine_clock(engine);
 }
 

@@ -105,6 +105,12 @@ static void settle_gone(mr_engine *engine)
     engine->gone_count = 0;
 }
 
+// Whether so many rows have come that models rebuild what they derive, instead of following.
+static bool is_flood(const mr_engine *engine)
+{
+    return engine->view_rows > 64 && engine->view_rows > engine->items.slots.map.count;
+}
+
 void mr_engine_settle_view(mr_engine *engine)
 {
     const bool gone = engine->gone_count > 0;
@@ -113,18 +119,26 @@ void mr_engine_settle_view(mr_engine *engine)
     if (engine->came_count > 0)
         mr_engine_admit(engine, engine->came, engine->came_count);
     engine->came_count = 0;
-    if (gone)
+    if (gone || is_flood(engine))
         mr_engine_rebuild(engine);
+    engine->view_rows = 0;
 }
 
 // ---- rows
 
-static void changed(mr_engine *engine, uint32_t family, uint32_t slot)
+// A row has another value; of a new item (or one that its owner confirmed) all have.
+static void follow(mr_engine *engine, uint32_t family, uint32_t slot, bool all)
 {
     const mr_family_entry *entry = &engine->families[family];
-    const mr_view view = mr_engine_view(engine, 0);
-    if (entry->instance->state->changed != NULL)
+    engine->view_rows++;
+    if (is_flood(engine))
+        return;
+    if (all) {
+        mr_engine_item_changed(engine, slot);
+    } else if (entry->instance->state->changed != NULL) {
+        const mr_view view = mr_engine_view(engine, 0);
         entry->instance->state->changed(entry->instance, &view, entry->index_in_method, slot);
+    }
 }
 
 static void put_value(mr_engine *engine, mr_part *part, uint32_t slot, uint64_t name,
@@ -143,7 +157,7 @@ static void view_named(mr_engine *engine, uint32_t family, uint64_t name, mr_byt
     if (slot == MR_MAP_NONE)
         return; // of another parameter: as when it is loaded
     put_value(engine, &named->part, slot, name, value);
-    changed(engine, family, slot);
+    follow(engine, family, slot, false);
 }
 
 // Room for items of other shards ends before that for new items of a round begins.
@@ -185,10 +199,7 @@ static mr_status view_item(mr_engine *engine, uint32_t family, uint64_t name, mr
         engine->acts += mr_items_at(items, slot)->events - (uint64_t)(guest ? 0 : events);
         confirm(engine, slot);
     }
-    if (unknown || (base && guest))
-        mr_engine_item_changed(engine, slot);
-    else
-        changed(engine, family, slot);
+    follow(engine, family, slot, unknown || (base && guest));
     return MR_OK;
 }
 

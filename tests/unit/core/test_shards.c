@@ -1,38 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Several workers: what they share comes to the same as what one worker does alone; tasks that move
-// and engines that restart change no byte; records of deltas are read with suspicion.
+// and engines that restart change no byte; a view is what owners wrote.
 #include <pthread.h>
 
-#include "core/exchange.h"
-#include "tests/sim/counting.h"
 #include "tests/unit/core/fleet.h"
 
-static const mr_model *const extra[] = {&mr_counting};
-
-static mr_engine_config shared_defaults(void)
-{
-    mr_engine_config config = mill_defaults();
-    config.exchange_bytes = 1 << 20;
-    config.extra = extra;
-    config.extra_count = 1;
-    return config;
-}
-
-// Models whose rows are integers that add up in any order.
-static mr_engine_config integer_defaults(void)
-{
-    static const char *const off[] = {"embedding", "diag_linucb"};
-    mr_engine_config config = shared_defaults();
-    config.off = off;
-    config.off_count = 2;
-    return config;
-}
-
-static void assert_hash_equal(mr_hash128 a, mr_hash128 b)
-{
-    assert_int_equal(a.low, b.low);
-    assert_int_equal(a.high, b.high);
-}
+// The loss that looks at how many acts there are on all items.
+static const mr_setting softmax[] = {{"embedding", "bpr", 0}};
 
 static void run_commits(fleet *f, uint32_t first, uint32_t commits)
 {
@@ -43,11 +17,6 @@ static void run_commits(fleet *f, uint32_t first, uint32_t commits)
 }
 
 // ---- one worker and several
-
-static uint16_t code_of(const char *family)
-{
-    return (uint16_t)(mr_hash64(family, strlen(family), 0) | 1u);
-}
 
 static bool is_row_of(const stored_row *row, const char *family)
 {
@@ -254,7 +223,8 @@ static void a_task_that_moves_goes_on_with_the_same_bytes(void **state)
 {
     (void)state;
     static fleet stays, moves;
-    const mr_engine_config config = shared_defaults();
+    mr_engine_config config = shared_defaults();
+    config.list_interval_ms = 5000; // so that users wait when the task moves
     fleet_open(&stays, &config, 3, "abbb");
     fleet_open(&moves, &config, 3, "abbb");
     for (uint32_t c = 0; c < 8; c++) {
@@ -281,16 +251,18 @@ static void a_task_that_comes_is_as_if_it_had_been_there_at_the_start(void **sta
 {
     (void)state;
     static fleet running, fresh;
-    const mr_engine_config config = shared_defaults();
-    for (uint32_t guests = 0; guests < 2; guests++) {
+    mr_engine_config config = shared_defaults();
+    config.item_expiry_ms = 6000;
+    config.settings = softmax;
+    config.setting_count = 1;
+    for (uint32_t lag = 0; lag < 2; lag++) { // the second time the view is two commits behind
         fleet_open(&running, &config, 2, "aabb");
         fleet_open(&fresh, &config, 2, "aabb");
         run_commits(&running, 0, 4);
         run_commits(&fresh, 0, 4);
-        if (guests == 0) {
-            fleet_settle(&running);
-            fleet_settle(&fresh);
-        }
+        running.deaf = fresh.deaf = lag > 0;
+        run_commits(&running, 12, 2);
+        run_commits(&fresh, 12, 2);
         for (uint32_t t = 0; t < 2; t++) { // the second worker gets all tasks
             mr_engine_release(running.engines[0], t);
             mr_engine_release(fresh.engines[0], t);
@@ -298,8 +270,9 @@ static void a_task_that_comes_is_as_if_it_had_been_there_at_the_start(void **sta
         }
         fleet_take(&running, 1, 5);
         fleet_restart(&fresh, 1, 6);
-        run_commits(&running, 4, 4);
-        run_commits(&fresh, 4, 4);
+        running.deaf = fresh.deaf = false;
+        run_commits(&running, 20, 4);
+        run_commits(&fresh, 20, 4);
         assert_hash_equal(fleet_lists(&running), fleet_lists(&fresh));
         assert_hash_equal(mill_hash(&running.store), mill_hash(&fresh.store));
         fleet_close(&running);
@@ -313,6 +286,8 @@ static void a_restart_beside_a_view_changes_no_byte(void **state)
     static fleet a, b;
     mr_engine_config config = shared_defaults();
     config.item_expiry_ms = 6000; // so that items leave views
+    config.settings = softmax;
+    config.setting_count = 1;
     fleet_open(&a, &config, 2, "abab");
     fleet_open(&b, &config, 2, "abab");
     for (uint32_t c = 0; c < 12; c++) {
@@ -329,6 +304,34 @@ static void a_restart_beside_a_view_changes_no_byte(void **state)
     mr_engine_metrics metrics;
     mr_engine_measure(a.engines[0], &metrics);
     assert_true(metrics.items_expired > 20);
+    fleet_close(&a);
+    fleet_close(&b);
+}
+
+static void a_view_is_what_owners_wrote_and_nothing_else(void **state)
+{
+    (void)state;
+    static fleet a, b;
+    mr_engine_config config = shared_defaults();
+    config.settings = softmax;
+    config.setting_count = 1;
+    fleet_open(&a, &config, 2, "abab");
+    fleet_open(&b, &config, 2, "abab");
+    for (uint32_t c = 0; c < 10; c++) {
+        fleet_calm_traffic(&a, 5 * c, 5, 7);
+        fleet_calm_traffic(&b, 5 * c, 5, 7);
+        if (c == 2) { // every item is known from here on
+            fleet_settle(&a);
+            fleet_settle(&b);
+        }
+        fleet_commit(&a); // what the events changed in others' rows is still on its way
+        fleet_commit(&b);
+        if (c > 2)
+            fleet_restart(&b, c % 2, c);
+        assert_hash_equal(fleet_lists(&a), fleet_lists(&b));
+        assert_hash_equal(fleet_records(&a), fleet_records(&b));
+        assert_hash_equal(mill_hash(&a.store), mill_hash(&b.store));
+    }
     fleet_close(&a);
     fleet_close(&b);
 }
@@ -413,240 +416,32 @@ static void lanes_decide_nothing_of_rows_and_records(void **state)
     fleet_close(&a);
 }
 
-// ---- records
-
-static void epochs_of_records_alone_count_and_leave_the_clock(void **state)
-{
-    (void)state;
-    static fleet f;
-    mr_engine_config config = integer_defaults();
-    config.tasks = 2;
-    fleet_open(&f, &config, 2, "ab");
-    made_event events[20];
-    for (uint32_t i = 0; i < 20; i++) { // of users of the first task alone
-        uint32_t user = 100 * i;
-        do
-            mill_act(&events[i], MR_EVENT_CLICK, user++, i, 1700000000000);
-        while (mr_partition_of(events[i].arrival.event.user, 2) != 0);
-    }
-    fleet_round(&f, events, 20);
-    fleet_commit(&f);
-    assert_int_equal(mr_engine_task(f.engines[1], 1).epoch, 0);
-    assert_int_equal(f.inbox[1].count, 1);
-    fleet_round(&f, NULL, 0);
-    assert_int_equal(mr_engine_task(f.engines[1], 1).epoch, 1);
-    assert_int_equal(mr_engine_task(f.engines[1], 1).clock_ms, 0);
-    assert_int_equal(mr_engine_task(f.engines[1], 1).counters.read, 0);
-    fleet_commit(&f);
-    assert_true(mr_engine_task(f.engines[1], 1).row_count > 1);
-    fleet_close(&f);
-}
-
-// A worker with a record that waits for it.
-static message *first_record(fleet *f, const mr_engine_config *config)
-{
-    fleet_open(f, config, 2, "aabb");
-    fleet_traffic(f, 0, 5, 7);
-    fleet_commit(f);
-    for (uint32_t t = 2; t < 4; t++)
-        if (f->inbox[t].count > 0)
-            return &f->inbox[t].messages[0];
-    fail_msg("no record");
-    return NULL;
-}
-
-static void sign(uint8_t *bytes, uint32_t size)
-{
-    const uint64_t sum = mr_hash64(bytes, size - 8, 0);
-    memcpy(bytes + size - 8, &sum, 8);
-}
-
-static mr_status check(const fleet *f, uint32_t task, const uint8_t *bytes, uint32_t size,
-                       mr_error *err)
-{
-    uint8_t *exact = malloc(size + 1); // so that a sanitizer sees a byte too far
-    memcpy(exact + 1, bytes, size);
-    const mr_status status =
-        mr_engine_delta_check(f->engines[1], task, mr_bytes_of(exact + 1, size), err);
-    free(exact);
-    return status;
-}
-
-static void a_damaged_record_is_refused_and_nothing_is_learned(void **state)
-{
-    (void)state;
-    static fleet f;
-    mr_error err;
-    const mr_engine_config config = integer_defaults();
-    message *m = first_record(&f, &config);
-    assert_int_equal(check(&f, m->task, m->bytes, m->size, &err), MR_OK);
-    for (uint32_t size = 0; size < m->size; size++) { // cut off anywhere
-        assert_int_equal(check(&f, m->task, m->bytes, size, &err), MR_REJECT);
-        assert_int_equal(err.cause, MR_CAUSE_bad_delta);
-    }
-    for (uint32_t at = 0; at < m->size; at++) { // a bit turned anywhere
-        m->bytes[at] ^= 0x10;
-        assert_int_equal(check(&f, m->task, m->bytes, m->size, &err), MR_REJECT);
-        m->bytes[at] ^= 0x10;
-    }
-    uint32_t refused = 0;
-    for (uint32_t at = 0; at < m->size - 8; at++) { // and signed again: the reader stays inside
-        m->bytes[at] ^= 0xff;
-        sign(m->bytes, m->size);
-        refused += check(&f, m->task, m->bytes, m->size, &err) != MR_OK;
-        m->bytes[at] ^= 0xff;
-    }
-    assert_true(refused > 200); // keys, sizes, names; numbers may have any value
-    sign(m->bytes, m->size);
-    assert_int_equal(check(&f, 5 - m->task, m->bytes, m->size, &err), MR_REJECT);
-    m->bytes[m->size - 1] ^= 1;
-    const mr_bytes received = mr_bytes_of(m->bytes, m->size);
-    mr_epoch epoch = {.task = m->task, .received = &received, .received_count = 1};
-    const uint64_t before = mr_engine_task(f.engines[1], m->task).epoch;
-    assert_int_equal(mr_engine_round(f.engines[1], &epoch, 1, &err), MR_REJECT);
-    assert_int_equal(mr_engine_task(f.engines[1], m->task).epoch, before);
-    m->bytes[m->size - 1] ^= 1;
-    assert_int_equal(mr_engine_round(f.engines[1], &epoch, 1, &err), MR_OK);
-    fleet_close(&f);
-}
-
-static uint32_t first_family(const message *m)
-{
-    mr_exchange_head head;
-    mr_exchange_reader reader = mr_exchange_open(mr_bytes_of(m->bytes, m->size), &head);
-    for (uint32_t i = 0; i < head.item_count; i++)
-        (void)mr_exchange_read_item(&reader);
-    assert_true(head.family_count > 0);
-    return (uint32_t)(reader.at - m->bytes);
-}
-
-static void another_release_or_parameter_stops_the_worker(void **state)
-{
-    (void)state;
-    static fleet f;
-    mr_error err;
-    const mr_engine_config config = integer_defaults();
-    message *m = first_record(&f, &config);
-    const uint32_t family = first_family(m);
-    const struct {
-        uint32_t at;
-        const char *text;
-    } changes[] = {{0, "format"}, {12, "tasks"}, {family + 2, "same release and parameters"}};
-    for (uint32_t i = 0; i < 3; i++) {
-        m->bytes[changes[i].at] ^= 0x40;
-        sign(m->bytes, m->size);
-        assert_int_equal(check(&f, m->task, m->bytes, m->size, &err), MR_FATAL);
-        assert_non_null(strstr(err.text, changes[i].text));
-        m->bytes[changes[i].at] ^= 0x40;
-    }
-    fleet_close(&f);
-}
-
-static void another_dimension_of_the_sender_is_named(void **state)
-{
-    (void)state;
-    static fleet wide, narrow;
-    mr_error err;
-    const mr_setting setting[] = {{"embedding", "dim", 32}};
-    mr_engine_config config = shared_defaults();
-    const message *m = first_record(&wide, &config);
-    config.settings = setting;
-    config.setting_count = 1;
-    fleet_open(&narrow, &config, 2, "aabb");
-    assert_int_equal(check(&narrow, m->task, m->bytes, m->size, &err), MR_FATAL);
-    assert_non_null(strstr(err.text, "embedding.item"));
-    fleet_close(&wide);
-    fleet_close(&narrow);
-}
-
-static void small_records_carry_as_much_as_large_ones(void **state)
-{
-    (void)state;
-    static fleet large, small;
-    mr_engine_config config = integer_defaults();
-    fleet_open(&large, &config, 2, "aabb");
-    fleet_open(&small, &config, 2, "aabb");
-    fleet_stop(&small, 0);
-    small.store.config.exchange_bytes = MR_EXCHANGE_BYTES_MIN; // of the first worker's records
-    fleet_start(&small, 0);
-    fleet_take(&small, 0, 1);
-    for (uint32_t c = 0; c < 3; c++) {
-        fleet_traffic(&large, 5 * c, 5, 7);
-        fleet_commit(&large);
-        queue_clear(&large.inbox[0]); // the small one could not receive these
-        queue_clear(&large.inbox[1]);
-        fleet_traffic(&small, 5 * c, 5, 7);
-        fleet_commit(&small);
-        queue_clear(&small.inbox[0]);
-        queue_clear(&small.inbox[1]);
-        assert_true(small.inbox[2].count > large.inbox[2].count);
-    }
-    fleet_round(&large, NULL, 0);
-    fleet_round(&small, NULL, 0);
-    fleet_commit(&large);
-    fleet_commit(&small);
-    for (uint32_t t = 2; t < 4; t++)
-        assert_hash_equal(mill_state_hash(&large.store, t), mill_state_hash(&small.store, t));
-    fleet_close(&large);
-    fleet_close(&small);
-}
-
-static void a_full_outbox_asks_for_a_close_and_has_learned_nothing(void **state)
-{
-    (void)state;
-    static fleet f;
-    mr_engine_config config = integer_defaults();
-    config.tasks = 2;
-    config.epoch_events_max = 4;
-    config.items_max = 4000;
-    fleet_open(&f, &config, 2, "ab");
-    mr_error err;
-    mr_status status = MR_OK;
-    uint32_t learned = 0;
-    made_event event;
-    mr_arrival arrival;
-    for (uint32_t i = 0; i < 5000; i++) {
-        uint32_t user = i;
-        do
-            mill_act(&event, MR_EVENT_CLICK, user++, i, 1700000000000);
-        while (mr_partition_of(event.arrival.event.user, 2) != 0);
-        arrival = event.arrival;
-        mr_epoch epoch = {.task = 0, .arrivals = &arrival, .count = 1};
-        status = mr_engine_round(f.engines[0], &epoch, 1, &err);
-        if (status != MR_OK)
-            break;
-        learned++;
-    }
-    assert_int_equal(status, MR_RETRY);
-    assert_non_null(strstr(err.text, "other workers"));
-    assert_true(learned > 500);
-    assert_int_equal(mr_engine_task(f.engines[0], 0).counters.read, learned);
-    fleet_commit(&f);
-    arrival = event.arrival;
-    mr_epoch epoch = {.task = 0, .arrivals = &arrival, .count = 1};
-    assert_int_equal(mr_engine_round(f.engines[0], &epoch, 1, &err), MR_OK);
-    fleet_close(&f);
-}
-
 // ---- the view
+
+// An act of a user of the first of two tasks on an item of the given shard.
+static void act_on_shard(made_event *event, uint32_t shard, uint32_t *item, int64_t time_ms)
+{
+    uint32_t user = 0;
+    while (mill_act(event, MR_EVENT_CLICK, user, *item, time_ms),
+           mr_partition_of(event->arrival.event.user, 2) != 0)
+        user++;
+    while (mill_act(event, MR_EVENT_CLICK, user, *item, time_ms),
+           mr_item_key(event->arrival.event.item) % 2 != shard)
+        ++*item;
+}
 
 static void a_guest_stands_in_no_list_until_its_owner_speaks(void **state)
 {
     (void)state;
     static fleet f;
-    mr_engine_config config = integer_defaults();
+    mr_engine_config config = shared_defaults();
     config.tasks = 2;
     config.list_interval_ms = 0;
     config.seen = MR_SEEN_KEEP;
     fleet_open(&f, &config, 2, "ab");
     made_event event;
-    uint32_t user = 0, item = 0;
-    while (mill_act(&event, MR_EVENT_CLICK, user, 0, 1700000000000),
-           mr_partition_of(event.arrival.event.user, 2) != 0)
-        user++;
-    while (mill_act(&event, MR_EVENT_CLICK, user, item, 1700000000000),
-           mr_item_key(event.arrival.event.item) % 2 != 1)
-        item++;
+    uint32_t item = 0;
+    act_on_shard(&event, 1, &item, 1700000000000);
     fleet_round(&f, &event, 1);
     fleet_commit(&f);
     mr_engine_metrics metrics;
@@ -655,12 +450,41 @@ static void a_guest_stands_in_no_list_until_its_owner_speaks(void **state)
     assert_int_equal(f.store.list_count, 0); // there was nothing to list
     fleet_round(&f, NULL, 0);                // the owner learns of it
     fleet_commit(&f);
-    mill_act(&event, MR_EVENT_CLICK, user, item, 1700000001000);
+    act_on_shard(&event, 1, &item, 1700000001000);
     fleet_round(&f, &event, 1);
     fleet_commit(&f);
     assert_int_equal(f.store.list_count, 1);
     assert_int_equal(f.store.last.entry_count, 1);
     assert_int_equal(atoi((const char *)f.store.last.entries[0].item.data + 1), item);
+    fleet_close(&f);
+}
+
+static void items_expire_where_they_belong(void **state)
+{
+    (void)state;
+    static fleet f;
+    mr_engine_config config = integer_defaults();
+    config.tasks = 2;
+    config.item_expiry_ms = 10000;
+    fleet_open(&f, &config, 2, "ab");
+    made_event events[40];
+    uint32_t own = 0;
+    for (uint32_t i = 0; i < 40; i++) {
+        mill_act(&events[i], MR_EVENT_CLICK, i, i, 1700000000000);
+        own += mr_item_key(events[i].arrival.event.item) % 2 == 0;
+    }
+    fleet_round(&f, events, 40);
+    fleet_settle(&f);
+    uint32_t item = 100; // time goes on for the first worker alone
+    act_on_shard(&events[0], 0, &item, 1700000100000);
+    fleet_round(&f, events, 1);
+    fleet_settle(&f);
+    mr_engine_metrics metrics;
+    mr_engine_measure(f.engines[0], &metrics);
+    assert_int_equal(metrics.items_expired, own);
+    assert_int_equal(metrics.items, 40 - own + 1);
+    mr_engine_measure(f.engines[1], &metrics);
+    assert_int_equal(metrics.items_expired, 0);
     fleet_close(&f);
 }
 
@@ -696,6 +520,68 @@ static void an_item_that_its_owner_expires_leaves_the_view_and_comes_back(void *
             once += row.events == 1;
         }
     assert_int_equal(once, 40);
+    fleet_close(&f);
+}
+
+static void an_item_that_goes_while_its_delta_waits_is_still_named(void **state)
+{
+    (void)state;
+    static fleet f;
+    mr_engine_config config = integer_defaults();
+    config.tasks = 2;
+    fleet_open(&f, &config, 2, "ab");
+    made_event event, others;
+    mr_error err;
+    uint32_t item = 0, more = 1000;
+    act_on_shard(&event, 1, &item, 1700000000000);
+    fleet_round(&f, &event, 1);
+    fleet_settle(&f);
+    act_on_shard(&event, 1, &item, 1700000001000);
+    fleet_round(&f, &event, 1);
+    for (uint32_t i = 0; i < f.store.row_count; i++) // the owner says that it is gone
+        if (f.store.rows[i].key[0] == 'i')
+            assert_int_equal(
+                mr_engine_view_row(f.engines[0], f.store.rows[i].task,
+                                   mr_bytes_of(f.store.rows[i].key, f.store.rows[i].key_size),
+                                   (mr_bytes){NULL, 0}, &err),
+                MR_OK);
+    for (uint32_t i = 0; i < 4; i++, more++) { // new ones would take its place
+        act_on_shard(&others, 0, &more, 1700000002000);
+        fleet_round(&f, &others, 1);
+    }
+    fleet_settle(&f);
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < f.store.row_count; i++) {
+        mr_counted counted;
+        const stored_row *row = &f.store.rows[i];
+        if (is_row_of(row, "counting.item") && row->task == 1 &&
+            mr_counting_read(mr_bytes_of(row->key, row->key_size),
+                             mr_bytes_of(row->value, row->value_size), &counted)) {
+            assert_int_equal(counted.count, 2);
+            found++;
+        }
+    }
+    assert_int_equal(found, 1);
+    fleet_close(&f);
+}
+
+static void the_blend_is_taught_where_its_rows_are(void **state)
+{
+    (void)state;
+    static fleet f;
+    mr_engine_metrics first, second;
+    const mr_engine_config config = shared_defaults();
+    fleet_open(&f, &config, 2, "abab");
+    f.deaf = true;
+    run_commits(&f, 0, 4);
+    mr_engine_measure(f.engines[0], &first);
+    mr_engine_measure(f.engines[1], &second);
+    assert_true(first.probes > 0);
+    assert_int_equal(second.probes, 0);
+    fleet_view(&f, 1);
+    mr_engine_measure(f.engines[1], &second);
+    assert_int_equal(second.probes, first.probes);
+    assert_memory_equal(second.weights, first.weights, sizeof first.weights);
     fleet_close(&f);
 }
 
@@ -736,16 +622,14 @@ int main(void)
         cmocka_unit_test(a_task_that_moves_goes_on_with_the_same_bytes),
         cmocka_unit_test(a_task_that_comes_is_as_if_it_had_been_there_at_the_start),
         cmocka_unit_test(a_restart_beside_a_view_changes_no_byte),
+        cmocka_unit_test(a_view_is_what_owners_wrote_and_nothing_else),
         cmocka_unit_test(the_kept_hash_is_that_of_the_rows_also_after_moves),
         cmocka_unit_test(lanes_decide_nothing_of_rows_and_records),
-        cmocka_unit_test(epochs_of_records_alone_count_and_leave_the_clock),
-        cmocka_unit_test(a_damaged_record_is_refused_and_nothing_is_learned),
-        cmocka_unit_test(another_release_or_parameter_stops_the_worker),
-        cmocka_unit_test(another_dimension_of_the_sender_is_named),
-        cmocka_unit_test(small_records_carry_as_much_as_large_ones),
-        cmocka_unit_test(a_full_outbox_asks_for_a_close_and_has_learned_nothing),
         cmocka_unit_test(a_guest_stands_in_no_list_until_its_owner_speaks),
+        cmocka_unit_test(items_expire_where_they_belong),
         cmocka_unit_test(an_item_that_its_owner_expires_leaves_the_view_and_comes_back),
+        cmocka_unit_test(an_item_that_goes_while_its_delta_waits_is_still_named),
+        cmocka_unit_test(the_blend_is_taught_where_its_rows_are),
         cmocka_unit_test(rows_of_another_release_are_not_viewed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
