@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "worker/log.h"
+#include "worker/planted.h"
 
 enum { LOOK_MS = 50, DISK_WAIT_MS = 200 };
 
@@ -60,7 +61,8 @@ static void confirm(mr_committer *committer)
 {
     mr_frozen *frozen = mr_sink_take(&committer->sink);
     const uint64_t number = mr_frozen_number(frozen);
-    mr_generations_confirm(committer->options.generations, frozen);
+    if (!mr_planted(MR_BUG_STORE_FIRST))
+        mr_generations_confirm(committer->options.generations, frozen);
     pthread_mutex_lock(&committer->lock);
     committer->given = NULL;
     committer->begun = committer->held = false;
@@ -137,6 +139,8 @@ void mr_committer_step(mr_committer *committer, bool *worked)
         return;
     if (begin)
         mr_sink_give(&committer->sink, frozen, generation);
+    if (begin && mr_planted(MR_BUG_STORE_FIRST))
+        mr_generations_confirm(committer->options.generations, frozen);
     // The store is written between two commits, never in the middle of one.
     const bool between = begin || !sink;
     const bool waits = committer->retry_ms > clock->now_ms(clock->context);
@@ -147,6 +151,11 @@ void mr_committer_step(mr_committer *committer, bool *worked)
         *worked = true;
         step_sink(committer);
     }
+}
+
+mr_sink_state mr_committer_state(const mr_committer *committer)
+{
+    return committer->sink.state;
 }
 
 static void *run(void *context)

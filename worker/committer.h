@@ -56,6 +56,8 @@ mr_frozen *mr_committer_drop(mr_committer *committer);
 // Stores what is confirmed as soon as it can be, whether due or not.
 void mr_committer_flush(mr_committer *committer);
 
+// Where the commit under way stands; only where it is not threaded.
+mr_sink_state mr_committer_state(const mr_committer *committer);
 // One call of bus or store. *worked: something was done. Only where it is not threaded. Errors:
 // none; mr_committer_look tells of failures.
 void mr_committer_step(mr_committer *committer, bool *worked);

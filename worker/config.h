@@ -98,6 +98,15 @@ MR_CHECKED mr_status mr_config_load(mr_config **config, const mr_config_source *
                                     mr_error *err);
 void mr_config_free(mr_config *config);
 
+// Beside the inputs of the configuration a worker reads one of its own, the deltas of other
+// workers: its number is that of the next input. Topic of an input by its number; how many there
+// are.
+const char *mr_config_topic(const mr_config *config, uint32_t input);
+static inline uint32_t mr_config_deltas(const mr_config *config)
+{
+    return config->input_count;
+}
+
 // The input that the group subscribes to: `lead`, or the first input of users' events.
 // Errors: MR_FATAL where there is none.
 MR_CHECKED mr_status mr_config_lead(const mr_config *config, const mr_config_input **lead,

@@ -25,6 +25,12 @@ void mr_config_host(char *host, size_t size)
     }
 }
 
+const char *mr_config_topic(const mr_config *config, uint32_t input)
+{
+    return input == mr_config_deltas(config) ? config->outputs_item_deltas
+                                             : config->inputs[input].topic;
+}
+
 mr_event_kind mr_config_kind(const mr_config_input *input)
 {
     return (mr_event_kind)input->kind; // the choices of topics.<name>.kind are in that order

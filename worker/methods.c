@@ -115,6 +115,8 @@ mr_status mr_methods_engine(const mr_methods *methods, const mr_config *config, 
     engine->lists = true;
     engine->settings = methods->settings;
     engine->setting_count = methods->count;
+    engine->extra = methods->extra;
+    engine->extra_count = methods->extra_count;
     engine->off = config->models_off.items;
     engine->off_count = config->models_off.count;
     return mr_engine_users_for(engine, (size_t)config->users_memory, &engine->users_max, err);

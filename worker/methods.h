@@ -14,6 +14,8 @@ typedef struct mr_methods {
     mr_setting *settings;      // in the same order; values of mr_methods_apply
     uint32_t count;
     char *paths;
+    const struct mr_model *const *extra; // models of tests, beside those of the table
+    uint32_t extra_count;
 } mr_methods;
 
 // Errors: MR_FATAL: out of memory.

@@ -152,7 +152,7 @@ static void add_header(letter *l, const char *name, const char *format, ...)
 static void add_ours(const mr_outputs *outputs, letter *l, const mr_refused *refused, size_t cut)
 {
     const mr_message *message = refused->message;
-    const char *const topic = outputs->config->inputs[refused->input].topic;
+    const char *const topic = mr_config_topic(outputs->config, refused->input);
     add_header(l, "__connect.errors.topic", "%s", topic);
     add_header(l, "__connect.errors.partition", "%u", message->partition);
     add_header(l, "__connect.errors.offset", "%lld", (long long)message->offset);

@@ -26,7 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "state/row.h"
+#include "worker/planted.h"
 #include "worker/rewrite.h"
 #include "worker/run.h"
 
@@ -135,8 +135,6 @@ static void forget_wanted(mr_ownership *own)
 static void begin_check(mr_worker *worker, const mr_membership *member)
 {
     mr_ownership *own = &worker->own;
-    if (member->generation != own->generation)
-        forget_wanted(own);
     own->generation = member->generation;
     own->check_task = own->check_changelog = 0;
     own->check_end = -1;
@@ -224,6 +222,11 @@ static void roll_back(mr_worker *worker, const char *why)
     move(worker, MR_PHASE_ROLLING_BACK);
 }
 
+static void forget_bytes(mr_worker *worker)
+{
+    mr_generations_drop(worker->generations, mr_committer_drop(worker->committer));
+}
+
 // What becomes of the commit under way, and of what is open. false: it is rolled back.
 static bool decide(mr_worker *worker, const mr_membership *member)
 {
@@ -231,11 +234,12 @@ static bool decide(mr_worker *worker, const mr_membership *member)
     const bool lost = lost_count(worker, member) > 0;
     mr_frozen *held = mr_committer_held(worker->committer);
     uint32_t covered = 0;
-    if (own->foreign) {
+    if (own->foreign && !mr_planted(MR_BUG_NO_CHECK)) {
         roll_back(worker, "somebody else has committed");
         return false;
     }
-    if (lost) { // TEMP
+    const bool dirty = held != NULL || mr_worker_has_learned(worker);
+    if (lost && dirty && !(held != NULL && mr_planted(MR_BUG_KEPT_DIRTY))) {
         roll_back(worker, "tasks of what is not committed went elsewhere");
         return false;
     }
@@ -243,10 +247,46 @@ static bool decide(mr_worker *worker, const mr_membership *member)
         mr_frozen_tasks(held, &covered);
     if (held != NULL && own->found == covered * MR_STORE_CHANGELOGS)
         mr_committer_found(worker->committer);
+    else if (held != NULL && mr_planted(MR_BUG_COMPUTED_AGAIN))
+        forget_bytes(worker);
     else if (held != NULL)
         mr_committer_again(worker->committer, own->generation);
     own->decided = true;
     return true;
+}
+
+// Its items stay in the engine as a view, from our last commit on.
+static void give_away(mr_worker *worker, uint32_t task)
+{
+    int64_t next[MR_STORE_CHANGELOGS];
+    mr_engine_release(worker->engine, task);
+    mr_generations_placed(worker->generations, task, next);
+    mr_follower_place(worker->follower, task, next[1]);
+}
+
+// What is assigned and not held. A taking that was begun goes on, but asks again where its
+// changelogs end.
+static void want(mr_ownership *own, const mr_membership *member)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < own->wanted_count; i++) {
+        const bool still = has(member->tasks, member->task_count, own->wanted[i]);
+        if (!still || !mr_planted(MR_BUG_OLD_END))
+            mr_taking_again(own->taker, &own->takings[i]);
+    }
+    for (uint32_t i = 0; i < member->task_count; i++) {
+        const uint32_t task = member->tasks[i];
+        if (has(own->held, own->held_count, task))
+            continue;
+        if (!mr_planted(MR_BUG_OLD_END) || count >= own->wanted_count ||
+            own->takings[count].task != task)
+            own->takings[count] = (mr_taking){.task = task};
+        own->wanted[count++] = task;
+    }
+    if (!mr_planted(MR_BUG_OLD_END))
+        own->taken = 0;
+    own->wanted_count = count;
+    own->taken = own->taken < count ? own->taken : count;
 }
 
 // Gives the lost tasks away, keeps the others, wants the rest.
@@ -258,19 +298,13 @@ static mr_status adopt(mr_worker *worker, const mr_membership *member, mr_error 
         if (has(member->tasks, member->task_count, own->held[i]))
             own->held[kept++] = own->held[i];
         else
-            MR_ASSERT(!"given away"); // TEMP
+            give_away(worker, own->held[i]);
     }
     if (kept < own->held_count)
         mr_worker_cancel(worker);
     own->held_count = kept;
-    own->wanted_count = own->taken = 0;
+    want(own, member);
     own->adopted = own->generation;
-    for (uint32_t i = 0; i < member->task_count; i++) {
-        if (has(own->held, kept, member->tasks[i]))
-            continue;
-        own->takings[own->wanted_count] = (mr_taking){.task = member->tasks[i]};
-        own->wanted[own->wanted_count++] = member->tasks[i];
-    }
     return mr_worker_read(worker, err);
 }
 
@@ -539,7 +573,6 @@ static mr_status work(mr_worker *worker, const mr_committer_view *commits,
     mr_ownership *own = &worker->own;
     if (member->state == MR_GROUP_REVOKING) {
         own->release_until_ms = worker->clock.now_ms(worker->clock.context) + RELEASE_MS;
-        forget_wanted(own);
         move(worker, MR_PHASE_RELEASING);
         return MR_OK;
     }

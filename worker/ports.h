@@ -28,6 +28,7 @@ typedef enum mr_topic { // what the worker writes
     MR_TOPIC_ITEM_ROWS,
     MR_TOPIC_EPOCHS,
     MR_TOPIC_DEAD_LETTERS,
+    MR_TOPIC_ITEM_DELTAS, // read too: it is the input after those of the configuration
     MR_TOPIC_COUNT,
 } mr_topic;
 
@@ -163,6 +164,12 @@ typedef struct mr_bus {
     mr_status (*changelog_read)(void *context, mr_topic topic, uint32_t partition, int64_t first,
                                 int64_t end, mr_bus_visit *visit, void *visit_context,
                                 int64_t *next, mr_error *err);
+    // Follows item-rows partitions, and no others, from these offsets on (input is ignored; -1: from
+    // the beginning), committed records only. follow_take: as intake.take, of any of them.
+    mr_status (*follow)(void *context, const mr_offset *offsets, uint32_t offset_count,
+                        mr_error *err);
+    uint32_t (*follow_take)(void *context, mr_message *messages, uint32_t max);
+    void (*follow_give_back)(void *context, mr_message *message);
     // Fills `next` of each offset with what the group has committed; -1: nothing.
     mr_status (*committed)(void *context, mr_offset *offsets, uint32_t offset_count, mr_error *err);
 } mr_bus;

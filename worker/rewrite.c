@@ -303,7 +303,7 @@ static uint32_t marker_offsets(const rewrite *r, uint32_t task, mr_marker_offset
         const mr_offset *at = &r->offsets[i];
         if (o->task_of(o->context, at->input, at->partition) == task)
             out[count++] = (mr_marker_offset){
-                mr_bytes_text(r->taker->config->inputs[at->input].topic), at->partition, at->next};
+                mr_bytes_text(mr_config_topic(r->taker->config, at->input)), at->partition, at->next};
     }
     return count;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "worker/log.h"
+#include "worker/planted.h"
 #include "worker/version.h"
 
 enum {
@@ -30,7 +31,7 @@ static void put_refused(void *context, const mr_refused *refused)
     mr_outputs_dead_letter(worker->outputs, worker->open, refused);
     worker->open_refused++;
     mr_log(MR_LOG_WARNING, "source", "refused",
-           mr_log_text("topic", worker->config->inputs[refused->input].topic),
+           mr_log_text("topic", mr_config_topic(worker->config, refused->input)),
            mr_log_long("partition", (int64_t)refused->message->partition),
            mr_log_long("offset", refused->message->offset),
            mr_log_text("cause", mr_cause_name(refused->cause)),
@@ -57,7 +58,7 @@ static void note_epoch(mr_worker *worker, const mr_epoch *epoch)
         if (task_of(worker, &offsets[i]) != epoch->task)
             continue;
         worker->next_offsets[count++] =
-            (mr_next_offset){worker->config->inputs[offsets[i].input].topic,
+            (mr_next_offset){mr_config_topic(worker->config, offsets[i].input),
                              (int32_t)offsets[i].partition, offsets[i].next};
     }
     const mr_task_epoch noted = {
@@ -71,23 +72,108 @@ static void note_epoch(mr_worker *worker, const mr_epoch *epoch)
     mr_outputs_epoch(worker->outputs, &noted);
 }
 
-// The epochs that the engine learns: those that hold an event or a tick.
+// Deltas.
+
+static mr_status lost_deltas(mr_worker *worker, const mr_delta *delta, mr_error *err)
+{
+    worker->deltas_lost++;
+    if (worker->config->on_delta_gap == MR_GAP_STOP)
+        return mr_fail(err, MR_FATAL,
+                       "deltas of task %u to task %u are lost before link %llu: on_delta_gap: "
+                       "continue goes on without them",
+                       delta->sender, delta->receiver, (unsigned long long)delta->link);
+    mr_log(MR_LOG_WARNING, "links", "deltas are lost", mr_log_long("sender", delta->sender),
+           mr_log_long("receiver", delta->receiver), mr_log_long("link", (int64_t)delta->link));
+    return MR_OK;
+}
+
+// Whether a record of deltas is to be learned now: of this history, whole, and the next of its
+// link, which advances.
+static mr_status accept_delta(mr_worker *worker, uint32_t task, mr_bytes value, mr_delta *delta,
+                              bool *accepted, mr_error *err)
+{
+    *accepted = false;
+    MR_TRY(mr_delta_read(value, delta, err));
+    if (memcmp(delta->history, worker->own.history, sizeof delta->history) != 0) {
+        worker->deltas_foreign++; // of a state that was before this one
+        return MR_OK;
+    }
+    if (delta->receiver != task || delta->sender >= worker->tasks)
+        return mr_reject(err, MR_CAUSE_bad_delta, "deltas of task %u to task %u in partition %u",
+                         delta->sender, delta->receiver, task);
+    MR_TRY(mr_engine_delta_check(worker->engine, task, delta->record, err));
+    const bool over_gaps = worker->config->on_delta_gap == MR_GAP_CONTINUE;
+    const mr_link_verdict verdict = mr_links_receive(worker->links, delta, over_gaps);
+    if (verdict == MR_LINK_GAP)
+        MR_TRY(lost_deltas(worker, delta, err));
+    worker->deltas_seen_again += verdict == MR_LINK_SEEN;
+    *accepted = verdict != MR_LINK_SEEN;
+    return MR_OK;
+}
+
+// Replaces what an epoch received by the engine's records in it that are to be learned. Errors:
+// MR_FATAL: a damaged record, or a gap, where on_delta_gap says stop.
+static mr_status accept_deltas(mr_worker *worker, mr_epoch *epoch, uint32_t *used, mr_error *err)
+{
+    const uint32_t first = *used;
+    if (epoch->received_count > 0)
+        mr_links_keep(worker->links, epoch->task);
+    for (uint32_t i = 0; i < epoch->received_count; i++) {
+        mr_delta delta;
+        bool accepted;
+        mr_status status =
+            accept_delta(worker, epoch->task, epoch->received[i], &delta, &accepted, err);
+        if (status == MR_REJECT) {
+            worker->deltas_lost++;
+            if (worker->config->on_delta_gap == MR_GAP_STOP)
+                return err->status = MR_FATAL;
+            mr_log(MR_LOG_WARNING, "links", "deltas are lost", mr_log_text("error", err->text));
+            continue;
+        }
+        MR_TRY(status);
+        MR_ASSERT(*used < worker->received_max);
+        if (accepted)
+            worker->received[(*used)++] = delta.record;
+    }
+    epoch->received = worker->received + first;
+    epoch->received_count = *used - first;
+    return MR_OK;
+}
+
+// The epochs that the engine learns: those that hold an event, a tick or deltas.
 static uint32_t to_learn(const mr_epoch *epochs, uint32_t count, mr_epoch *learn)
 {
     uint32_t learn_count = 0;
     for (uint32_t i = 0; i < count; i++) {
-        if (epochs[i].count > 0 || epochs[i].tick_ms > 0)
+        if (epochs[i].count > 0 || epochs[i].tick_ms > 0 || epochs[i].received_count > 0)
             learn[learn_count++] = epochs[i];
     }
     return learn_count;
 }
 
+// The round was not learned: it will be tried again with the same records.
+static void give_links_back(mr_worker *worker, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (worker->epochs[i].received_count > 0)
+            mr_links_restore(worker->links, worker->epochs[i].task);
+    }
+}
+
 static mr_status learn(mr_worker *worker, uint32_t count, mr_error *err)
 {
     mr_epoch learned[MR_MARKER_PAIRS_MAX];
+    uint32_t used = 0;
+    for (uint32_t i = 0; i < count; i++)
+        MR_TRY(accept_deltas(worker, &worker->epochs[i], &used, err));
     const uint32_t learn_count = to_learn(worker->epochs, count, learned);
+    mr_status status = MR_OK;
     if (learn_count > 0)
-        MR_TRY(mr_engine_round(worker->engine, learned, learn_count, err));
+        status = mr_engine_round(worker->engine, learned, learn_count, err);
+    if (status != MR_OK) {
+        give_links_back(worker, count);
+        return status;
+    }
     const int64_t oldest_ms = mr_source_count(worker->source)->oldest_record_ms;
     if (oldest_ms < worker->first_record_ms)
         worker->first_record_ms = oldest_ms;
@@ -145,6 +231,25 @@ static void close_list(void *context, const mr_list *list)
     mr_outputs_list(worker->outputs, worker->open, list);
 }
 
+static void close_delta(void *context, uint32_t sender, uint32_t receiver, mr_bytes record)
+{
+    mr_worker *worker = context;
+    for (int copy = 0; copy < 1 + mr_planted(MR_BUG_DIRECT_AND_TOPIC); copy++) {
+        const mr_delta delta = {
+            .sender = sender,
+            .receiver = receiver,
+            .history = {worker->own.history[0], worker->own.history[1]},
+            .link = mr_links_send(worker->links, sender, receiver),
+            .seq = worker->seqs[sender],
+            .record = record,
+        };
+        const uint32_t size = mr_delta_write(&delta, worker->delta);
+        mr_frozen_put_record(worker->open, &(mr_record){.topic = MR_TOPIC_ITEM_DELTAS,
+                                                        .partition = receiver,
+                                                        .value = mr_bytes_of(worker->delta, size)});
+    }
+}
+
 static uint32_t marker_offsets(mr_worker *worker, uint32_t task)
 {
     uint32_t count = 0, offset_count;
@@ -152,7 +257,7 @@ static uint32_t marker_offsets(mr_worker *worker, uint32_t task)
     for (uint32_t i = 0; i < offset_count; i++) {
         if (task_of(worker, &offsets[i]) == task)
             worker->marker_offsets[count++] =
-                (mr_marker_offset){mr_bytes_text(worker->config->inputs[offsets[i].input].topic),
+                (mr_marker_offset){mr_bytes_text(mr_config_topic(worker->config, offsets[i].input)),
                                    offsets[i].partition, offsets[i].next};
     }
     return count;
@@ -183,6 +288,8 @@ static mr_status put_markers(mr_worker *worker, const mr_frozen_task *task, mr_e
             .pair_count = worker->own.held_count,
             .offsets = worker->marker_offsets,
             .offset_count = marker_offsets(worker, task->task),
+            .links = worker->link_rows,
+            .link_count = mr_links_rows(worker->links, task->task, worker->link_rows),
         };
         MR_TRY(mr_marker_write(&marker, sealed, &size, err));
         mr_frozen_put_marker(worker->open, task->task, c, mr_bytes_of(sealed, size));
@@ -249,7 +356,7 @@ static mr_status put_commit(mr_worker *worker, mr_error *err)
 
 mr_status mr_worker_close_commit(mr_worker *worker, mr_error *err)
 {
-    const mr_close_sink sink = {worker, close_row, close_list, NULL};
+    const mr_close_sink sink = {worker, close_row, close_list, close_delta};
     MR_TRY(mr_engine_close(worker->engine, worker->seqs, &sink, err));
     MR_TRY(put_commit(worker, err));
     MR_TRY(mr_frozen_seal(worker->open, err));
@@ -387,7 +494,7 @@ static int patience(mr_worker *worker, const mr_committer_view *commits, bool co
 
 mr_status mr_worker_turn(mr_worker *worker, int extra_fd, int wait_ms, mr_error *err)
 {
-    bool moved = false, worked = false, commit = false;
+    bool moved = false, worked = false, commit = false, followed = false;
     MR_TRY(worker->intake.poll(worker->intake.context, 0, err));
     const mr_committer_view commits = mr_committer_look(worker->committer, err);
     if (commits.failed != MR_OK)
@@ -395,6 +502,7 @@ mr_status mr_worker_turn(mr_worker *worker, int extra_fd, int wait_ms, mr_error 
     count_latency(worker, &commits);
     MR_TRY(mr_ownership_step(worker, &commits, &moved, err));
     if (mr_ownership_works(worker)) {
+        MR_TRY(mr_follower_step(worker->follower, worker->engine, &followed, err));
         MR_TRY(learn_some(worker, &worked, &commit, err));
         const int64_t now_ms = worker->clock.now_ms(worker->clock.context);
         commit = commit || mr_ownership_wants_commit(worker) ||
@@ -402,7 +510,7 @@ mr_status mr_worker_turn(mr_worker *worker, int extra_fd, int wait_ms, mr_error 
         if (commits.idle && commit && has_something(worker))
             return mr_worker_close_commit(worker, err);
     }
-    if (moved || worked)
+    if (moved || worked || followed)
         return MR_OK;
     if (worker->own.phase != MR_PHASE_WORKING || worker->own.wanted_count > 0)
         wait_ms = wait_ms < FOLLOW_MS ? wait_ms : FOLLOW_MS;

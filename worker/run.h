@@ -12,8 +12,10 @@
 #define MR_WORKER_RUN_H
 
 #include "worker/committer.h"
+#include "worker/follower.h"
 #include "worker/kafka/bus.h"
 #include "worker/lanes.h"
+#include "worker/links.h"
 #include "worker/methods.h"
 #include "worker/metrics.h"
 #include "worker/outputs.h"
@@ -36,8 +38,8 @@ typedef struct mr_worker {
     mr_intake intake;
     mr_local local;
     mr_store_port store;
-    uint32_t partition_counts[MR_CONFIG_INPUTS_MAX];
-    uint32_t lead, tasks; // P
+    uint32_t partition_counts[MR_CONFIG_INPUTS_MAX + 1]; // the last: deltas
+    uint32_t lead, tasks;                                // P
     char cluster[MR_STORE_CLUSTER_MAX + 1];
 
     // The engine.
@@ -53,8 +55,15 @@ typedef struct mr_worker {
     mr_ownership own;
     uint64_t *seqs;      // by task: of its next commit
     int64_t *input_next; // by input partition: where a task that is not read goes on
-    uint32_t input_first[MR_CONFIG_INPUTS_MAX]; // of an input in input_next
-    mr_offset *offsets;                         // room for all input partitions
+    uint32_t input_first[MR_CONFIG_INPUTS_MAX + 1]; // of an input in input_next
+    mr_offset *offsets;                             // room for all input partitions
+    mr_links *links;
+    mr_follower *follower;
+    mr_marker_link *link_rows; // room for those of a task
+    mr_bytes *received;        // records of deltas of one round
+    uint32_t received_max;
+    uint8_t *delta; // room for one record of deltas
+    uint64_t deltas_seen_again, deltas_lost, deltas_foreign;
     mr_generations *generations;
     mr_committer *committer;
     mr_outputs *outputs;

@@ -43,6 +43,7 @@ static mr_status open_engine(mr_worker *worker, mr_error *err)
         return out_of_memory(err);
     config->lanes = mr_lane_pool_port(worker->lanes);
     config->fetch = (mr_fetch){worker, fetch};
+    config->exchange_bytes = (uint32_t)worker->config->deltas_bytes_max;
     MR_TRY(mr_engine_bytes(config, &worker->engine_bytes, err));
     mr_log(MR_LOG_INFO, "run", "memory",
            mr_log_long("engine_mib", (int64_t)(worker->engine_bytes >> 20)),
@@ -55,6 +56,8 @@ mr_status mr_worker_reset_engine(mr_worker *worker, mr_error *err)
 {
     if (worker->engine_memory != NULL)
         munmap(worker->engine_memory, worker->engine_bytes);
+    for (uint32_t shard = 0; shard < worker->tasks; shard++)
+        mr_follower_place(worker->follower, shard, -1);
     worker->engine = NULL;
     worker->engine_memory = mmap(NULL, worker->engine_bytes, PROT_READ | PROT_WRITE,
                                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -84,6 +87,15 @@ static mr_status load_row(void *context, mr_bytes key, mr_bytes value, mr_error 
                           err);
 }
 
+static mr_status load_links(mr_worker *worker, const mr_taking *taking, mr_error *err)
+{
+    mr_marker marker = {0};
+    if (!taking->fresh)
+        MR_TRY(mr_taking_marker(worker->own.taker, taking->markers[0], &marker, err));
+    mr_links_load(worker->links, taking->task, marker.links, marker.link_count);
+    return MR_OK;
+}
+
 mr_status mr_worker_load(mr_worker *worker, const mr_taking *taking, mr_error *err)
 {
     loading l = {worker, taking->task};
@@ -91,6 +103,7 @@ mr_status mr_worker_load(mr_worker *worker, const mr_taking *taking, mr_error *e
     worker->seqs[taking->task] = taking->fresh
                                      ? (uint64_t)worker->clock.wall_ms(worker->clock.context)
                                      : taking->marker.seq + 1;
+    MR_TRY(load_links(worker, taking, err));
     mr_engine_take(worker->engine, taking->task, worker->seqs[taking->task]);
     if (taking->fresh)
         return MR_OK;
@@ -108,7 +121,7 @@ static mr_status allocate(mr_worker *worker, mr_error *err)
 {
     const size_t tasks = worker->tasks;
     size_t inputs = 0;
-    for (uint32_t i = 0; i < worker->config->input_count; i++) {
+    for (uint32_t i = 0; i <= mr_config_deltas(worker->config); i++) {
         worker->input_first[i] = (uint32_t)inputs;
         inputs += worker->partition_counts[i];
     }
@@ -122,12 +135,18 @@ static mr_status allocate(mr_worker *worker, mr_error *err)
     worker->pairs = calloc(tasks, sizeof *worker->pairs);
     worker->marker_offsets = calloc(inputs, sizeof *worker->marker_offsets);
     worker->idle_since_ms = calloc(tasks, sizeof *worker->idle_since_ms);
+    worker->link_rows = calloc(tasks, sizeof *worker->link_rows);
+    worker->received_max = (uint32_t)(tasks * (size_t)worker->config->epoch_events_max);
+    worker->received = calloc(worker->received_max, sizeof *worker->received);
+    worker->delta = malloc(MR_DELTA_HEAD_BYTES + MR_DELTA_RECORD_MAX);
     if (worker->seqs == NULL || worker->input_next == NULL || worker->offsets == NULL ||
         worker->epochs == NULL || worker->next_offsets == NULL || worker->marks == NULL ||
         worker->hashes == NULL || worker->pairs == NULL || worker->marker_offsets == NULL ||
-        worker->idle_since_ms == NULL)
+        worker->idle_since_ms == NULL || worker->link_rows == NULL || worker->received == NULL ||
+        worker->delta == NULL)
         return out_of_memory(err);
-    return MR_OK;
+    MR_TRY(mr_links_open(worker->tasks, &worker->links, err));
+    return mr_follower_open(&worker->bus, worker->tasks, &worker->follower, err);
 }
 
 static void wake(void *context)
@@ -175,6 +194,8 @@ mr_status mr_worker_end(mr_worker *worker, mr_error *err)
 {
     const mr_status status = mr_committer_close(worker->committer, err);
     mr_source_close(worker->source);
+    mr_follower_close(worker->follower);
+    mr_links_close(worker->links);
     mr_ownership_close(worker);
     if (worker->open != NULL)
         mr_generations_cancel(worker->generations, worker->open);
@@ -194,6 +215,9 @@ mr_status mr_worker_end(mr_worker *worker, mr_error *err)
     free(worker->pairs);
     free(worker->marker_offsets);
     free(worker->idle_since_ms);
+    free(worker->link_rows);
+    free(worker->received);
+    free(worker->delta);
     return status;
 }
 
@@ -230,6 +254,7 @@ mr_status mr_worker_read(mr_worker *worker, mr_error *err)
         worker->offsets[count++].next =
             worker->input_next[worker->input_first[o->input] + o->partition];
     }
-    return mr_source_assign(worker->source, worker->own.held, worker->own.held_count,
-                            worker->offsets, count, err);
+    MR_TRY(mr_source_assign(worker->source, worker->own.held, worker->own.held_count,
+                            worker->offsets, count, err));
+    return mr_follower_follow(worker->follower, worker->own.held, worker->own.held_count, err);
 }

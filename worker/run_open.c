@@ -53,6 +53,7 @@ static mr_status open_brokers(mr_worker *worker, mr_error *err)
     MR_TRY(mr_kafka_admin_open(worker->config, &worker->kafka.admin, err));
     MR_TRY(ask_brokers(worker, err));
     worker->tasks = worker->partition_counts[worker->lead];
+    worker->partition_counts[mr_config_deltas(worker->config)] = worker->tasks;
     if (worker->tasks > MR_MARKER_PAIRS_MAX)
         return mr_fail(err, MR_FATAL, "the lead topic has %u partitions, at most %d are possible",
                        worker->tasks, MR_MARKER_PAIRS_MAX);
@@ -62,6 +63,8 @@ static mr_status open_brokers(mr_worker *worker, mr_error *err)
     worker->bus = mr_kafka_bus_port(&worker->kafka);
     MR_TRY(mr_kafka_producer_open(worker->config, worker->tasks, &worker->kafka.producer, err));
     MR_TRY(mr_kafka_reader_open(worker->config, &worker->kafka.reader, err));
+    MR_TRY(mr_kafka_follow_open(worker->config, worker->config->outputs_item_rows,
+                                &worker->kafka.follow, err));
     MR_TRY(mr_kafka_consumer_open(worker->config, worker->lead, worker->partition_counts,
                                   &worker->kafka.consumer, err));
     worker->intake = mr_kafka_consumer_port(worker->kafka.consumer);
@@ -120,6 +123,7 @@ mr_status mr_worker_close(mr_worker *worker, mr_error *err)
     mr_kafka_consumer_close(worker->kafka.consumer);
     mr_kafka_producer_close(worker->kafka.producer);
     mr_kafka_reader_close(worker->kafka.reader);
+    mr_kafka_follow_close(worker->kafka.follow);
     mr_kafka_admin_close(worker->kafka.admin);
     if (worker->local.store != NULL && mr_local_close(&worker->local, &ignored) != MR_OK &&
         status == MR_OK) {

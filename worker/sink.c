@@ -35,6 +35,7 @@
 
 #include "worker/log.h"
 #include "worker/marker.h"
+#include "worker/planted.h"
 
 enum {
     SLOW_MS = 5000,
@@ -75,7 +76,8 @@ static const uint32_t arrows[MR_SINK_STATE_COUNT] = {
 
 static void move(mr_sink *sink, mr_sink_state to)
 {
-    MR_ASSERT((arrows[sink->state] >> to & 1u) != 0);
+    MR_ASSERT((arrows[sink->state] >> to & 1u) != 0 || mr_planted(MR_BUG_OFFSETS_FIRST) ||
+              mr_planted(MR_BUG_TIMEOUT_IS_FAILURE));
     mr_log(MR_LOG_DEBUG, "commit", "state", mr_log_text("from", names[sink->state]),
            mr_log_text("to", names[to]));
     sink->state = to;
@@ -173,7 +175,7 @@ static mr_status send(mr_sink *sink, mr_error *err)
     for (; sink->next_marker < task_count * MR_STORE_CHANGELOGS; sink->next_marker++) // invariant 2
         MR_TRY(send_marker(sink, &tasks[sink->next_marker / MR_STORE_CHANGELOGS],
                            sink->next_marker % MR_STORE_CHANGELOGS, err));
-    move(sink, MR_SINK_FLUSHING);
+    move(sink, mr_planted(MR_BUG_OFFSETS_FIRST) ? MR_SINK_OFFSETS : MR_SINK_FLUSHING);
     return MR_OK;
 }
 
@@ -194,7 +196,7 @@ static mr_status flush(mr_sink *sink, mr_error *err)
 {
     MR_TRY(sink->bus->flush(sink->bus->context, err));
     note_changelogs(sink);
-    move(sink, MR_SINK_OFFSETS); // invariant 3
+    move(sink, mr_planted(MR_BUG_OFFSETS_FIRST) ? MR_SINK_ENDING : MR_SINK_OFFSETS); // invariant 3
     return MR_OK;
 }
 
@@ -202,8 +204,9 @@ static mr_status send_offsets(mr_sink *sink, mr_error *err)
 {
     uint32_t count;
     const mr_offset *offsets = mr_frozen_offsets(sink->frozen, &count);
-    MR_TRY(sink->bus->send_offsets(sink->bus->context, sink->generation, offsets, count, err));
-    move(sink, MR_SINK_ENDING);
+    if (!mr_planted(MR_BUG_NO_OFFSETS))
+        MR_TRY(sink->bus->send_offsets(sink->bus->context, sink->generation, offsets, count, err));
+    move(sink, mr_planted(MR_BUG_OFFSETS_FIRST) ? MR_SINK_FLUSHING : MR_SINK_ENDING);
     return MR_OK;
 }
 
@@ -328,6 +331,8 @@ mr_status mr_sink_step(mr_sink *sink, mr_error *err)
         sink->retried_calls++;
         sink->slow =
             sink->slow || sink->clock->now_ms(sink->clock->context) - sink->begun_ms > SLOW_MS;
+        if (mr_planted(MR_BUG_TIMEOUT_IS_FAILURE) && sink->state == MR_SINK_ENDING)
+            move(sink, MR_SINK_BEGINNING);
         return MR_RETRY;
     case MR_ABORT:
         return spoilt(sink, err);

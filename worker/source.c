@@ -43,6 +43,10 @@ typedef struct builder { // the next epoch of a task
     bool closed;        // given out by ready, not learned yet
     uint32_t *feeds;
     uint32_t feed_count;
+    uint32_t deltas; // the feed of deltas of other workers; UINT32_MAX: none
+    mr_bytes *received;
+    uint32_t received_count;
+    size_t received_bytes;
 } builder;
 
 struct mr_source {
@@ -67,16 +71,22 @@ static mr_status open_builder(mr_source *source, builder *b, uint32_t task, mr_e
     b->scratch = calloc(max, sizeof *b->scratch);
     b->held = calloc(max, sizeof *b->held);
     b->feeds = calloc(source->feed_count + 1, sizeof *b->feeds);
+    b->received = calloc(max, sizeof *b->received);
+    b->deltas = UINT32_MAX;
     void *memory = aligned_alloc(MR_ARENA_ALIGN, ARENA_BYTES);
     if (b->arrivals == NULL || b->scratch == NULL || b->held == NULL || b->feeds == NULL ||
-        memory == NULL) {
+        b->received == NULL || memory == NULL) {
         free(memory);
         return mr_fail(err, MR_FATAL, "out of memory for the epochs of task %u", task);
     }
     mr_arena_init(&b->arena, memory, ARENA_BYTES);
     for (uint32_t i = 0; i < source->feed_count; i++) {
         const feed *f = &source->feeds[i];
-        if (source->intake->task_of(source->intake->context, f->input, f->partition) == task)
+        if (source->intake->task_of(source->intake->context, f->input, f->partition) != task)
+            continue;
+        if (f->input == mr_config_deltas(source->config))
+            b->deltas = i;
+        else
             b->feeds[b->feed_count++] = i;
     }
     return MR_OK;
@@ -91,7 +101,8 @@ static void release(const mr_source *source, builder *b)
 {
     for (uint32_t i = 0; i < b->held_count; i++)
         give_back(source, &b->held[i].message);
-    b->held_count = b->count = 0;
+    b->held_count = b->count = b->received_count = 0;
+    b->received_bytes = 0;
     b->bytes = 0;
     b->lines = 0;
     b->closed = false;
@@ -106,6 +117,7 @@ static void close_builder(const mr_source *source, builder *b)
     free(b->scratch);
     free(b->held);
     free(b->feeds);
+    free(b->received);
     free(b->arena.base);
 }
 
@@ -213,7 +225,7 @@ static mr_status refill(mr_source *source, uint32_t index, mr_error *err)
         else if (batch[i].error == NULL)
             source->counters.below++; // clients up to 2.3 may step back
         else if (status == MR_OK)
-            status = mr_fail(err, MR_FATAL, "%s [%u]: %s", source->config->inputs[f->input].topic,
+            status = mr_fail(err, MR_FATAL, "%s [%u]: %s", mr_config_topic(source->config, f->input),
                              f->partition, batch[i].error);
         give_back(source, &batch[i]);
     }
@@ -259,18 +271,45 @@ static bool is_full(const mr_source *source, const builder *b)
            b->arena.size - b->arena.used < 2 * source->event_bytes;
 }
 
-static void hold(mr_source *source, builder *b, feed *f, uint32_t index, int64_t now_ms)
+// The oldest message of a feed becomes a part of the epoch.
+static const mr_message *keep(builder *b, feed *f, uint32_t index, int64_t now_ms)
 {
-    mr_error err = {0};
     held *h = &b->held[b->held_count++];
     h->message = f->messages[f->first++];
     h->feed = index;
     h->cause = MR_CAUSE_NONE;
-    const mr_message *message = &h->message;
     f->count--;
-    f->next = message->offset + 1;
+    f->next = h->message.offset + 1;
     if (b->held_count == 1)
         b->opened_ms = now_ms;
+    return &h->message;
+}
+
+static mr_status take_deltas(mr_source *source, builder *b, int64_t now_ms, bool *moved,
+                             mr_error *err)
+{
+    const size_t most = (size_t)source->config->deltas_bytes_max;
+    if (b->deltas == UINT32_MAX)
+        return MR_OK;
+    feed *f = &source->feeds[b->deltas];
+    for (;;) {
+        MR_TRY(refill(source, b->deltas, err));
+        if (f->count == 0 || b->held_count == source->held_max)
+            return MR_OK;
+        const uint32_t size = f->messages[f->first].value.size;
+        if (b->received_count > 0 && b->received_bytes + size > most)
+            return MR_OK;
+        b->received_bytes += size;
+        b->received[b->received_count++] = keep(b, f, b->deltas, now_ms)->value;
+        *moved = true;
+    }
+}
+
+static void hold(mr_source *source, builder *b, feed *f, uint32_t index, int64_t now_ms)
+{
+    mr_error err = {0};
+    const mr_message *message = keep(b, f, index, now_ms);
+    held *h = &b->held[b->held_count - 1];
     b->bytes += message->value.size + message->key.size;
     source->counters.records++;
     mr_arrival *arrival = &b->arrivals[b->count];
@@ -288,6 +327,8 @@ mr_status mr_source_pump(mr_source *source, int64_t now_ms, bool *moved, mr_erro
     *moved = false;
     for (uint32_t i = 0; i < source->task_count; i++) {
         builder *b = &source->builders[i];
+        if (!b->closed)
+            MR_TRY(take_deltas(source, b, now_ms, moved, err));
         while (!b->closed && !is_full(source, b)) {
             uint32_t index = 0;
             mr_status status = MR_OK;
@@ -317,7 +358,11 @@ uint32_t mr_source_ready(mr_source *source, int64_t now_ms, bool all, mr_epoch *
                 source->counters.oldest_record_ms = b->arrivals[j].record_ms;
         }
         mr_epoch_sort(b->arrivals, b->scratch, b->count);
-        epochs[count++] = (mr_epoch){.task = b->task, .arrivals = b->arrivals, .count = b->count};
+        epochs[count++] = (mr_epoch){.task = b->task,
+                                     .arrivals = b->arrivals,
+                                     .count = b->count,
+                                     .received = b->received,
+                                     .received_count = b->received_count};
     }
     return count;
 }
@@ -337,7 +382,7 @@ static const held *held_of(const mr_source *source, const builder *b, const mr_a
     for (uint32_t i = 0; i < b->held_count; i++) {
         const held *h = &b->held[i];
         if (h->message.offset == arrival->offset &&
-            (int32_t)h->message.partition == arrival->partition &&
+            (int32_t)h->message.partition == arrival->partition && h->feed != b->deltas &&
             mr_decoder_rank(source->decoder, source->feeds[h->feed].input) == arrival->topic)
             return h;
     }
@@ -376,6 +421,8 @@ void mr_source_learned(mr_source *source, uint32_t task)
     builder *b = builder_of(source, task);
     for (uint32_t i = 0; i < b->feed_count; i++)
         source->learned[b->feeds[i]].next = source->feeds[b->feeds[i]].next;
+    if (b->deltas != UINT32_MAX)
+        source->learned[b->deltas].next = source->feeds[b->deltas].next;
     for (uint32_t i = 0; i < b->count; i++) {
         if (b->arrivals[i].record_ms > source->counters.newest_record_ms)
             source->counters.newest_record_ms = b->arrivals[i].record_ms;

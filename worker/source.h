@@ -39,6 +39,9 @@ void mr_source_release(mr_source *source);
 // MR_FATAL: an input cannot be read.
 MR_CHECKED mr_status mr_source_pump(mr_source *source, int64_t now_ms, bool *moved, mr_error *err);
 
+// Deltas of other workers come with the epochs too (mr_epoch.received: the values of their records,
+// to be checked by whoever learns them). A task never waits for them.
+//
 // The epochs that are ready (`all`: every one that is not empty), sorted, in order of tasks: at
 // most task_count. An epoch may hold no event: then it holds refused records only.
 uint32_t mr_source_ready(mr_source *source, int64_t now_ms, bool all, mr_epoch *epochs);

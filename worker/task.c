@@ -7,7 +7,8 @@
 // what the
 //    marker says. A copy that does not is thrown away once; a changelog that does not stops the
 //    start.
-// 4. The end of a changelog is asked of a handle that sees uncommitted records, after the
+// 4. A restore is never so slow, and its base never so old, that tombstones between are gone.
+// 5. The end of a changelog is asked of a handle that sees uncommitted records, after the
 // assignment; after the next assignment it is asked again, and what was read before is gone on
 // from.
 //
@@ -27,6 +28,7 @@
 
 #include "state/row.h"
 #include "worker/log.h"
+#include "worker/planted.h"
 
 enum {
     ROWS_BYTES_MAX = 64 << 20, // of commits read over a local copy; more is cheaper from nothing
@@ -38,6 +40,11 @@ static const char *const names[MR_TAKING_STATE_COUNT] = {
     [MR_TAKING_NOTHING] = "nothing", [MR_TAKING_READ] = "read",     [MR_TAKING_CHECKED] = "checked",
     [MR_TAKING_FRESH] = "fresh",     [MR_TAKING_PLACED] = "placed", [MR_TAKING_FAILED] = "failed",
 };
+
+const char *mr_taking_state_name(mr_taking_state state)
+{
+    return names[state];
+}
 
 #define TO(state) (1u << MR_TAKING_##state)
 
@@ -135,6 +142,7 @@ static mr_status ask_ends(mr_taker *taker, mr_taking *taking, mr_error *err)
                                           taking->task, &taking->ends[c], err));
     for (uint32_t c = 0; c < MR_STORE_CHANGELOGS; c++)
         taking->limits[c] = taking->ends[c].end;
+    taking->begun_ms = taker->clock->now_ms(taker->clock->context);
     taking->changelog = 0;
     taking->rows_dropped = 0;
     taker->rows->count = 0;
@@ -151,7 +159,8 @@ static const char *copy_fault(const mr_taker *taker, const mr_taking *taking,
         return "it is of another cluster";
     if (memcmp(taker->identity.history, marker->history, sizeof marker->history) != 0)
         return "it is of another history";
-    if (taker->clock->wall_ms(taker->clock->context) - marker->wall_ms > taker->copy_age_max_ms)
+    if (taker->clock->wall_ms(taker->clock->context) - marker->wall_ms > taker->copy_age_max_ms &&
+        !mr_planted(MR_BUG_STALE_COPY))
         return "it is so old that erased rows could rise again";
     for (uint32_t c = 0; c < MR_STORE_CHANGELOGS; c++) {
         if (copy->offsets[c] < taking->ends[c].first)
@@ -277,10 +286,12 @@ static mr_status apply_rows(reading *r, int64_t next, mr_error *err)
     };
     part.offsets[taking->changelog] = next;
     const mr_store_batch batch = {&part, 1};
+    // A store that cannot be written now is tried again with the same rows.
+    MR_TRY(r->taker->store->write(r->taker->store->context, &batch, err));
     taking->rows_read += rows->count;
     rows->count = 0;
     rows->used = 0;
-    return r->taker->store->write(r->taker->store->context, &batch, err);
+    return MR_OK;
 }
 
 static mr_status over_copy(void *context, int64_t offset, mr_bytes key, mr_bytes value,
@@ -311,6 +322,10 @@ static mr_status read_over_copy(mr_taker *taker, mr_taking *taking, mr_error *er
 {
     if (taking->changelog < MR_STORE_CHANGELOGS) {
         MR_TRY(read_slice(taker, taking, over_copy, err));
+        if (mr_planted(MR_BUG_ROWS_WITHOUT_MARKER) && taker->rows->count > 0) {
+            reading r = {taker, taking};
+            MR_TRY(apply_rows(&r, taking->next[taking->changelog], err));
+        }
         taking->rows_dropped += taker->rows->count;
         taker->rows->count = 0;
         taker->rows->used = 0;
@@ -385,7 +400,7 @@ static mr_status read_from_nothing(mr_taker *taker, mr_taking *taking, mr_error 
     if (taking->changelog < MR_STORE_CHANGELOGS) {
         const uint32_t c = taking->changelog;
         MR_TRY(read_slice(taker, taking, from_nothing, err));
-        if (taking->rows_behind > 0) {
+        if (taking->rows_behind > 0 && !mr_planted(MR_BUG_ROWS_WITHOUT_MARKER)) {
             taking->rows_dropped += taking->rows_behind;
             taking->limits[c] =
                 taking->marker_next >= 0 ? taking->marker_next : taking->ends[c].first;
@@ -396,8 +411,9 @@ static mr_status read_from_nothing(mr_taker *taker, mr_taking *taking, mr_error 
         begin_changelog(taking);
         return MR_OK;
     }
-    MR_TRY(finish_load(taker, taking, err));
+    const mr_status status = finish_load(taker, taking, err);
     end_load(taker, taking);
+    MR_TRY(status); // where it can be tried again, from the beginning
     taker->store->refresh(taker->store->context);
     move(taking, MR_TAKING_READ);
     return MR_OK;
@@ -481,8 +497,22 @@ static mr_status step(mr_taker *taker, mr_taking *taking, mr_error *err)
     return MR_FATAL;
 }
 
+// A row that was read before it was erased rises again if the tombstone is gone when the reader
+// gets there: whoever reads for so long begins again.
+static bool takes_too_long(const mr_taker *taker, const mr_taking *taking)
+{
+    const int64_t now_ms = taker->clock->now_ms(taker->clock->context);
+    return (taking->state == MR_TAKING_COPY || taking->state == MR_TAKING_NOTHING) &&
+           now_ms - taking->begun_ms > taker->copy_age_max_ms;
+}
+
 mr_status mr_taking_step(mr_taker *taker, mr_taking *taking, mr_error *err)
 {
+    if (takes_too_long(taker, taking)) {
+        mr_log(MR_LOG_WARNING, "task", "restoring takes so long that erased rows could rise again",
+               mr_log_long("task", taking->task));
+        mr_taking_again(taker, taking);
+    }
     const mr_status status = step(taker, taking, err);
     if (status == MR_RETRY)
         return status;
@@ -545,8 +575,8 @@ static int64_t marker_offset(const mr_marker *marker, const char *topic, uint32_
 static mr_status agree(const mr_taker *taker, const char *topic, const mr_offset *group,
                        int64_t marked, int64_t *next, mr_error *err)
 {
-    *next = marked;
-    if (group->next < 0 || group->next == marked)
+    *next = mr_planted(MR_BUG_GROUP_TRUSTED) ? group->next : marked;
+    if (mr_planted(MR_BUG_GROUP_TRUSTED) || group->next < 0 || group->next == marked)
         return MR_OK;
     if (taker->accept_offsets == MR_ACCEPT_GROUP)
         *next = group->next;
@@ -568,10 +598,12 @@ static mr_status place_one(mr_taker *taker, const char *topic, mr_offset *offset
                            mr_error *err)
 {
     mr_log_ends ends;
+    const bool deltas = offset->input == mr_config_deltas(taker->config);
     MR_TRY(
         taker->bus->input_ends(taker->bus->context, offset->input, offset->partition, &ends, err));
     if (next < 0) {
-        offset->next = taker->config->start == MR_START_LATEST ? ends.end : ends.first;
+        const bool latest = taker->config->start == MR_START_LATEST && !deltas;
+        offset->next = latest ? ends.end : ends.first;
         return MR_OK;
     }
     if (next > ends.end)
@@ -581,11 +613,12 @@ static mr_status place_one(mr_taker *taker, const char *topic, mr_offset *offset
                        topic, offset->partition, (long long)next, (long long)ends.end);
     if (next < ends.first) {
         const int64_t gone = ends.first - next;
-        if (taker->config->on_input_gap == MR_GAP_STOP)
+        if ((deltas ? taker->config->on_delta_gap : taker->config->on_input_gap) == MR_GAP_STOP)
             return mr_fail(err, MR_FATAL,
                            "%s [%u]: %lld records from offset %lld on are gone from the log before "
-                           "they were read; on_input_gap: continue goes on behind them",
-                           topic, offset->partition, (long long)gone, (long long)next);
+                           "they were read; %s: continue goes on behind them",
+                           topic, offset->partition, (long long)gone, (long long)next,
+                           deltas ? "on_delta_gap" : "on_input_gap");
         mr_log(MR_LOG_WARNING, "task", "records are gone before they were read",
                mr_log_text("topic", topic), mr_log_long("partition", offset->partition),
                mr_log_long("records", gone));
@@ -603,7 +636,7 @@ static mr_status place_all(mr_taker *taker, const mr_taking *taking, mr_offset *
         MR_TRY(mr_taking_marker(taker, taking->markers[0], &marker, err));
     MR_TRY(taker->bus->committed(taker->bus->context, offsets, offset_count, err));
     for (uint32_t i = 0; i < offset_count; i++) {
-        const char *const topic = taker->config->inputs[offsets[i].input].topic;
+        const char *const topic = mr_config_topic(taker->config, offsets[i].input);
         const int64_t marked = marker_offset(&marker, topic, offsets[i].partition);
         int64_t next;
         MR_TRY(agree(taker, topic, &offsets[i], marked, &next, err));

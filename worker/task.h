@@ -34,6 +34,7 @@ typedef struct mr_taking { // of one task
     mr_log_ends ends[MR_STORE_CHANGELOGS];
     int64_t next[MR_STORE_CHANGELOGS];     // of the changelogs: what was read
     int64_t limits[MR_STORE_CHANGELOGS];   // up to where they are read: `ends`, or a last marker
+    int64_t begun_ms;                      // when the ends were asked
     uint32_t changelog;                    // that is being read
     bool from_copy, loading;               // what the rows go onto; a load is open
     bool overflow;                         // more rows than are worth keeping
@@ -98,6 +99,8 @@ MR_CHECKED mr_status mr_taking_place(mr_taker *taker, mr_taking *taking, mr_offs
 // is missing. Errors: MR_FATAL.
 MR_CHECKED mr_status mr_takings_check(mr_taker *taker, const mr_taking *const *takings,
                                       uint32_t count, mr_error *err);
+
+const char *mr_taking_state_name(mr_taking_state state);
 
 // Decodes a taking's marker into the taker's room, to be used before the next call.
 MR_CHECKED mr_status mr_taking_marker(mr_taker *taker, mr_bytes sealed, mr_marker *marker,

@@ -162,6 +162,7 @@ static const property *properties_of(mr_topic topic)
         return kept_long;
     case MR_TOPIC_METRICS:
     case MR_TOPIC_DEAD_LETTERS:
+    case MR_TOPIC_ITEM_DELTAS:
     case MR_TOPIC_COUNT:
         break;
     }

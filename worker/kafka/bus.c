@@ -35,7 +35,7 @@ static mr_status send_offsets(void *context, uint64_t generation, const mr_offse
         return mr_fail(err, MR_FENCED, "the group has assigned the tasks anew meanwhile");
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)offset_count);
     for (uint32_t i = 0; i < offset_count; i++)
-        rd_kafka_topic_partition_list_add(list, bus->config->inputs[offsets[i].input].topic,
+        rd_kafka_topic_partition_list_add(list, mr_config_topic(bus->config, offsets[i].input),
                                           (int32_t)offsets[i].partition)
             ->offset = offsets[i].next;
     const mr_status status = mr_kafka_producer_offsets(bus->producer, list, member, err);
@@ -76,7 +76,7 @@ static mr_status input_ends(void *context, uint32_t input, uint32_t partition, m
                             mr_error *err)
 {
     mr_kafka_bus *bus = context;
-    return mr_kafka_admin_ends(bus->admin, bus->config->inputs[input].topic, partition, ends, err);
+    return mr_kafka_admin_ends(bus->admin, mr_config_topic(bus->config, input), partition, ends, err);
 }
 
 static mr_status changelog_read(void *context, mr_topic topic, uint32_t partition, int64_t first,
@@ -86,6 +86,25 @@ static mr_status changelog_read(void *context, mr_topic topic, uint32_t partitio
     mr_kafka_bus *bus = context;
     return mr_kafka_reader_read(bus->reader, mr_kafka_topic_name(bus->config, topic), partition,
                                 first, end, visit, visit_context, next, err);
+}
+
+static mr_status follow(void *context, const mr_offset *offsets, uint32_t offset_count,
+                        mr_error *err)
+{
+    mr_kafka_bus *bus = context;
+    return mr_kafka_follow_assign(bus->follow, offsets, offset_count, err);
+}
+
+static uint32_t follow_take(void *context, mr_message *messages, uint32_t max)
+{
+    mr_kafka_bus *bus = context;
+    return mr_kafka_follow_take(bus->follow, messages, max);
+}
+
+static void follow_give_back(void *context, mr_message *message)
+{
+    (void)context;
+    rd_kafka_message_destroy(message->handle);
 }
 
 static mr_status committed(void *context, mr_offset *offsets, uint32_t offset_count, mr_error *err)
@@ -109,6 +128,9 @@ mr_bus mr_kafka_bus_port(mr_kafka_bus *bus)
         .changelog_ends = changelog_ends,
         .input_ends = input_ends,
         .changelog_read = changelog_read,
+        .follow = follow,
+        .follow_take = follow_take,
+        .follow_give_back = follow_give_back,
         .committed = committed,
     };
 }

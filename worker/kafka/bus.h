@@ -5,6 +5,7 @@
 
 #include "worker/kafka/admin.h"
 #include "worker/kafka/consumer.h"
+#include "worker/kafka/follow.h"
 #include "worker/kafka/producer.h"
 #include "worker/kafka/reader.h"
 
@@ -17,6 +18,7 @@ typedef struct mr_kafka_bus {
     mr_kafka_consumer *consumer;
     mr_kafka_producer *producer;
     mr_kafka_reader *reader;
+    mr_kafka_follow *follow;
 } mr_kafka_bus;
 
 mr_bus mr_kafka_bus_port(mr_kafka_bus *bus);

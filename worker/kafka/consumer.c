@@ -18,7 +18,7 @@ struct mr_kafka_consumer {
     rd_kafka_t *handle;
     const mr_config *config;
     uint32_t lead, task_max;
-    uint32_t partition_counts[MR_CONFIG_INPUTS_MAX];
+    uint32_t partition_counts[MR_CONFIG_INPUTS_MAX + 1]; // the deltas are the last
     mr_group_state state;
     uint64_t generation; // of the last assignment
     bool closing;
@@ -55,7 +55,7 @@ static uint32_t task_of(void *context, uint32_t input, uint32_t partition)
 static void list_partitions(mr_kafka_consumer *consumer)
 {
     consumer->partition_count = 0;
-    for (uint32_t input = 0; input < consumer->config->input_count; input++) {
+    for (uint32_t input = 0; input <= mr_config_deltas(consumer->config); input++) {
         for (uint32_t p = 0; p < consumer->partition_counts[input]; p++) {
             if (has_task(consumer, task_of(consumer, input, p)))
                 consumer->partitions[consumer->partition_count++] = (mr_offset){input, p, -1};
@@ -156,6 +156,8 @@ mr_status mr_kafka_consumer_open(const mr_config *config, uint32_t lead,
         consumer->partition_counts[i] = partition_counts[i];
         all += partition_counts[i];
     }
+    consumer->partition_counts[mr_config_deltas(config)] = partition_counts[lead];
+    all += partition_counts[lead];
     consumer->config = config;
     consumer->lead = lead;
     consumer->task_max = partition_counts[lead];
@@ -311,7 +313,7 @@ static mr_status assign(void *context, const mr_offset *offsets, uint32_t offset
     MR_ASSERT(offset_count <= consumer->partition_count);
     close_queues(consumer);
     for (uint32_t i = 0; i < offset_count && status == MR_OK; i++) {
-        const char *const topic = consumer->config->inputs[offsets[i].input].topic;
+        const char *const topic = mr_config_topic(consumer->config, offsets[i].input);
         const int32_t partition = (int32_t)offsets[i].partition;
         MR_ASSERT(offsets[i].next >= 0);
         rd_kafka_topic_partition_list_add(list, topic, partition)->offset = offsets[i].next;
@@ -369,7 +371,7 @@ static int64_t lag(void *context, const mr_offset *offsets, uint32_t offset_coun
     int64_t sum = -1;
     for (uint32_t i = 0; i < offset_count; i++) {
         int64_t low, high;
-        const char *const topic = consumer->config->inputs[offsets[i].input].topic;
+        const char *const topic = mr_config_topic(consumer->config, offsets[i].input);
         if (rd_kafka_get_watermark_offsets(consumer->handle, topic, (int32_t)offsets[i].partition,
                                            &low, &high) != RD_KAFKA_RESP_ERR_NO_ERROR ||
             high < 0)
@@ -402,7 +404,7 @@ mr_status mr_kafka_consumer_committed(mr_kafka_consumer *consumer, mr_offset *of
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)offset_count);
     for (uint32_t i = 0; i < offset_count; i++)
-        rd_kafka_topic_partition_list_add(list, consumer->config->inputs[offsets[i].input].topic,
+        rd_kafka_topic_partition_list_add(list, mr_config_topic(consumer->config, offsets[i].input),
                                           (int32_t)offsets[i].partition);
     const rd_kafka_resp_err_t code = rd_kafka_committed(consumer->handle, list, CALL_MS);
     mr_status status = MR_OK;

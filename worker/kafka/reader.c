@@ -126,7 +126,10 @@ static mr_status read_slice(mr_kafka_reader *reader, int64_t end, mr_bus_visit *
                 status = take(reader->batch[i], visit, visit_context, end, next, err);
             rd_kafka_message_destroy(reader->batch[i]);
         }
-        MR_TRY(status);
+        if (status != MR_OK) {
+            stop(reader); // what came behind was given back: the next slice reads it again
+            return status;
+        }
         rd_kafka_poll(reader->handle, 0);
         if (count <= 0)
             break;
