@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// history: what one seed says: a few workers, a few tasks, traffic, and everything that goes wrong;
+// then calm, in which all has to be consumed.
+#ifndef MR_TESTS_SIM_HISTORY_H
+#define MR_TESTS_SIM_HISTORY_H
+
+#include "schemas/catalog.h"
+#include "tests/sim/faults.h"
+#include "worker/ownership.h"
+#include "worker/run.h"
+#include "worker/sink.h"
+
+typedef struct sim_totals { // over histories
+    uint64_t histories, commits, steps, exits;
+    uint64_t injected[SIM_FAULT_COUNT];
+    // Where processes were killed: crash points.
+    uint64_t killed_in_sink[MR_SINK_STATE_COUNT], killed_in_phase[MR_PHASE_COUNT];
+    uint64_t killed_in_taking[MR_TAKING_STATE_COUNT];
+    uint64_t moved_in_sink[MR_SINK_STATE_COUNT]; // the group changed while a commit was there
+    char exit_reason[200];                       // the last one
+} sim_totals;
+
+typedef struct sim_options {
+    mr_config *const *configs; // one a worker: they differ by the instance's name
+    const mr_methods *methods;
+    mr_catalog *catalog;
+    uint64_t faults_until; // questions for faults after this one are answered no
+    bool trace;            // says each step
+} sim_options;
+
+// Runs one history. Returns whether all invariants held; otherwise `violation` says which did not,
+// and *questions how many faults had been asked for.
+bool sim_history(const sim_options *options, uint64_t seed, sim_totals *totals, char *violation,
+                 size_t size, uint64_t *questions);
+
+#endif
