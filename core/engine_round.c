@@ -538,7 +538,9 @@ mr_status mr_engine_round(mr_engine *engine, mr_epoch *epochs, uint32_t epoch_co
     uint32_t signals = 0;
     for (uint32_t t = 0; t < engine->config.tasks; t++) {
         engine->work[t].view = mr_engine_view(engine, t);
-        signals += engine->work[t].epoch != NULL ? engine->work[t].signal_count : 0;
+        if (engine->work[t].epoch != NULL)
+            signals += engine->work[t].signal_count +
+                       engine->work[t].epoch->received_count * SIGNALS_FOR_LANES;
     }
     engine->serial = signals < SIGNALS_FOR_LANES;
     mr_engine_run(engine, learn_task, engine, engine->config.tasks);

@@ -91,6 +91,21 @@ mr_status mr_engine_row_name(const mr_engine *engine, mr_bytes key, uint32_t *fa
     return MR_OK;
 }
 
+// Rows that belong to shard 0 stood in the shard of their key once. Such a row stays where it is
+// and gives the value to begin with, until shard 0 has one: in whatever order they are loaded.
+static mr_status load_from_old_place(mr_engine *engine, uint32_t family, uint64_t name,
+                                     mr_bytes value, mr_error *err)
+{
+    mr_named *named = &engine->named[family];
+    const uint32_t slot = mr_slots_find(&named->slots, name);
+    if (slot == MR_MAP_NONE || !engine->tasks[0].taken || named->part.hashes[slot].low != 0 ||
+        named->part.hashes[slot].high != 0)
+        return MR_OK;
+    MR_TRY(mr_engine_check_payload(&named->part, value, err));
+    mr_engine_put_payload(&named->part, slot, value);
+    return MR_OK;
+}
+
 static mr_status load_row(mr_engine *engine, uint32_t task, mr_bytes key, mr_bytes value,
                           mr_hash128 hash, mr_error *err)
 {
@@ -103,7 +118,7 @@ static mr_status load_row(mr_engine *engine, uint32_t task, mr_bytes key, mr_byt
     mr_part *part = family->key == MR_KEY_NAMED ? &engine->named[f].part : &engine->parts[f];
     if (mr_engine_shard_of(engine, family, name) != task) {
         if (family->key == MR_KEY_NAMED && family->delta == MR_DELTA_NONE)
-            return MR_OK; // from before these stood in shard 0: learned anew there
+            return load_from_old_place(engine, f, name, value, err);
         return mr_fail(err, MR_FATAL,
                        "a row of family '%s' belongs to shard %u and stands in %u: run millrace "
                        "inspect verify",

@@ -210,7 +210,9 @@ static void what_is_counted_is_the_fold_of_the_events(void **state)
             continue;
         assert_true(mr_counting_read(mr_bytes_of(row->key, row->key_size),
                                      mr_bytes_of(row->value, row->value_size), &found));
-        assert_memory_equal(&found, &users[atoi((const char *)row->key + 2)], sizeof found);
+        char user[16] = {0};
+        memcpy(user, row->key + 1, row->key_size - 1);
+        assert_memory_equal(&found, &users[atoi(user + 1)], sizeof found);
         compared++;
     }
     assert_true(compared > 200);
@@ -585,6 +587,47 @@ static void the_blend_is_taught_where_its_rows_are(void **state)
     fleet_close(&f);
 }
 
+static void the_blend_is_found_where_it_stood_once(void **state)
+{
+    (void)state;
+    static mill m;
+    mr_engine_metrics before, after;
+    const mr_engine_config config = mill_defaults();
+    mill_open(&m, &config);
+    mill_traffic(&m, 0, 10, 7);
+    mill_close_commit(&m);
+    mr_engine_measure(m.engine, &before);
+    assert_true(before.probes > 0);
+    uint32_t moved = 0;
+    for (uint32_t i = 0; i < m.row_count; i++) { // to the shard of their key
+        stored_row *row = &m.rows[i];
+        const uint16_t code = (uint16_t)(row->key[1] << 8 | row->key[2]);
+        if (row->key[0] != 'n' ||
+            (code != code_of("blend.column") && code != code_of("blend.gate")))
+            continue;
+        assert_int_equal(row->task, 0);
+        row->task = row->key[row->key_size - 1] % config.tasks; // P is 4
+        moved += row->task != 0;
+    }
+    assert_true(moved > 2);
+    for (uint32_t seed = 0; seed < 3; seed++) {
+        mill_restart(&m, seed);
+        mr_engine_measure(m.engine, &after);
+        assert_int_equal(after.probes, before.probes);
+        assert_memory_equal(after.weights, before.weights, sizeof before.weights);
+    }
+    mill_traffic(&m, 10, 5, 7); // now shard 0 has its own
+    mill_close_commit(&m);
+    mr_engine_measure(m.engine, &before);
+    for (uint32_t seed = 0; seed < 3; seed++) {
+        mill_restart(&m, seed);
+        mr_engine_measure(m.engine, &after);
+        assert_int_equal(after.probes, before.probes);
+        assert_memory_equal(after.weights, before.weights, sizeof before.weights);
+    }
+    mill_close(&m);
+}
+
 static void rows_of_another_release_are_not_viewed(void **state)
 {
     (void)state;
@@ -630,6 +673,7 @@ int main(void)
         cmocka_unit_test(an_item_that_its_owner_expires_leaves_the_view_and_comes_back),
         cmocka_unit_test(an_item_that_goes_while_its_delta_waits_is_still_named),
         cmocka_unit_test(the_blend_is_taught_where_its_rows_are),
+        cmocka_unit_test(the_blend_is_found_where_it_stood_once),
         cmocka_unit_test(rows_of_another_release_are_not_viewed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
