@@ -239,7 +239,8 @@ static bool decide(mr_worker *worker, const mr_membership *member)
         return false;
     }
     const bool dirty = held != NULL || mr_worker_has_learned(worker);
-    if (lost && dirty && !(held != NULL && mr_planted(MR_BUG_KEPT_DIRTY))) {
+    const bool spared = mr_planted(MR_BUG_KEPT_DIRTY) && !mr_worker_has_learned(worker);
+    if (lost && dirty && !spared) {
         roll_back(worker, "tasks of what is not committed went elsewhere");
         return false;
     }

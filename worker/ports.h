@@ -128,8 +128,8 @@ typedef mr_status mr_bus_visit(void *context, int64_t offset, mr_bytes key, mr_b
 // The bus. One thread at a time calls the transaction functions, another may call the rest
 // meanwhile.
 //
-// begin .. abort: MR_OK; MR_RETRY: nothing has changed or the outcome is not known yet: the same
-// call again; MR_ABORT: abort, then the same records again; MR_FENCED: the outcome is unknown or
+// begin .. renew: MR_OK; MR_RETRY: nothing has changed or the outcome is not known yet: the same
+// call again; MR_ABORT: renew, then the same records again; MR_FENCED: the outcome is unknown or
 // the tasks belong to somebody else; MR_FATAL: no retry will help.
 typedef struct mr_bus {
     void *context;
@@ -146,7 +146,6 @@ typedef struct mr_bus {
     mr_status (*send_offsets)(void *context, uint64_t generation, const mr_offset *offsets,
                               uint32_t offset_count, mr_error *err);
     mr_status (*commit)(void *context, mr_error *err);
-    mr_status (*abort)(void *context, mr_error *err);
     // A new producer in the place of this one, with no transaction open: requests of the old one
     // that are still on their way are shut out by its epoch.
     mr_status (*renew)(void *context, mr_error *err);

@@ -11,23 +11,25 @@
 // 5. A time-out is not an answer: the same call is made again until it answers.
 // 6. CONFIRMED means that Kafka has said so, or that the marker was found in the changelog; nothing
 //    else may lead there.
-// 7. After an attempt that was slow, a delayed request of it could end the next transaction: a new
+// 7. After an attempt that was slow or spoilt, a delayed request of it could end the next
+// transaction: a new
 //    producer epoch shuts it out first.
 // 8. Offsets are sent for the generation that the commit was given for, never for a later one.
 //
 //                  give            begin             all queued        all acknowledged
 //          IDLE ---------> BEGINNING ----> SENDING ------------> FLUSHING ------------+
 //          ^ ^               ^    ^           |                     |                 v
-//     drop | | take    abort |    |           +----------+----------+     +------- OFFSETS
-//          | |               |    |                      v (abortable)    |           | sent
+//     drop | | take     new  |    |           +----------+----------+     +------- OFFSETS
+//          | |      producer |    |                      v (abortable)    |           | sent
 //          | CONFIRMED       +---------------------- ABORTING <-----------+           v
-//          |  ^ ^  ^              |                      ^ (abortable)             ENDING
-//          |  | |  | new producer |                      +----------------------------+
+//          |  ^ ^  ^              |                                                ENDING
+//          |  | |  | new producer |                                                   |
 //          |  | |  +-- RENEWING   | again                                             | committed
 //          |  | |      ^ (slow)   |                                                   |
 //          |  | +------+----------+---------------------------------------------------+
 //          |  | found             |
-//          +--+----------------- HELD <----------- SETTLING <--- fenced, from any of them
+//          +--+----------------- HELD <----------- SETTLING <--- fenced, from any of them;
+//                                                                abortable, from ENDING
 //                                      new producer
 //
 //   From every state but IDLE, HELD and CONFIRMED: fatal or too many aborts -> FAILED.
@@ -65,8 +67,8 @@ static const uint32_t arrows[MR_SINK_STATE_COUNT] = {
     [MR_SINK_SENDING] = TO(FLUSHING) | TO(ABORTING) | TO(SETTLING) | TO(FAILED),
     [MR_SINK_FLUSHING] = TO(OFFSETS) | TO(ABORTING) | TO(SETTLING) | TO(FAILED),
     [MR_SINK_OFFSETS] = TO(ENDING) | TO(ABORTING) | TO(SETTLING) | TO(FAILED),
-    [MR_SINK_ENDING] = TO(CONFIRMED) | TO(RENEWING) | TO(ABORTING) | TO(SETTLING) | TO(FAILED),
-    [MR_SINK_ABORTING] = TO(BEGINNING) | TO(SETTLING) | TO(FAILED),
+    [MR_SINK_ENDING] = TO(CONFIRMED) | TO(RENEWING) | TO(SETTLING) | TO(FAILED),
+    [MR_SINK_ABORTING] = TO(BEGINNING) | TO(FAILED),
     [MR_SINK_RENEWING] = TO(CONFIRMED) | TO(FAILED),
     [MR_SINK_SETTLING] = TO(HELD) | TO(FAILED),
     [MR_SINK_HELD] = TO(CONFIRMED) | TO(BEGINNING) | TO(IDLE),
@@ -116,7 +118,6 @@ void mr_sink_again(mr_sink *sink, uint64_t generation)
 {
     MR_ASSERT(sink->state == MR_SINK_HELD);
     sink->generation = generation;
-    sink->aborted = 0;
     move(sink, MR_SINK_BEGINNING);
 }
 
@@ -214,15 +215,17 @@ static mr_status end(mr_sink *sink, mr_error *err)
 {
     MR_TRY(sink->bus->commit(sink->bus->context, err));
     sink->last_ms = sink->clock->now_ms(sink->clock->context) - sink->begun_ms;
-    sink->slow = sink->slow || sink->last_ms > SLOW_MS || sink->aborted > 0;
+    sink->slow = sink->slow || sink->last_ms > SLOW_MS;
     sink->commits++;
     move(sink, sink->slow ? MR_SINK_RENEWING : MR_SINK_CONFIRMED); // invariants 6, 7
     return MR_OK;
 }
 
+// A new producer aborts what its name left open, and shuts out what the spoilt attempt still has on
+// its way: an end of it that came late would tear the next attempt.
 static mr_status abort_attempt(mr_sink *sink, mr_error *err)
 {
-    MR_TRY(sink->bus->abort(sink->bus->context, err));
+    MR_TRY(sink->bus->renew(sink->bus->context, err));
     move(sink, MR_SINK_BEGINNING);
     return MR_OK;
 }
@@ -286,7 +289,8 @@ static mr_status spoilt(mr_sink *sink, mr_error *err)
            mr_log_long("commit", (int64_t)mr_frozen_number(sink->frozen)),
            mr_log_text("state", names[sink->state]), mr_log_text("error", err->text));
     sink->aborted++;
-    move(sink, MR_SINK_ABORTING);
+    // A commit that was asked for may be there, whatever the client says.
+    move(sink, sink->state == MR_SINK_ENDING ? MR_SINK_SETTLING : MR_SINK_ABORTING);
     return MR_OK;
 }
 
@@ -302,7 +306,8 @@ static mr_status failed(mr_sink *sink, mr_error *err)
 // open.
 static mr_status fenced(mr_sink *sink, mr_error *err)
 {
-    if (sink->state == MR_SINK_SETTLING || sink->state == MR_SINK_RENEWING)
+    if (sink->state == MR_SINK_SETTLING || sink->state == MR_SINK_RENEWING ||
+        sink->state == MR_SINK_ABORTING)
         return failed(sink, err); // a new producer is fenced at once: another process has our name
     mr_log(MR_LOG_WARNING, "commit", "fenced",
            mr_log_long("commit", (int64_t)mr_frozen_number(sink->frozen)),

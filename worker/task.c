@@ -321,11 +321,12 @@ static mr_status read_slice(mr_taker *taker, mr_taking *taking, mr_bus_visit *vi
 static mr_status read_over_copy(mr_taker *taker, mr_taking *taking, mr_error *err)
 {
     if (taking->changelog < MR_STORE_CHANGELOGS) {
-        MR_TRY(read_slice(taker, taking, over_copy, err));
+        const mr_status status = read_slice(taker, taking, over_copy, err);
         if (mr_planted(MR_BUG_ROWS_WITHOUT_MARKER) && taker->rows->count > 0) {
             reading r = {taker, taking};
             MR_TRY(apply_rows(&r, taking->next[taking->changelog], err));
         }
+        MR_TRY(status);
         taking->rows_dropped += taker->rows->count;
         taker->rows->count = 0;
         taker->rows->used = 0;

@@ -205,6 +205,7 @@ static void what_spoils_the_transaction_is_aborted_and_sent_again(void **state)
     static const answer answers[] = {
         {PRODUCE, CODE(MSG_SIZE_TOO_LARGE), 1, ABORTED},
         {PRODUCE, CODE(PRODUCER_FENCED), 1, ABORTED}, // real brokers then refuse the abort: a fence
+        {PRODUCE, CODE(TOPIC_AUTHORIZATION_FAILED), 1, ABORTED},
         {ADD_PARTITIONS, CODE(TOPIC_AUTHORIZATION_FAILED), 1, ABORTED},
         {OFFSETS, CODE(GROUP_AUTHORIZATION_FAILED), 1, ABORTED},
         {ADD_PARTITIONS, CODE(TOPIC_AUTHORIZATION_FAILED), 100, GIVEN_UP},
@@ -236,7 +237,6 @@ static void an_error_that_no_new_producer_helps_ends_the_process(void **state)
         {ADD_OFFSETS, CODE(TRANSACTIONAL_ID_AUTHORIZATION_FAILED), 1, FENCED},
         {END, CODE(TRANSACTIONAL_ID_AUTHORIZATION_FAILED), 1, FENCED},
         {END, CODE(INVALID_TXN_STATE), 1, FENCED},
-        {PRODUCE, CODE(TOPIC_AUTHORIZATION_FAILED), 1, FATAL}, // the client asks no more
     };
     check(*state, answers, sizeof answers / sizeof *answers);
 }

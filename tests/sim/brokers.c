@@ -139,7 +139,8 @@ mr_status sim_begin(sim_brokers *brokers, uint32_t worker, uint64_t epoch, uint3
 {
     if (brokers->epochs[worker] != epoch)
         return MR_FENCED;
-    MR_ASSERT(brokers->open_tx[worker] == UINT32_MAX);
+    if (brokers->open_tx[worker] != UINT32_MAX)
+        return MR_FENCED; // the client is in a state in which it may not begin
     if (brokers->tx_count == brokers->tx_room) {
         brokers->tx_room = brokers->tx_room == 0 ? 256 : brokers->tx_room * 2;
         brokers->txs = realloc(brokers->txs, brokers->tx_room * sizeof *brokers->txs);
@@ -283,12 +284,14 @@ void sim_brokers_tick(sim_brokers *brokers)
     arrive(brokers);
     for (uint32_t w = 0; w < brokers->workers; w++) {
         const uint32_t tx = brokers->open_tx[w];
-        if (tx != UINT32_MAX && brokers->now_ms - brokers->txs[tx].begun_ms > SIM_TRANSACTION_MS) {
+        if (tx != UINT32_MAX &&
+            brokers->now_ms - brokers->txs[tx].begun_ms > brokers->transaction_ms) {
             brokers->epochs[w]++;
+            brokers->timed_out++;
             end(brokers, tx, false);
         }
         if (brokers->members[w].in &&
-            brokers->now_ms - brokers->members[w].seen_ms > SIM_SESSION_MS)
+            brokers->now_ms - brokers->members[w].seen_ms > brokers->session_ms)
             sim_leave(brokers, w);
     }
     if (!brokers->preparing || brokers->now_ms - brokers->preparing_ms <= SIM_REBALANCE_MS)

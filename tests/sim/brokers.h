@@ -19,8 +19,6 @@ enum {
     SIM_INPUTS = 2, // clicks, and the deltas of other workers: the log of that topic
     SIM_DELTAS = 1,
     SIM_LATE_MAX = 16,
-    SIM_SESSION_MS = 10000,
-    SIM_TRANSACTION_MS = 6000,
     SIM_REBALANCE_MS = 40000,
 };
 
@@ -68,6 +66,7 @@ typedef void sim_on_commit(void *context, sim_brokers *brokers, uint32_t tx);
 struct sim_brokers {
     sim_chance *chance;
     int64_t now_ms;
+    int64_t session_ms, transaction_ms; // time-outs
     uint32_t tasks, workers;
     sim_log inputs[SIM_INPUTS][SIM_TASKS_MAX];
     sim_log topics[MR_TOPIC_COUNT][SIM_TASKS_MAX];
@@ -84,8 +83,8 @@ struct sim_brokers {
     uint32_t open_tx[SIM_WORKERS_MAX];        // of a name; UINT32_MAX: none
     int64_t group[SIM_INPUTS][SIM_TASKS_MAX]; // offsets; -1: none
     sim_member members[SIM_WORKERS_MAX];
-    uint64_t generation;
-    bool preparing; // a rebalance is under way
+    uint64_t generation, timed_out; // timed_out: transactions
+    bool preparing;                 // a rebalance is under way
     int64_t preparing_ms;
     uint32_t owner[SIM_TASKS_MAX]; // of the present generation; UINT32_MAX: nobody
     sim_on_commit *on_commit;

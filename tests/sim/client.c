@@ -30,7 +30,7 @@ typedef enum fate { DONE, LOST, LOST_ANSWER, DEAD } fate;
 
 static void stay_busy(sim_client *client)
 {
-    client->busy_until_ms =
+    client->busy_until_ms[client->committing] =
         client->brokers->now_ms + 1 + sim_below(&client->faults->chance, TIMEOUT_MS);
 }
 
@@ -185,7 +185,8 @@ static mr_status end(sim_client *client, bool commits, mr_error *err)
             const uint32_t late_ms = sim_below(&client->faults->chance, LATE_MS);
             sim_late_end(client->brokers, client->worker, client->epoch, commits,
                          client->brokers->now_ms + late_ms);
-            client->busy_until_ms = client->brokers->now_ms + 5001; // a disconnect
+            client->busy_until_ms[client->committing] =
+                client->brokers->now_ms + 5001; // a disconnect
         }
         return say(how, err);
     }
@@ -199,11 +200,6 @@ static mr_status end(sim_client *client, bool commits, mr_error *err)
 static mr_status commit(void *context, mr_error *err)
 {
     return end(context, true, err);
-}
-
-static mr_status abort_transaction(void *context, mr_error *err)
-{
-    return end(context, false, err);
 }
 
 // ---- changelogs and offsets
@@ -460,7 +456,6 @@ mr_bus sim_client_bus(sim_client *client)
         .produced = produced,
         .send_offsets = send_offsets,
         .commit = commit,
-        .abort = abort_transaction,
         .renew = renew,
         .changelog_ends = changelog_ends,
         .input_ends = input_ends,

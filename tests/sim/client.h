@@ -20,11 +20,12 @@ typedef struct sim_queued {
 typedef struct sim_client {
     sim_brokers *brokers;
     sim_faults *faults;
-    uint32_t worker;      // its name
-    uint64_t incarnation; // of the process
-    bool dead;            // killed: whatever it still calls does nothing
-    bool cut;             // no request reaches the brokers
-    int64_t busy_until_ms;
+    uint32_t worker;          // its name
+    uint64_t incarnation;     // of the process
+    bool dead;                // killed: whatever it still calls does nothing
+    bool cut;                 // no request reaches the brokers
+    bool committing;          // the thread that calls now is the committing one
+    int64_t busy_until_ms[2]; // of the loop, and of the committing thread
 
     // The producer.
     uint64_t epoch; // 0: none yet

@@ -16,10 +16,12 @@ enum {
     CALM_STEPS_MAX = 400000, // until all has to be consumed
     CALM_EVERY_MS = 5,
     STEP_MS = 12,
-    AGAIN_MAX = 500, // far below dedup.events_max
+    AGAIN_MAX = 200, // far below dedup.events_max
     PAUSE_MS = 30000,
     DOWN_MS = 20000,
     ABSENT_MS = 200000,
+    SESSION_MS = 20000, // time-outs: at most so much longer than the least
+    TRANSACTION_MS = 40000,
     TOMBSTONE_MS = 120000, // delete.retention.ms of the changelogs
 };
 
@@ -124,9 +126,28 @@ static void end_process(history *h, process *p)
     p->down_until_ms = h->brokers.now_ms + sim_below(&h->chance, DOWN_MS);
 }
 
+// At which point of a commit a process is killed: learning, records sent, offsets sent, committed
+// without an answer, committed and not stored; or in the middle of a restore.
+static uint32_t crash_point(const history *h, const process *p)
+{
+    mr_error ignored;
+    const mr_ownership *own = &p->worker->own;
+    const mr_sink_state state = sink_state(p);
+    const bool committed =
+        p->client.tx != UINT32_MAX && h->brokers.txs[p->client.tx].state == SIM_COMMITTED;
+    if (own->wanted_count > own->taken && own->takings[own->taken].state != MR_TAKING_NEW)
+        return 20;
+    if (state == MR_SINK_SENDING || state == MR_SINK_FLUSHING || state == MR_SINK_OFFSETS)
+        return 2;
+    if (state == MR_SINK_ENDING)
+        return committed ? 4 : 3;
+    return mr_committer_look(p->worker->committer, &ignored).stored ? 1 : 5;
+}
+
 static void kill_process(history *h, process *p)
 {
     const mr_ownership *own = &p->worker->own;
+    h->totals->points[crash_point(h, p)]++;
     h->totals->killed_in_sink[sink_state(p)]++;
     h->totals->killed_in_phase[own->phase]++;
     for (uint32_t i = 0; i < own->wanted_count; i++)
@@ -193,7 +214,11 @@ static void step_process(history *h, process *p)
 {
     mr_error err = {0};
     bool worked;
-    if (sim_below(&h->chance, 2) == 0) {
+    const bool commits = sim_below(&h->chance, 2) == 0;
+    p->client.committing = commits;
+    if (h->brokers.now_ms < p->client.busy_until_ms[commits])
+        return; // it still waits for an answer
+    if (commits) {
         mr_committer_step(p->worker->committer, &worked);
         return;
     }
@@ -235,6 +260,11 @@ static void harm_process(history *h, process *p)
         kill_and(h, p, kills[i]);
     if (p->worker == NULL)
         return;
+    if ((sink_state(p) == MR_SINK_ENDING || sink_state(p) == MR_SINK_FLUSHING) &&
+        sim_fails(&h->faults, SIM_stuck_commit)) {
+        p->client.busy_until_ms[1] = later(h, PAUSE_MS);
+        sim_leave(&h->brokers, (uint32_t)(p - h->processes));
+    }
     if (sim_fails(&h->faults, SIM_leave))
         p->leaving = true;
     if (sim_fails(&h->faults, SIM_pause))
@@ -246,6 +276,19 @@ static void harm_process(history *h, process *p)
     p->client.cut = h->brokers.now_ms < p->cut_until_ms;
 }
 
+// As a mirror or an operator may do.
+static void repeat_delta(history *h)
+{
+    sim_log *log =
+        &h->brokers.topics[MR_TOPIC_ITEM_DELTAS][sim_below(&h->chance, h->brokers.tasks)];
+    if (log->count == 0)
+        return;
+    const uint32_t most = log->count < 8 ? log->count : 8;
+    const sim_record record = log->records[log->count - 1 - sim_below(&h->chance, most)];
+    if (sim_committed(&h->brokers, &record))
+        sim_append(&h->brokers, log, record.key, record.value, UINT32_MAX);
+}
+
 static void harm_brokers(history *h)
 {
     sim_brokers *brokers = &h->brokers;
@@ -255,6 +298,10 @@ static void harm_brokers(history *h)
     }
     if (sim_fails(&h->faults, SIM_move))
         sim_rebalance(brokers);
+    if (sim_fails(&h->faults, SIM_kick))
+        sim_leave(brokers, sim_below(&h->chance, h->worker_count));
+    if (sim_fails(&h->faults, SIM_repeated_delta))
+        repeat_delta(h);
     if (sim_fails(&h->faults, SIM_compaction))
         sim_compact(brokers,
                     &brokers->topics[MR_TOPIC_USER_ROWS + sim_below(&h->chance, 2)]
@@ -267,7 +314,7 @@ static void harm_brokers(history *h)
 static bool can_run(const history *h, const process *p)
 {
     const int64_t now_ms = h->brokers.now_ms;
-    return p->worker != NULL && now_ms >= p->paused_until_ms && now_ms >= p->client.busy_until_ms;
+    return p->worker != NULL && now_ms >= p->paused_until_ms;
 }
 
 static void pass_time(history *h, uint32_t ms)
@@ -333,6 +380,8 @@ static void open_history(history *h, uint64_t seed)
     h->worker_count = 2 + sim_below(&h->chance, 3);
     sim_brokers_open(&h->brokers, &h->chance, 4 + sim_below(&h->chance, 13), h->worker_count);
     sim_check_open(&h->check, h->brokers.tasks);
+    h->brokers.session_ms = 6000 + sim_below(&h->chance, SESSION_MS);
+    h->brokers.transaction_ms = 2000 + sim_below(&h->chance, TRANSACTION_MS);
     h->brokers.on_commit = sim_check_commit;
     h->brokers.on_commit_context = &h->check;
     for (uint32_t w = 0; w < SIM_WORKERS_MAX; w++) {
@@ -357,6 +406,22 @@ static void close_history(history *h)
     sim_brokers_close(&h->brokers);
 }
 
+// Points that are a kind of fault, whenever it comes.
+static void count_points(history *h)
+{
+    static const struct {
+        uint32_t point;
+        sim_fault fault;
+    } table[] = {{7, SIM_undone_disk}, {8, SIM_lost_disk},     {9, SIM_bit_flip},
+                 {11, SIM_leave},      {12, SIM_kick},         {13, SIM_pause},
+                 {14, SIM_move},       {15, SIM_lost_request}, {17, SIM_cut},
+                 {18, SIM_full_disk},  {19, SIM_kill},         {21, SIM_offsets_expire},
+                 {23, SIM_late_end}};
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        h->totals->points[table[i].point] += h->faults.injected[table[i].fault];
+    h->totals->points[10] += h->brokers.timed_out;
+}
+
 bool sim_history(const sim_options *options, uint64_t seed, sim_totals *totals, char *violation,
                  size_t size, uint64_t *questions)
 {
@@ -374,6 +439,7 @@ bool sim_history(const sim_options *options, uint64_t seed, sim_totals *totals, 
     *questions = h->faults.asked;
     for (uint32_t i = 0; i < SIM_FAULT_COUNT; i++)
         totals->injected[i] += h->faults.injected[i];
+    count_points(h);
     totals->histories++;
     totals->commits += h->check.commits;
     close_history(h);

@@ -10,8 +10,11 @@
 #include "worker/run.h"
 #include "worker/sink.h"
 
+enum { SIM_POINTS = 25 }; // crash points of the commit protocol, from 1
+
 typedef struct sim_totals { // over histories
     uint64_t histories, commits, steps, exits;
+    uint64_t points[SIM_POINTS]; // how often a history went through each crash point
     uint64_t injected[SIM_FAULT_COUNT];
     // Where processes were killed: crash points.
     uint64_t killed_in_sink[MR_SINK_STATE_COUNT], killed_in_phase[MR_PHASE_COUNT];

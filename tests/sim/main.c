@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // millrace-sim: the commit protocol under simulated faults.
 //
-//   millrace-sim [--seeds N] [--first SEED] [--bug NAME] [--seed SEED] [--until QUESTION] [--trace]
+//   millrace-sim [--jobs N] [--seeds N] [--first SEED] [--bug NAME] [--seed SEED] [--until
+//   QUESTION] [--trace]
 //
 // Runs N histories from the first seed on; or one. Says which seed violated which invariant, and
 // the shortest schedule of faults that still does. With --bug a mistake is planted into the
@@ -9,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "tests/sim/counting.h"
 #include "tests/sim/history.h"
@@ -40,18 +43,23 @@ static const char *const bugs[MR_BUG_COUNT] = {
     [MR_BUG_DEAD_LETTER_OUTSIDE] = "dead-letter-outside",
 };
 
+enum { JOBS_MAX = 64 };
+
 typedef struct arguments {
-    uint64_t seeds, first, until;
+    uint64_t seeds, first, until, jobs;
     bool all_bugs, trace;
 } arguments;
 
 static bool parse(int argc, char **argv, arguments *a)
 {
-    *a = (arguments){.seeds = 100, .first = 1, .until = UINT64_MAX};
+    *a = (arguments){.seeds = 100, .first = 1, .until = UINT64_MAX, .jobs = 1};
     for (int i = 1; i < argc; i++) {
         const char *value = i + 1 < argc ? argv[i + 1] : "";
         if (strcmp(argv[i], "--seeds") == 0) {
             a->seeds = strtoull(value, NULL, 10);
+            i++;
+        } else if (strcmp(argv[i], "--jobs") == 0) {
+            a->jobs = strtoull(value, NULL, 10);
             i++;
         } else if (strcmp(argv[i], "--first") == 0) {
             a->first = strtoull(value, NULL, 10);
@@ -111,6 +119,12 @@ static void print_counts(const sim_totals *totals)
     for (int i = 0; i < SIM_FAULT_COUNT; i++)
         printf("%s%s %llu", i == 0 ? "faults: " : ", ", sim_fault_name((sim_fault)i),
                (unsigned long long)totals->injected[i]);
+    printf("\ncrash points:");
+    for (int i = 1; i < SIM_POINTS; i++) {
+        if (totals->points[i] > 0)
+            printf(" %d: %llu,", i, (unsigned long long)totals->points[i]);
+    }
+    printf(" (6, 16, 22 and 24 need a real store or an operator)");
     printf("\nkilled while a commit was: ");
     for (int i = 0; i < MR_SINK_STATE_COUNT; i++)
         printf("%s%s %llu", i == 0 ? "" : ", ", mr_sink_state_name((mr_sink_state)i),
@@ -146,6 +160,63 @@ static bool run_seeds(const sim_options *options, const arguments *a, sim_totals
     return true;
 }
 
+static void add(sim_totals *sum, const sim_totals *one)
+{
+    // Counts alone, but for the text at the end.
+    const uint64_t *from = (const uint64_t *)(const void *)one;
+    uint64_t *to = (uint64_t *)(void *)sum;
+    for (size_t i = 0; i < offsetof(sim_totals, exit_reason) / sizeof *to; i++)
+        to[i] += from[i];
+    if (one->exits > 0)
+        memcpy(sum->exit_reason, one->exit_reason, sizeof sum->exit_reason);
+}
+
+// The j-th of the processes runs its share of the seeds and sends back what it counted.
+static int start_job(const sim_options *options, const arguments *a, uint64_t j)
+{
+    int ends[2];
+    fflush(stdout);
+    if (pipe(ends) != 0)
+        exit(2);
+    const pid_t child = fork();
+    if (child < 0)
+        exit(2);
+    if (child != 0) {
+        close(ends[1]);
+        return ends[0];
+    }
+    sim_totals totals = {0};
+    arguments share = *a;
+    share.first = a->first + a->seeds * j / a->jobs;
+    share.seeds = a->first + a->seeds * (j + 1) / a->jobs - share.first;
+    const bool good = run_seeds(options, &share, &totals);
+    fflush(stdout);
+    if (write(ends[1], &totals, sizeof totals) != sizeof totals)
+        _exit(2);
+    _exit(good ? 0 : 1);
+}
+
+static bool run_jobs(const sim_options *options, const arguments *a, sim_totals *totals)
+{
+    int pipes[JOBS_MAX];
+    bool good = true;
+    if (a->jobs <= 1 || a->jobs > JOBS_MAX)
+        return run_seeds(options, a, totals);
+    for (uint64_t j = 0; j < a->jobs; j++)
+        pipes[j] = start_job(options, a, j);
+    for (uint64_t j = 0; j < a->jobs; j++) {
+        sim_totals one;
+        int status;
+        good = good && read(pipes[j], &one, sizeof one) == sizeof one;
+        if (good)
+            add(totals, &one);
+        close(pipes[j]);
+        wait(&status);
+        good = good && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    }
+    return good;
+}
+
 // Each mistake has to be found.
 static bool run_bugs(const sim_options *options, const arguments *a, sim_totals *totals)
 {
@@ -177,7 +248,7 @@ static bool open_configs(mr_config **configs, const mr_methods *methods)
                                     "lists.k=4",
                                     "lists.interval_ms=50ms",
                                     "epoch.events_max=4",
-                                    "dedup.events_max=4096",
+                                    "dedup.events_max=1024",
                                     "dedup.window=30d",
                                     "commit.bytes_max=1MiB",
                                     "epoch.bytes_max=64KiB",
@@ -209,7 +280,7 @@ int main(int argc, char **argv)
     sim_totals totals = {0};
     if (!parse(argc, argv, &a)) {
         fprintf(stderr,
-                "usage: %s [--seeds N] [--first SEED] [--seed SEED] [--until QUESTION] "
+                "usage: %s [--jobs N] [--seeds N] [--first SEED] [--seed SEED] [--until QUESTION] "
                 "[--bug NAME | --bugs] [--trace]\n",
                 argv[0]);
         return 2;
@@ -232,7 +303,7 @@ int main(int argc, char **argv)
                                  .trace = a.trace};
     const bool bug = mr_planted_bug != MR_BUG_NONE;
     const bool good =
-        a.all_bugs ? run_bugs(&options, &a, &totals) : run_seeds(&options, &a, &totals) != bug;
+        a.all_bugs ? run_bugs(&options, &a, &totals) : run_jobs(&options, &a, &totals) != bug;
     print_counts(&totals);
     mr_decoder_close(mappings);
     mr_catalog_close(catalog);

@@ -50,12 +50,6 @@ static mr_status commit(void *context, mr_error *err)
     return mr_kafka_producer_commit(bus->producer, err);
 }
 
-static mr_status abort_transaction(void *context, mr_error *err)
-{
-    mr_kafka_bus *bus = context;
-    return mr_kafka_producer_abort(bus->producer, err);
-}
-
 static mr_status renew(void *context, mr_error *err)
 {
     mr_kafka_bus *bus = context;
@@ -76,7 +70,8 @@ static mr_status input_ends(void *context, uint32_t input, uint32_t partition, m
                             mr_error *err)
 {
     mr_kafka_bus *bus = context;
-    return mr_kafka_admin_ends(bus->admin, mr_config_topic(bus->config, input), partition, ends, err);
+    return mr_kafka_admin_ends(bus->admin, mr_config_topic(bus->config, input), partition, ends,
+                               err);
 }
 
 static mr_status changelog_read(void *context, mr_topic topic, uint32_t partition, int64_t first,
@@ -123,7 +118,6 @@ mr_bus mr_kafka_bus_port(mr_kafka_bus *bus)
         .produced = produced,
         .send_offsets = send_offsets,
         .commit = commit,
-        .abort = abort_transaction,
         .renew = renew,
         .changelog_ends = changelog_ends,
         .input_ends = input_ends,

@@ -167,7 +167,10 @@ mr_status mr_kafka_producer_send(mr_kafka_producer *producer, const mr_record *r
 
 mr_status mr_kafka_producer_flush(mr_kafka_producer *producer, mr_error *err)
 {
+    char reason[256];
     const rd_kafka_resp_err_t code = rd_kafka_flush(producer->handle, CALL_MS);
+    if (rd_kafka_fatal_error(producer->handle, reason, sizeof reason) != 0)
+        return mr_fail(err, MR_FENCED, "flush: %s", reason);
     if (producer->failed > 0)
         return mr_fail(err, MR_ABORT, "%llu records were not taken, the first: %s",
                        (unsigned long long)producer->failed,
@@ -197,10 +200,4 @@ mr_status mr_kafka_producer_commit(mr_kafka_producer *producer, mr_error *err)
 {
     rd_kafka_error_t *error = rd_kafka_commit_transaction(producer->handle, CALL_MS);
     return error == NULL ? MR_OK : mr_kafka_failed(error, "commit_transaction", err);
-}
-
-mr_status mr_kafka_producer_abort(mr_kafka_producer *producer, mr_error *err)
-{
-    rd_kafka_error_t *error = rd_kafka_abort_transaction(producer->handle, CALL_MS);
-    return error == NULL ? MR_OK : mr_kafka_failed(error, "abort_transaction", err);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // producer: the one transactional producer of a process.
 //
-// One thread at a time. Records are not copied: their bytes are the caller's until flush or abort
+// One thread at a time. Records are not copied: their bytes are the caller's until flush
 // has answered. A time-out is never an answer: MR_RETRY asks for the same call again.
 #ifndef MR_WORKER_KAFKA_PRODUCER_H
 #define MR_WORKER_KAFKA_PRODUCER_H
@@ -29,6 +29,5 @@ MR_CHECKED mr_status mr_kafka_producer_offsets(mr_kafka_producer *producer,
                                                const rd_kafka_consumer_group_metadata_t *member,
                                                mr_error *err);
 MR_CHECKED mr_status mr_kafka_producer_commit(mr_kafka_producer *producer, mr_error *err);
-MR_CHECKED mr_status mr_kafka_producer_abort(mr_kafka_producer *producer, mr_error *err);
 
 #endif

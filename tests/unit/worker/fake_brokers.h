@@ -193,7 +193,6 @@ static inline mr_bus fake_brokers_port(fake_brokers *brokers)
                     .produced = fake_tx_produced,
                     .send_offsets = fake_tx_offsets,
                     .commit = fake_tx_commit,
-                    .abort = fake_tx_flush,
                     .renew = fake_tx_flush,
                     .changelog_ends = fake_ends,
                     .input_ends = fake_input_ends,

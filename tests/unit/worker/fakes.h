@@ -123,13 +123,12 @@ typedef enum fake_call {
     FAKE_FLUSH,
     FAKE_OFFSETS,
     FAKE_COMMIT,
-    FAKE_ABORT,
     FAKE_RENEW,
     FAKE_CALL_COUNT,
 } fake_call;
 
 // What it was called with, as letters: B begin, r row, m marker, o other record, F flush, G
-// offsets, C commit, A abort, R renew. A call that was told to fail adds '!'.
+// offsets, C commit, R renew. A call that was told to fail adds '!'.
 typedef struct fake_bus {
     char calls[512];
     uint32_t call_count;
@@ -204,11 +203,6 @@ static inline mr_status fake_commit(void *context, mr_error *err)
     return fake_bus_call(context, FAKE_COMMIT, 'C', err);
 }
 
-static inline mr_status fake_abort(void *context, mr_error *err)
-{
-    return fake_bus_call(context, FAKE_ABORT, 'A', err);
-}
-
 static inline mr_status fake_renew(void *context, mr_error *err)
 {
     return fake_bus_call(context, FAKE_RENEW, 'R', err);
@@ -223,7 +217,6 @@ static inline mr_bus fake_bus_port(fake_bus *bus)
                     .produced = fake_produced,
                     .send_offsets = fake_offsets,
                     .commit = fake_commit,
-                    .abort = fake_abort,
                     .renew = fake_renew};
 }
 

@@ -125,10 +125,9 @@ static void a_spoilt_transaction_is_aborted_and_the_same_bytes_are_sent(void **s
         fake_call call;
         const char *calls;
     } cases[] = {
-        {FAKE_PRODUCE, "Bo!ABorrmmFGCR"},
-        {FAKE_FLUSH, "BorrmmF!ABorrmmFGCR"},
-        {FAKE_OFFSETS, "BorrmmFG!ABorrmmFGCR"},
-        {FAKE_COMMIT, "BorrmmFGC!ABorrmmFGCR"},
+        {FAKE_PRODUCE, "Bo!RBorrmmFGC"},
+        {FAKE_FLUSH, "BorrmmF!RBorrmmFGC"},
+        {FAKE_OFFSETS, "BorrmmFG!RBorrmmFGC"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         fixture f;
@@ -146,9 +145,9 @@ static void an_abort_that_times_out_is_repeated(void **state)
     (void)state;
     fixture f;
     setup(&f);
-    tell(&f, FAKE_COMMIT, MR_ABORT, 1);
-    tell(&f, FAKE_ABORT, MR_RETRY, 1);
-    commits(&f, "BorrmmFGC!A!ABorrmmFGCR");
+    tell(&f, FAKE_OFFSETS, MR_ABORT, 1);
+    tell(&f, FAKE_RENEW, MR_RETRY, 1);
+    commits(&f, "BorrmmFG!R!RBorrmmFGC");
     teardown(&f);
 }
 
@@ -157,12 +156,12 @@ static void too_many_aborts_end_the_process(void **state)
     (void)state;
     fixture f;
     setup(&f);
-    tell(&f, FAKE_COMMIT, MR_ABORT, 2); // retries_max: still good
-    commits(&f, "BorrmmFGC!ABorrmmFGC!ABorrmmFGCR");
+    tell(&f, FAKE_OFFSETS, MR_ABORT, 2); // retries_max: still good
+    commits(&f, "BorrmmFG!RBorrmmFG!RBorrmmFGC");
     teardown(&f);
     setup(&f);
-    tell(&f, FAKE_COMMIT, MR_ABORT, 3);
-    fails(&f, MR_FATAL, "BorrmmFGC!ABorrmmFGC!ABorrmmFGC!");
+    tell(&f, FAKE_OFFSETS, MR_ABORT, 3);
+    fails(&f, MR_FATAL, "BorrmmFG!RBorrmmFG!RBorrmmFG!");
     teardown(&f);
 }
 
@@ -218,6 +217,17 @@ static void a_fence_makes_a_new_producer_and_holds_the_commit(void **state)
     tell(&f, FAKE_COMMIT, MR_FENCED, 1);
     tell(&f, FAKE_RENEW, MR_RETRY, 2);
     hold(&f, "BorrmmFGC!R!R!R");
+    teardown(&f);
+}
+
+// Whether a commit that failed is there nevertheless is not for the client to say.
+static void a_commit_that_was_refused_is_held(void **state)
+{
+    (void)state;
+    fixture f;
+    setup(&f);
+    tell(&f, FAKE_COMMIT, MR_ABORT, 1);
+    hold(&f, "BorrmmFGC!R");
     teardown(&f);
 }
 
@@ -316,6 +326,7 @@ int main(void)
         cmocka_unit_test(too_many_aborts_end_the_process),
         cmocka_unit_test(a_fatal_error_ends_the_process_at_once),
         cmocka_unit_test(a_fence_makes_a_new_producer_and_holds_the_commit),
+        cmocka_unit_test(a_commit_that_was_refused_is_held),
         cmocka_unit_test(a_commit_that_is_held_is_found_or_sent_again_or_dropped),
         cmocka_unit_test(a_new_producer_that_is_fenced_ends_the_process),
         cmocka_unit_test(after_a_slow_commit_the_producer_is_replaced),
