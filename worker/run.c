@@ -29,7 +29,6 @@ static void put_refused(void *context, const mr_refused *refused)
 {
     mr_worker *worker = context;
     mr_outputs_dead_letter(worker->outputs, worker->open, refused);
-    worker->open_refused++;
     mr_log(MR_LOG_WARNING, "source", "refused",
            mr_log_text("topic", mr_config_topic(worker->config, refused->input)),
            mr_log_long("partition", (int64_t)refused->message->partition),
@@ -370,7 +369,7 @@ mr_status mr_worker_close_commit(mr_worker *worker, mr_error *err)
     mr_committer_give(worker->committer, worker->open, worker->own.generation);
     worker->open = NULL;
     worker->draining = worker->own.born = false;
-    worker->open_events = worker->open_refused = worker->open_epochs = 0;
+    worker->open_events = worker->open_epochs = 0;
     worker->closed_ms = worker->clock.now_ms(worker->clock.context);
     return MR_OK;
 }
@@ -381,7 +380,7 @@ void mr_worker_cancel(mr_worker *worker)
         mr_generations_cancel(worker->generations, worker->open);
     worker->open = NULL;
     worker->draining = false;
-    worker->open_events = worker->open_refused = worker->open_epochs = 0;
+    worker->open_events = worker->open_epochs = 0;
     mr_outputs_forget(worker->outputs);
 }
 
@@ -419,7 +418,7 @@ static bool has_room(const mr_worker *worker, uint32_t epoch_count)
 {
     uint32_t offset_count;
     mr_source_offsets(worker->source, &offset_count);
-    return worker->open_events + worker->open_refused < worker->config->commit_events_max &&
+    return worker->open_events < worker->config->commit_events_max &&
            mr_outputs_has_room(worker->outputs, epoch_count, offset_count);
 }
 

@@ -78,7 +78,7 @@ typedef struct mr_worker {
     // The commit that is open.
     mr_frozen *open;
     uint64_t commit_number;
-    uint32_t open_events, open_refused, open_epochs;
+    uint32_t open_events, open_epochs;
     bool draining;           // memory is full of users whose lists wait: commit to make some
     uint32_t waiting;        // how many there were when that was last tried; 0: it was not
     int64_t closed_ms;       // when the last commit was closed

@@ -25,8 +25,7 @@ typedef struct feed { // an input partition
 typedef struct held { // a message of an epoch
     mr_message message;
     uint32_t feed;
-    mr_cause cause; // of the decoder; MR_CAUSE_NONE: it became an arrival
-    char reason[120];
+    mr_cause cause; // of the decoder; MR_CAUSE_NONE: it could be decoded
 } held;
 
 typedef struct builder { // the next epoch of a task
@@ -225,8 +224,9 @@ static mr_status refill(mr_source *source, uint32_t index, mr_error *err)
         else if (batch[i].error == NULL)
             source->counters.below++; // clients up to 2.3 may step back
         else if (status == MR_OK)
-            status = mr_fail(err, MR_FATAL, "%s [%u]: %s", mr_config_topic(source->config, f->input),
-                             f->partition, batch[i].error);
+            status =
+                mr_fail(err, MR_FATAL, "%s [%u]: %s", mr_config_topic(source->config, f->input),
+                        f->partition, batch[i].error);
         give_back(source, &batch[i]);
     }
     return status;
@@ -312,14 +312,16 @@ static void hold(mr_source *source, builder *b, feed *f, uint32_t index, int64_t
     held *h = &b->held[b->held_count - 1];
     b->bytes += message->value.size + message->key.size;
     source->counters.records++;
-    mr_arrival *arrival = &b->arrivals[b->count];
+    mr_arrival *arrival = &b->arrivals[b->count++];
     if (mr_decoder_read(source->decoder, f->input, message, &b->arena, arrival, &err) == MR_OK) {
-        b->count++;
         b->lines += arrival->event.line_count > 0 ? arrival->event.line_count : 1;
         return;
     }
-    h->cause = err.cause;
-    snprintf(h->reason, sizeof h->reason, "%.119s", err.text);
+    // It stands in the epoch all the same: the task counts it as read and refused.
+    h->cause = arrival->cause = err.cause;
+    arrival->event = (mr_event){.time_ms = arrival->record_ms};
+    snprintf(arrival->reason, sizeof arrival->reason, "%.119s", err.text);
+    b->lines++;
 }
 
 mr_status mr_source_pump(mr_source *source, int64_t now_ms, bool *moved, mr_error *err)
@@ -393,25 +395,18 @@ static const held *held_of(const mr_source *source, const builder *b, const mr_a
 void mr_source_refused(mr_source *source, uint32_t task, mr_refused_visit *visit, void *context)
 {
     const builder *b = builder_of(source, task);
-    for (uint32_t i = 0; i < b->held_count; i++) {
-        const held *h = &b->held[i];
-        if (h->cause == MR_CAUSE_NONE)
-            continue;
-        source->counters.refused[h->cause]++;
-        const mr_refused refused = {&h->message, source->feeds[h->feed].input,
-                                    task,        h->cause,
-                                    h->reason,   "VALUE_CONVERTER"};
-        visit(context, &refused);
-    }
     for (uint32_t i = 0; i < b->count; i++) {
         const mr_arrival *arrival = &b->arrivals[i];
         if (arrival->cause == MR_CAUSE_NONE)
             continue;
         const held *h = held_of(source, b, arrival);
         source->counters.refused[arrival->cause]++;
-        const mr_refused refused = {
-            &h->message, source->feeds[h->feed].input, task, arrival->cause, arrival->reason,
-            "TASK_PUT"};
+        const mr_refused refused = {&h->message,
+                                    source->feeds[h->feed].input,
+                                    task,
+                                    arrival->cause,
+                                    arrival->reason,
+                                    h->cause != MR_CAUSE_NONE ? "VALUE_CONVERTER" : "TASK_PUT"};
         visit(context, &refused);
     }
 }

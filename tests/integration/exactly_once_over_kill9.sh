@@ -67,7 +67,8 @@ run_to_the_end() { # NAME
   timeout 200 "$millrace" run --config "$work/worker.yaml" --stop-at-end 2> "$work/$1.log" || broken "run to the end, $1"
   read -r counted learned duplicate <<< "$(counted "$work/$1.log")"
   echo "$1: sent=$sent ($what: $produced, made up: $made_up) bad=$bad counted=$counted learned=$learned duplicate=$duplicate"
-  [ "$counted" = "$good" ] || broken "$1: want $good counted"
+  [ "$counted" = "$sent" ] || broken "$1: want $sent counted"
+  [ "$learned" = "$good" ] || broken "$1: want $good learned"
   [ "$duplicate" = 0 ] || broken "$1: events were read twice"
 }
 run_to_the_end "after $kills kills"

@@ -53,5 +53,6 @@ read -r all learned duplicate <<< "$(counted "$work/rest.log")"
 refused=$(sed -n 's/.*counted.* refused=\([0-9]*\).*/\1/p' "$work/rest.log")
 echo "counted=$all learned=$learned duplicate=$duplicate refused=$refused"
 [ "$learned" = "$good" ] && [ "$duplicate" = 0 ] || broken "want $good learned"
+[ "$refused" = "$bad" ] && [ "$all" = "$((good + bad))" ] || broken "want $bad refused of $((good + bad))"
 python "$here/python/poison.py" check "$brokers" poison.dead-letters "$work/notes.json" || broken "dead letters"
 echo "ok"
