@@ -240,6 +240,10 @@ static bool decide(mr_worker *worker, const mr_membership *member)
     }
     const bool dirty = held != NULL || mr_worker_has_learned(worker);
     const bool spared = mr_planted(MR_BUG_KEPT_DIRTY) && !mr_worker_has_learned(worker);
+    if (own->made_up && !has(member->tasks, member->task_count, 0)) {
+        roll_back(worker, "the history that we began is another worker's to begin");
+        return false;
+    }
     if (lost && dirty && !spared) {
         roll_back(worker, "tasks of what is not committed went elsewhere");
         return false;
@@ -491,7 +495,8 @@ static mr_status find_history(mr_worker *worker, mr_error *err)
         return MR_OK;
     if (has(own->wanted, own->wanted_count, 0)) {
         worker->chance.fill(worker->chance.context, taker->history, sizeof taker->history);
-        taker->known = true;
+        taker->known = own->made_up = true;
+        own->made_up_at = worker->commit_number;
         return MR_OK;
     }
     MR_TRY(worker->bus.changelog_ends(worker->bus.context, MR_TOPIC_ITEM_ROWS, 0, &ends, err));
@@ -658,6 +663,8 @@ static mr_status undo(mr_worker *worker, const mr_committer_view *commits, bool 
     }
     mr_source_release(worker->source);
     forget_wanted(own);
+    if (own->made_up)
+        own->taker->known = own->made_up = false;
     own->held_count = 0;
     own->adopted = 0;
     own->born = false;
@@ -671,6 +678,8 @@ mr_status mr_ownership_step(mr_worker *worker, const mr_committer_view *commits,
                             mr_error *err)
 {
     const mr_membership member = worker->intake.look(worker->intake.context);
+    if (commits->confirmed > worker->own.made_up_at)
+        worker->own.made_up = false;
     *moved = true;
     switch (worker->own.phase) {
     case MR_PHASE_JOINING:

@@ -36,6 +36,8 @@ typedef struct mr_ownership {
     bool rewritten;       // what the local copy asked for is in the changelogs
     bool born;            // a task was fresh: its first marker has to be committed
     uint64_t history[2];  // once taker->known
+    bool made_up;         // we made its id, and no commit of ours has brought it to Kafka yet
+    uint64_t made_up_at;  // number of our last commit then
     int64_t history_next; // where it is looked for
     uint64_t adopted;     // generation whose assignment is what we hold and want; 0: none
 
