@@ -12,7 +12,8 @@
 #include "worker/version.h"
 
 enum {
-    BUSY_FACTOR = 4,    // the next commit waits so many times as long as the last one took
+    BUSY_FACTOR = 4,  // while behind: the next commit waits so many times as long as the last took
+    TIMED_EVERY = 16, // events
     ROUNDS_A_TURN = 16, // before the group is served again
     FOLLOW_MS = 20,     // between two looks at a group or a commit that is waited for
     JOIN_MS = 120000,   // beside the session time-out
@@ -42,7 +43,7 @@ static mr_status begin_commit(mr_worker *worker, mr_error *err)
     if (worker->open != NULL)
         return MR_OK;
     MR_TRY(mr_generations_begin(worker->generations, &worker->open, err));
-    worker->first_record_ms = INT64_MAX;
+    worker->open_times.count = 0;
     return mr_frozen_begin(worker->open, ++worker->commit_number, worker->own.held,
                            worker->own.held_count, err);
 }
@@ -150,6 +151,17 @@ static uint32_t to_learn(const mr_epoch *epochs, uint32_t count, mr_epoch *learn
     return learn_count;
 }
 
+// Every so many events, when its record was written: for the latency from there to the list.
+static void note_times(mr_worker *worker, const mr_epoch *epoch)
+{
+    mr_record_times *times = &worker->open_times;
+    for (uint32_t a = 0; a < epoch->count; a++) {
+        if ((worker->events_timed++ % TIMED_EVERY == 0 || times->count == 0) &&
+            times->count < MR_TIMES_MAX)
+            times->ms[times->count++] = epoch->arrivals[a].record_ms;
+    }
+}
+
 // The round was not learned: it will be tried again with the same records.
 static void give_links_back(mr_worker *worker, uint32_t count)
 {
@@ -173,11 +185,9 @@ static mr_status learn(mr_worker *worker, uint32_t count, mr_error *err)
         give_links_back(worker, count);
         return status;
     }
-    const int64_t oldest_ms = mr_source_count(worker->source)->oldest_record_ms;
-    if (oldest_ms < worker->first_record_ms)
-        worker->first_record_ms = oldest_ms;
     for (uint32_t i = 0; i < count; i++) {
         worker->open_events += worker->epochs[i].count;
+        note_times(worker, &worker->epochs[i]);
         if (worker->epochs[i].tick_ms != 0)
             continue;
         mr_source_refused(worker->source, worker->epochs[i].task, put_refused, worker);
@@ -365,7 +375,7 @@ mr_status mr_worker_close_commit(mr_worker *worker, mr_error *err)
     // From here fetch finds the rows in the generations, so that the engine's cache may let them
     // go.
     mr_engine_stored(worker->engine, mr_engine_closes(worker->engine));
-    worker->in_flight_record_ms = worker->first_record_ms;
+    worker->in_flight_times = worker->open_times;
     mr_committer_give(worker->committer, worker->open, worker->own.generation);
     worker->open = NULL;
     worker->draining = worker->own.born = false;
@@ -391,7 +401,9 @@ bool mr_worker_has_learned(const mr_worker *worker)
 
 static int64_t commit_interval(const mr_worker *worker, const mr_committer_view *view)
 {
-    int64_t ms = view->last_ms * BUSY_FACTOR;
+    // Whoever keeps up commits back to back: that is what a list waits for. Whoever is behind
+    // commits seldom: a row that changes often is written once a commit.
+    int64_t ms = worker->behind ? view->last_ms * BUSY_FACTOR : view->last_ms;
     if (ms < worker->config->commit_interval_min)
         ms = worker->config->commit_interval_min;
     return ms < worker->config->commit_interval_max ? ms : worker->config->commit_interval_max;
@@ -402,9 +414,10 @@ static void count_latency(mr_worker *worker, const mr_committer_view *view)
     if (view->confirmed == worker->confirmed)
         return;
     worker->confirmed = view->confirmed;
-    if (worker->in_flight_record_ms != INT64_MAX)
-        mr_histogram_add(&worker->latency, worker->clock.wall_ms(worker->clock.context) -
-                                               worker->in_flight_record_ms);
+    const int64_t now_ms = worker->clock.wall_ms(worker->clock.context);
+    for (uint32_t i = 0; i < worker->in_flight_times.count; i++)
+        mr_histogram_add(&worker->latency, now_ms - worker->in_flight_times.ms[i]);
+    worker->in_flight_times.count = 0;
 }
 
 static bool has_something(const mr_worker *worker)
@@ -477,6 +490,7 @@ static mr_status learn_some(mr_worker *worker, bool *worked, bool *commit, mr_er
         MR_TRY(learn_round(worker, now_ms, false, &learned, commit, err));
     }
     *worked = moved || learned;
+    worker->behind = learned;
     return MR_OK;
 }
 

@@ -23,6 +23,13 @@
 #include "worker/source.h"
 #include "worker/store_port.h"
 
+enum { MR_TIMES_MAX = 1024 };
+
+typedef struct mr_record_times { // timestamps of some records of a commit
+    int64_t ms[MR_TIMES_MAX];
+    uint32_t count;
+} mr_record_times;
+
 typedef struct mr_worker {
     const mr_config *config;
     const mr_methods *methods;
@@ -79,16 +86,18 @@ typedef struct mr_worker {
     mr_frozen *open;
     uint64_t commit_number;
     uint32_t open_events, open_epochs;
-    bool draining;           // memory is full of users whose lists wait: commit to make some
-    uint32_t waiting;        // how many there were when that was last tried; 0: it was not
-    int64_t closed_ms;       // when the last commit was closed
-    int64_t first_record_ms; // timestamp of the oldest record in it
-    int64_t *idle_since_ms;  // by task: when the task learned last; 0: its tick is done
+    bool behind;       // more was ready than one turn learns
+    bool draining;     // memory is full of users whose lists wait: commit to make some
+    uint32_t waiting;  // how many there were when that was last tried; 0: it was not
+    int64_t closed_ms; // when the last commit was closed
+    mr_record_times open_times;
+    int64_t *idle_since_ms; // by task: when the task learned last; 0: its tick is done
 
     // Measuring.
     mr_histogram latency;
     mr_metrics_window window;
-    int64_t in_flight_record_ms;
+    mr_record_times in_flight_times;
+    uint64_t events_timed;
     uint64_t confirmed; // number of the last commit whose latency was counted
 } mr_worker;
 

@@ -137,7 +137,7 @@ static mr_status open_producer(mr_sender *sender, const mr_config *config, mr_er
     MR_TRY(mr_kafka_conf(config, MR_KAFKA_PLAIN_PRODUCER, &conf, err));
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
     // Large batches: many small records are what this sends.
-    if (rd_kafka_conf_set(conf, "linger.ms", "20", reason, sizeof reason) != RD_KAFKA_CONF_OK ||
+    if (rd_kafka_conf_set(conf, "linger.ms", "5", reason, sizeof reason) != RD_KAFKA_CONF_OK ||
         rd_kafka_conf_set(conf, "queue.buffering.max.messages", "200000", reason, sizeof reason) !=
             RD_KAFKA_CONF_OK) {
         rd_kafka_conf_destroy(conf);

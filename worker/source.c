@@ -348,17 +348,12 @@ mr_status mr_source_pump(mr_source *source, int64_t now_ms, bool *moved, mr_erro
 uint32_t mr_source_ready(mr_source *source, int64_t now_ms, bool all, mr_epoch *epochs)
 {
     uint32_t count = 0;
-    source->counters.oldest_record_ms = INT64_MAX;
     for (uint32_t i = 0; i < source->task_count; i++) {
         builder *b = &source->builders[i];
         const bool old = now_ms - b->opened_ms >= source->config->epoch_interval_ms;
         if (b->held_count == 0 || !(all || old || is_full(source, b)))
             continue;
         b->closed = true;
-        for (uint32_t j = 0; j < b->count; j++) {
-            if (b->arrivals[j].record_ms < source->counters.oldest_record_ms)
-                source->counters.oldest_record_ms = b->arrivals[j].record_ms;
-        }
         mr_epoch_sort(b->arrivals, b->scratch, b->count);
         epochs[count++] = (mr_epoch){.task = b->task,
                                      .arrivals = b->arrivals,

@@ -67,7 +67,6 @@ typedef struct mr_source_counters {
     uint64_t records, events, refused[MR_CAUSE_COUNT];
     uint64_t below;           // records below the next offset: dropped
     int64_t newest_record_ms; // timestamp of the newest record of a learned epoch
-    int64_t oldest_record_ms; // of the oldest in the epochs that mr_source_ready gave last
 } mr_source_counters;
 const mr_source_counters *mr_source_count(const mr_source *source);
 

@@ -6,7 +6,8 @@
 // items, at most one a second for a user, writes its changelog and commits, until all of it is
 // confirmed. Then everything that it wrote is read back for its sizes, and the plain program
 // (bench_plain.c) consumes the same input and produces as many records of the same sizes in as many
-// transactions. Topics are made for the run and deleted after it.
+// transactions. At last the same worker runs without transactions and changelog (bench_bare.c):
+// what exactly once costs. Topics are made for the run and deleted after it.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,11 +38,11 @@ typedef struct pipeline {
     const mr_pipeline_options *options;
     char name[48], folder[64], input[64];
     mr_methods methods;
-    mr_config *config, *plain_config;
+    mr_config *config, *plain_config, *bare_config;
     rd_kafka_t *admin; // makes and deletes topics
     uint64_t commits, learned;
     mr_sent_all sent;
-    mr_spent worker, plain;
+    mr_spent worker, plain, bare;
 } pipeline;
 
 // ---- configurations
@@ -56,7 +57,7 @@ static mr_status load(pipeline *p, const char *app, mr_config **config, mr_error
     snprintf(own[1], SET_BYTES, "instance=bench");
     snprintf(own[2], SET_BYTES, "topics.clicks.topic=%s", p->input);
     snprintf(own[3], SET_BYTES, "topics.clicks.kind=click");
-    snprintf(own[4], SET_BYTES, "state.path=%s/state", p->folder);
+    snprintf(own[4], SET_BYTES, "state.path=%s/%.40s", p->folder, app);
     snprintf(own[5], SET_BYTES, "items.max=25000");
     snprintf(own[6], SET_BYTES, "lists.k=50");
     snprintf(own[7], SET_BYTES, "kafka.bootstrap_servers=%.200s",
@@ -116,13 +117,15 @@ static mr_status make_outputs(const pipeline *p, const mr_config *config, mr_err
 
 static void delete_topics(pipeline *p)
 {
-    rd_kafka_DeleteTopic_t *topics[1 + 2 * MR_TOPIC_COUNT];
+    rd_kafka_DeleteTopic_t *topics[1 + 3 * MR_TOPIC_COUNT];
     size_t count = 0;
     topics[count++] = rd_kafka_DeleteTopic_new(p->input);
     for (int t = 0; t < MR_TOPIC_COUNT; t++) {
         topics[count++] = rd_kafka_DeleteTopic_new(mr_kafka_topic_name(p->config, (mr_topic)t));
         topics[count++] =
             rd_kafka_DeleteTopic_new(mr_kafka_topic_name(p->plain_config, (mr_topic)t));
+        topics[count++] =
+            rd_kafka_DeleteTopic_new(mr_kafka_topic_name(p->bare_config, (mr_topic)t));
     }
     rd_kafka_queue_t *queue = rd_kafka_queue_new(p->admin);
     rd_kafka_DeleteTopics(p->admin, topics, count, NULL, queue);
@@ -140,7 +143,8 @@ static mr_status open_topics(pipeline *p, mr_error *err)
     MR_TRY(mr_kafka_open(conf, MR_KAFKA_ADMIN, &p->admin, err));
     MR_TRY(make_input(p, err));
     MR_TRY(make_outputs(p, p->config, err));
-    return make_outputs(p, p->plain_config, err);
+    MR_TRY(make_outputs(p, p->plain_config, err));
+    return make_outputs(p, p->bare_config, err);
 }
 
 // ---- the input
@@ -184,27 +188,32 @@ static mr_status turn_to_the_end(mr_worker *worker, uint64_t events, mr_error *e
     return mr_worker_finish(worker, FINISH_MS, err);
 }
 
-static mr_status run_worker(pipeline *p, mr_error *err)
+// bare: without transactions and changelog.
+static mr_status run_worker(pipeline *p, const mr_config *config, bool bare, mr_spent *spent,
+                            mr_error *err)
 {
     mr_error ignored;
+    mr_bare *without = NULL;
     mr_worker *worker = calloc(1, sizeof *worker);
     if (worker == NULL)
         return mr_fail(err, MR_FATAL, "bench pipeline: out of memory");
-    worker->config = p->config;
+    worker->config = config;
     worker->methods = &p->methods;
     mr_status status = mr_worker_open(worker, err);
     if (status == MR_OK)
         status = mr_worker_until_ready(worker, err);
+    if (status == MR_OK && bare)
+        status = mr_bare_open(config, &worker->bus, &without, err);
     if (status == MR_OK) {
         const mr_spent begun = mr_pipeline_now();
         status = turn_to_the_end(worker, p->options->events, err);
         const mr_spent ended = mr_pipeline_now();
-        p->worker =
-            (mr_spent){ended.seconds - begun.seconds, ended.cpu_seconds - begun.cpu_seconds};
+        *spent = (mr_spent){ended.seconds - begun.seconds, ended.cpu_seconds - begun.cpu_seconds};
         p->commits = worker->commit_number;
         p->learned = mr_worker_totals(worker).learned;
     }
     const mr_status closed = mr_worker_close(worker, status == MR_OK ? err : &ignored);
+    mr_bare_close(without);
     free(worker);
     if (status == MR_OK && closed == MR_OK && p->learned != p->options->events)
         return mr_fail(err, MR_FATAL, "bench pipeline: %llu of %llu events were learned",
@@ -226,21 +235,23 @@ static mr_status run(pipeline *p, mr_error *err)
     tell("filling the input");
     MR_TRY(fill_input(p, err));
     tell("the worker");
-    MR_TRY(run_worker(p, err));
+    MR_TRY(run_worker(p, p->config, false, &p->worker, err));
     MR_TRY(mr_pipeline_read_sent(p->config, p->options->partitions, &p->sent, err));
     snprintf(text, sizeof text,
              "the plain program: %llu records, %.1f MB, of them %llu lists, in %llu transactions",
              (unsigned long long)p->sent.count, (double)p->sent.bytes * 1e-6,
              (unsigned long long)p->sent.lists, (unsigned long long)p->commits);
     tell(text);
-    return mr_pipeline_plain(p->plain_config, p->options->partitions, p->options->events, &p->sent,
-                             p->commits, &p->plain, err);
+    MR_TRY(mr_pipeline_plain(p->plain_config, p->options->partitions, p->options->events, &p->sent,
+                             p->commits, &p->plain, err));
+    tell("the worker without transactions and changelog");
+    return run_worker(p, p->bare_config, true, &p->bare, err);
 }
 
 static mr_status open_pipeline(pipeline *p, mr_error *err)
 {
     const char *base = getenv("TMPDIR");
-    char plain_app[64];
+    char plain_app[64], bare_app[64];
     uint64_t noise = (uint64_t)(mr_seconds() * 1e9);
     snprintf(p->folder, sizeof p->folder, "%.40s/millrace-XXXXXX", base != NULL ? base : "/tmp");
     if (mkdtemp(p->folder) == NULL)
@@ -251,24 +262,30 @@ static mr_status open_pipeline(pipeline *p, mr_error *err)
     MR_TRY(mr_methods_open(&p->methods, err));
     MR_TRY(load(p, p->name, &p->config, err));
     mr_methods_apply(&p->methods, p->config);
-    return load(p, plain_app, &p->plain_config, err);
+    snprintf(bare_app, sizeof bare_app, "%s-bare", p->name);
+    MR_TRY(load(p, plain_app, &p->plain_config, err));
+    return load(p, bare_app, &p->bare_config, err);
 }
 
 static void close_pipeline(pipeline *p)
 {
-    static const char *const names[] = {"state/data.mdb", "state/lock.mdb", "state/owner", "state",
-                                        ""};
-    char path[128];
+    static const char *const files[] = {"/data.mdb", "/lock.mdb", "/owner", ""};
+    const mr_config *const configs[] = {p->config, p->bare_config};
+    char path[256];
     if (p->admin != NULL) {
         delete_topics(p);
         rd_kafka_destroy(p->admin);
     }
-    for (uint32_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        snprintf(path, sizeof path, "%s/%s", p->folder, names[i]);
-        remove(path);
+    for (size_t c = 0; c < 2 && configs[c] != NULL; c++) {
+        for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+            snprintf(path, sizeof path, "%s%s", configs[c]->state_path, files[i]);
+            remove(path);
+        }
     }
+    remove(p->folder);
     mr_config_free(p->config);
     mr_config_free(p->plain_config);
+    mr_config_free(p->bare_config);
     mr_methods_close(&p->methods);
     free(p->sent.records);
 }
@@ -291,6 +308,8 @@ mr_status mr_bench_pipeline(const mr_pipeline_options *options, mr_figure *figur
         {"pipeline_per_core", events / p.worker.cpu_seconds, "events/s",
          "plain librdkafka, same bytes", events / p.plain.cpu_seconds,
          p.plain.cpu_seconds / p.worker.cpu_seconds},
+        {"exactly_once", events / p.worker.seconds, "events/s", "without transactions and changelog",
+         events / p.bare.seconds, p.bare.seconds / p.worker.seconds},
     };
     for (uint32_t i = 0; status == MR_OK && i < sizeof all / sizeof all[0] && *count < room; i++)
         figures[(*count)++] = all[i];

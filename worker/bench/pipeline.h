@@ -23,6 +23,14 @@ typedef struct mr_sent_all {
 MR_CHECKED mr_status mr_pipeline_read_sent(const mr_config *config, uint32_t partitions,
                                            mr_sent_all *sent, mr_error *err);
 
+// A bus without transactions and changelog in the place of a worker's, once nothing asks the bus
+// questions any more: at most follow, follow_take and give_back reach the one that was there. Close
+// it after the worker.
+typedef struct mr_bare mr_bare;
+MR_CHECKED mr_status mr_bare_open(const mr_config *config, mr_bus *bus, mr_bare **bare,
+                                  mr_error *err);
+void mr_bare_close(mr_bare *bare);
+
 typedef struct mr_spent {
     double seconds, cpu_seconds; // of the whole process
 } mr_spent;
