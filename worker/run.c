@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "state/failpoint.h"
 #include "worker/log.h"
 #include "worker/planted.h"
 #include "worker/version.h"
@@ -181,6 +182,7 @@ static mr_status learn(mr_worker *worker, uint32_t count, mr_error *err)
     mr_status status = MR_OK;
     if (learn_count > 0)
         status = mr_engine_round(worker->engine, learned, learn_count, err);
+    mr_failpoint("learning");
     if (status != MR_OK) {
         give_links_back(worker, count);
         return status;
