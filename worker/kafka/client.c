@@ -6,6 +6,8 @@
 
 #include "worker/log.h"
 
+enum { HEARTBEAT_MS = 500 };
+
 void mr_kafka_member_name(const mr_config *config, char *name, size_t size)
 {
     snprintf(name, size, "%s-%s", config->app, config->instance);
@@ -119,10 +121,14 @@ static mr_status set_consumer(rd_kafka_conf_t *conf, const mr_config *config, mr
     mr_kafka_member_name(config, name, sizeof name);
     MR_TRY(set_reading(conf, config, err));
     MR_TRY(set(conf, "group.id", config->kafka_group, err));
-    MR_TRY(set(conf, "group.instance.id", name, err));
+    if (config->kafka_membership == MR_MEMBERSHIP_STATIC)
+        MR_TRY(set(conf, "group.instance.id", name, err));
     // Eager: the cooperative assignors have faults in librdkafka before 2.10.
     MR_TRY(set(conf, "partition.assignment.strategy", "range", err));
     MR_TRY(set_number(conf, "session.timeout.ms", config->kafka_session_timeout, err));
+    // The answer to a heartbeat is how a member hears that the group changes: with the client's 3 s
+    // a task that is free would wait as long for its next owner.
+    MR_TRY(set_number(conf, "heartbeat.interval.ms", HEARTBEAT_MS, err));
     return set_number(conf, "max.poll.interval.ms", config->kafka_poll_interval_max, err);
 }
 
