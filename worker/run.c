@@ -515,6 +515,7 @@ mr_status mr_worker_turn(mr_worker *worker, int extra_fd, int wait_ms, mr_error 
     if (commits.failed != MR_OK)
         return commits.failed;
     count_latency(worker, &commits);
+    mr_generations_refresh(worker->generations);
     MR_TRY(mr_ownership_step(worker, &commits, &moved, err));
     if (mr_ownership_works(worker)) {
         MR_TRY(mr_follower_step(worker->follower, worker->engine, &followed, err));

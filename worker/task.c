@@ -323,6 +323,8 @@ static mr_status read_slice(mr_taker *taker, mr_taking *taking, mr_bus_visit *vi
 static mr_status read_over_copy(mr_taker *taker, mr_taking *taking, mr_error *err)
 {
     if (taking->changelog < MR_STORE_CHANGELOGS) {
+        // A snapshot of before would keep every page that the many small writes free.
+        taker->store->refresh(taker->store->context);
         const mr_status status = read_slice(taker, taking, over_copy, err);
         if (mr_planted(MR_BUG_ROWS_WITHOUT_MARKER) && taker->rows->count > 0) {
             reading r = {taker, taking};
