@@ -4,10 +4,11 @@
 //
 //   bus_tool BROKERS make TOPIC PARTITIONS           makes a topic
 //   bus_tool BROKERS delete TOPIC                    deletes a topic, and waits until it is gone
-//   bus_tool BROKERS clicks TOPIC COUNT USERS ITEMS RATE [BAD]
+//   bus_tool BROKERS clicks TOPIC COUNT USERS ITEMS RATE [BAD [again]]
 //                                                    sends clicks, keyed by user, RATE a second (0:
 //                                                    as fast as it goes), every BAD-th of them cut
-//                                                    short; SIGTERM ends it early
+//                                                    short; SIGTERM ends it early. again: where
+//                                                    brokers fail, a record may stand twice
 //   bus_tool BROKERS lists TOPIC                     reads committed lists: their number, and
 //   whether a
 //                                                    user's version ever falls
@@ -57,7 +58,7 @@ static void set(rd_kafka_conf_t *conf, const char *name, const char *value)
         stop(name, reason);
 }
 
-static rd_kafka_t *open_client(const char *brokers, rd_kafka_type_t type)
+static rd_kafka_t *open_client_as(const char *brokers, rd_kafka_type_t type, bool again)
 {
     char reason[200];
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
@@ -67,7 +68,8 @@ static rd_kafka_t *open_client(const char *brokers, rd_kafka_type_t type)
         set(conf, "isolation.level", "read_committed");
         set(conf, "enable.partition.eof", "true");
     } else {
-        set(conf, "enable.idempotence", "true");
+        set(conf, "enable.idempotence", again ? "false" : "true");
+        set(conf, "acks", "all");
         set(conf, "linger.ms", "5");
         set(conf, "queue.buffering.max.messages", "1000000");
     }
@@ -75,6 +77,11 @@ static rd_kafka_t *open_client(const char *brokers, rd_kafka_type_t type)
     if (client == NULL)
         stop("client", reason);
     return client;
+}
+
+static rd_kafka_t *open_client(const char *brokers, rd_kafka_type_t type)
+{
+    return open_client_as(brokers, type, false);
 }
 
 static int partition_count(rd_kafka_t *client, rd_kafka_topic_t *topic)
@@ -199,10 +206,10 @@ static void on_signal(int number)
 }
 
 static int send_clicks(const char *brokers, const char *name, uint64_t count, uint32_t users,
-                       uint32_t items, uint64_t rate, uint64_t bad)
+                       uint32_t items, uint64_t rate, uint64_t bad, bool again)
 {
     const uint64_t fingerprint = click_fingerprint();
-    rd_kafka_t *client = open_client(brokers, RD_KAFKA_PRODUCER);
+    rd_kafka_t *client = open_client_as(brokers, RD_KAFKA_PRODUCER, again);
     rd_kafka_topic_t *topic = rd_kafka_topic_new(client, name, NULL);
     const uint32_t partitions = (uint32_t)partition_count(client, topic);
     const int64_t begun = now_ms(CLOCK_MONOTONIC);
@@ -501,7 +508,7 @@ int main(int argc, char **argv)
     if (strcmp(command, "clicks") == 0 && argc >= 8)
         return send_clicks(argv[1], argv[3], strtoull(argv[4], NULL, 10), (uint32_t)atoi(argv[5]),
                            (uint32_t)atoi(argv[6]), strtoull(argv[7], NULL, 10),
-                           argc > 8 ? strtoull(argv[8], NULL, 10) : 0);
+                           argc > 8 ? strtoull(argv[8], NULL, 10) : 0, argc > 9);
     if (strcmp(command, "lists") == 0 && argc == 4)
         return check_lists(argv[1], argv[3]);
     if (strcmp(command, "epochs") == 0 && argc == 4)

@@ -10,11 +10,12 @@ What is checked at the end, all of it from what Kafka has (a fresh worker with a
 tasks from the changelogs; bus_tool reads the topics as any read_committed consumer):
 
   counts    events of each user and each item in the state = a plain fold of the input topic
-  once      no event was read twice (each has an id, and a second reading would count as a duplicate)
+  once      no event was read twice (each has an id, and a second reading would count as one more copy than
+            the producer has made)
   markers   commit numbers of a task rise by one, the same ones in both changelogs
   epochs    the epoch log has each of these commits once, and no other
   lists     a user's version never falls nor repeats, and each list is of a commit that exists
-  letters   as many dead letters as bad events were sent
+  letters   as many dead letters as the topic has bad events
 
 Then each check has to find a mistake that is put into a copy of its input: a check that cannot fail
 shows nothing. The last line is a JSON object with the figures.
@@ -185,19 +186,24 @@ metrics: {{interval: 5s}}
         self.workers = [Worker(self, 1, "a", "static", folders[0]), Worker(self, 2, "b", "static", folders[1]),
                         Worker(self, 3, "c", "dynamic", folders[2])]
         config = self.write_config("check", self.brokers, folders[0])
-        for _ in range(20):  # a topic is not known to every broker at once
+        for _ in range(40):  # a topic is not known to every broker at once
             check = subprocess.run([self.millrace, "check", "--config", config, "--create-topics"],
                                    capture_output=True, text=True, check=False)
-            if check.returncode == 0:
+            if check.returncode == 0 and all(self.topics_at(server) >= 9 for server in self.brokers.split(",")):
                 break
             time.sleep(0.5)
         assert check.returncode == 0, check.stdout + check.stderr
         self.sent_log = open(self.work / "sent.log", "w+")
         self.producer = subprocess.Popen([self.tool, self.brokers, "clicks", TOPIC, str(10 ** 9), str(USERS),
-                                          str(ITEMS), str(self.options.rate), str(BAD)], stdout=self.sent_log,
-                                         stderr=self.sent_log)
+                                          str(ITEMS), str(self.options.rate), str(BAD), "again"],
+                                         stdout=self.sent_log, stderr=self.sent_log)
         for worker in self.workers:
             worker.start()
+
+    @staticmethod
+    def topics_at(server):
+        known = AdminClient({"bootstrap.servers": server}).list_topics(timeout=10).topics
+        return sum(name == TOPIC or name.startswith(APP) for name in known)
 
     # What goes on beside the faults.
 
@@ -467,8 +473,8 @@ metrics: {{interval: 5s}}
         return [f"worker {name} did not stop well: {w.error()}" for w in self.workers for name in bad if w.name == name]
 
     def run_fresh(self, name, more="", seconds=240):
-        """A worker with an empty folder, to the present end of all inputs. Returns its log, and its exit status."""
-        config = self.write_config(name, self.brokers, self.work / f"state-{name}", "dynamic", more)
+        """A worker that takes all tasks, to the present end of all inputs. Returns its log, and its exit status."""
+        config = self.write_config(name, self.brokers, self.work / "state-fresh", "dynamic", more)
         log = self.work / f"{name}.log"
         with open(log, "w") as out:
             ended = subprocess.run([self.millrace, "run", "--config", config, "--stop-at-end"], stdout=out, stderr=out,
@@ -503,11 +509,11 @@ def check_counts(books):
             if want.get(name, 0) != have.get(name, 0):
                 bad.append(f"counts: {what[:-1]} {name} has {have.get(name, 0)} events, was sent {want.get(name, 0)}")
     if books["read"] != books["good"]:
-        bad.append(f"counts: {books['read']} events were read, {books['good']} good ones sent")
-    if books["duplicate"] != 0:
-        bad.append(f"once: {books['duplicate']} events were read twice")
+        bad.append(f"counts: {books['read']} events were read, the topic has {books['good']} good ones")
+    if books["duplicate"] != books["copies"]:
+        bad.append(f"once: {books['duplicate']} copies were found, the topic has {books['copies']}")
     if books["letters"] != books["bad"]:
-        bad.append(f"letters: {books['letters']} dead letters, {books['bad']} bad events sent")
+        bad.append(f"letters: {books['letters']} dead letters, the topic has {books['bad']} bad events")
     return bad
 
 
@@ -578,18 +584,22 @@ def doctored(books):
 
 
 def fold(rig):
-    """Events of each user and item, straight from the input topic."""
+    """Events of each user and item, each once, straight from the input topic; how many copies and bad ones."""
     schema = bus.schema_of(rig.millrace, "click")
-    users, items, bad = collections.Counter(), collections.Counter(), 0
+    users, items, seen, copies, bad = collections.Counter(), collections.Counter(), set(), 0, 0
     for message in bus.read_all(rig.brokers, TOPIC):
         try:
             click = schema.read(message.value())
         except Exception:  # pylint: disable=broad-except
             bad += 1
             continue
+        if click["event_id"] in seen:
+            copies += 1
+            continue
+        seen.add(click["event_id"])
         users[click["user"]] += 1
         items[click["item"]] += 1
-    return users, items, bad
+    return users, items, copies, bad
 
 
 def inspect(rig, folder, what, key, name):
@@ -600,16 +610,17 @@ def inspect(rig, folder, what, key, name):
 def make_books(rig, fresh_log, sent, bad):
     counted = re.search(r"counted read=(\d+) learned=(\d+) duplicate=(\d+)", fresh_log)
     assert counted, "the fresh worker did not say what it has counted"
-    users, items, cut = fold(rig)
+    users, items, copies, cut = fold(rig)
     folder = rig.work / "state-fresh"
     books = {
-        "users_want": users, "items_want": items, "bad": bad, "good": sent - bad,
+        "users_want": users, "items_want": items, "bad": cut, "copies": copies,
+        "good": sum(users.values()) + copies,
         "users_have": inspect(rig, folder, "users", "most_active", "user"),
         "items_have": inspect(rig, folder, "items", "most_popular", "item"),
         "read": int(counted[1]), "duplicate": int(counted[3]),
         "letters": int(rig.run_tool("count", f"{APP}.dead-letters").stdout.split("=")[1]),
     }
-    assert cut == bad and sum(users.values()) == sent - bad, f"the topic has {sum(users.values())} good, {cut} bad events"
+    assert cut >= bad and sum(users.values()) == sent - bad, f"the topic has {sum(users.values())} good, {cut} bad events"
     for topic in ("user-rows", "item-rows", "epochs", "lists"):
         rows = rig.trace(f"{APP}.{topic}")
         books[topic] = [row for row in rows if row[0] in "mel"]
