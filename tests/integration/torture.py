@@ -508,8 +508,10 @@ def check_counts(books):
         for name in sorted(set(want) | set(have)):
             if want.get(name, 0) != have.get(name, 0):
                 bad.append(f"counts: {what[:-1]} {name} has {have.get(name, 0)} events, was sent {want.get(name, 0)}")
-    if books["read"] != books["good"]:
-        bad.append(f"counts: {books['read']} events were read, the topic has {books['good']} good ones")
+    if books["read"] != books["records"]:
+        bad.append(f"counts: {books['read']} records were read, the topic has {books['records']}")
+    if books["learned"] != sum(books["users_want"].values()):
+        bad.append(f"counts: {books['learned']} events were learned, the topic has {sum(books['users_want'].values())}")
     if books["duplicate"] != books["copies"]:
         bad.append(f"once: {books['duplicate']} copies were found, the topic has {books['copies']}")
     if books["letters"] != books["bad"]:
@@ -614,10 +616,10 @@ def make_books(rig, fresh_log, sent, bad):
     folder = rig.work / "state-fresh"
     books = {
         "users_want": users, "items_want": items, "bad": cut, "copies": copies,
-        "good": sum(users.values()) + copies,
+        "records": sum(users.values()) + copies + cut,
         "users_have": inspect(rig, folder, "users", "most_active", "user"),
         "items_have": inspect(rig, folder, "items", "most_popular", "item"),
-        "read": int(counted[1]), "duplicate": int(counted[3]),
+        "read": int(counted[1]), "learned": int(counted[2]), "duplicate": int(counted[3]),
         "letters": int(rig.run_tool("count", f"{APP}.dead-letters").stdout.split("=")[1]),
     }
     assert cut >= bad and sum(users.values()) == sent - bad, f"the topic has {sum(users.values())} good, {cut} bad events"
