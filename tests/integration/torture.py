@@ -50,11 +50,15 @@ def now_ms():
     return time.time() * 1000
 
 
-def process_runs(pid):
+def process_state(pid):
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
     except OSError:
-        return False
+        return ""
+
+
+def process_runs(pid):
+    return process_state(pid) not in ("", "Z")
 
 
 class Worker:
@@ -102,6 +106,8 @@ class Worker:
 
     def supervise(self):
         """Starts it again where it ended by itself. Returns the reason, where there is one."""
+        if self.runs() and self.name not in self.rig.busy and process_state(self.process.pid) == "T":
+            self.signal(signal.SIGCONT)  # a fail point was reached late
         if not self.wanted or self.runs():
             return None
         code, reason = self.process.returncode, None
@@ -269,7 +275,9 @@ metrics: {{interval: 5s}}
         late = f":{self.chaos.randint(1, 8)}" if name == "commit-sent" else ""
         text = f"{name}:{self.chaos.randint(1, often)}:{action}{late}"
         w.leave()
-        w.stopped_well()
+        if not w.stopped_well():
+            self.exits.append(f"{w.name}: it had not stopped 20 s after SIGTERM: {w.log}")
+            w.kill()
         if name == "restoring":
             shutil.rmtree(w.folder, ignore_errors=True)
         w.start(text)
@@ -292,7 +300,17 @@ metrics: {{interval: 5s}}
     def leave(self, w):
         w.leave()
         self.note("leave", w.name)
-        self.later(self.chaos.uniform(1, 9), w.name, lambda: not w.runs() and w.start() is None)
+        begun = time.time()
+
+        def back():
+            if w.runs() and time.time() - begun > 30:
+                self.exits.append(f"{w.name}: it had not stopped 30 s after SIGTERM: {w.log}")
+                w.kill()
+            if not w.runs():
+                w.start()
+            return w.wanted
+
+        self.later(self.chaos.uniform(1, 9), w.name, back)
 
     def lose_state(self, w):
         w.kill()
@@ -393,7 +411,9 @@ metrics: {{interval: 5s}}
         self.wait(5)
         if w.runs():
             self.say(f"{w.name} has not stopped after 5 s")
-        w.stopped_well()
+        if not w.stopped_well():
+            self.exits.append(f"{w.name}: it had not stopped 25 s after SIGTERM: {w.log}")
+            w.kill()
         if self.calm_without(w, 20) is None:
             return
         w.start()
