@@ -22,6 +22,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "state/failpoint.h"
 #include "state/store_inner.h"
 
 #define MIB (1024u * 1024u)
@@ -169,6 +170,7 @@ static int run_once(mr_store *store, mr_store_step *step, void *context)
         mdb_txn_abort(txn);
         return code;
     }
+    mr_failpoint("storing");
     code = mdb_txn_commit(txn);
     if (code == 0)
         extend_file(store);

@@ -299,6 +299,16 @@ mr_generations_sizes mr_generations_measure(mr_generations *generations)
     return sizes;
 }
 
+void mr_generations_refresh(mr_generations *generations)
+{
+    pthread_mutex_lock(&generations->lock);
+    const bool stale = generations->refreshed != generations->stored;
+    generations->refreshed = generations->stored;
+    pthread_mutex_unlock(&generations->lock);
+    if (stale)
+        generations->store->refresh(generations->store->context);
+}
+
 mr_status mr_generations_get(mr_generations *generations, uint32_t task, mr_bytes key,
                              uint8_t *buffer, uint32_t *value_bytes, mr_error *err)
 {
@@ -311,13 +321,10 @@ mr_status mr_generations_get(mr_generations *generations, uint32_t task, mr_byte
         if (row->value.size > 0)
             memcpy(buffer, row->value.data, row->value.size);
     }
+    pthread_mutex_unlock(&generations->lock);
     // A row that is in no frozen commit is in the store as of the last write, or nowhere: commits
     // leave only after that write.
-    const bool stale = generations->refreshed != generations->stored;
-    generations->refreshed = generations->stored;
-    pthread_mutex_unlock(&generations->lock);
-    if (stale)
-        generations->store->refresh(generations->store->context);
+    mr_generations_refresh(generations);
     if (row != NULL)
         return MR_OK;
     return generations->store->get(generations->store->context, task, key, buffer, MR_ROW_BYTES_MAX,

@@ -70,6 +70,10 @@ typedef struct mr_generations_sizes {
 
 mr_generations_sizes mr_generations_measure(mr_generations *generations);
 
+// Lets the store's snapshot go where there was a write since. Of the reading thread, often: a store
+// keeps every page that was freed since the oldest snapshot, and grows by them.
+void mr_generations_refresh(mr_generations *generations);
+
 // Reads the newest value of a row: a frozen one or the store's. *value_bytes 0: there is none.
 // `buffer` has room for MR_ROW_BYTES_MAX and takes the sealed row. Errors: the store's.
 MR_CHECKED mr_status mr_generations_get(mr_generations *generations, uint32_t task, mr_bytes key,

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "state/failpoint.h"
 #include "worker/log.h"
 #include "worker/planted.h"
 #include "worker/version.h"
@@ -181,6 +182,7 @@ static mr_status learn(mr_worker *worker, uint32_t count, mr_error *err)
     mr_status status = MR_OK;
     if (learn_count > 0)
         status = mr_engine_round(worker->engine, learned, learn_count, err);
+    mr_failpoint("learning");
     if (status != MR_OK) {
         give_links_back(worker, count);
         return status;
@@ -513,6 +515,7 @@ mr_status mr_worker_turn(mr_worker *worker, int extra_fd, int wait_ms, mr_error 
     if (commits.failed != MR_OK)
         return commits.failed;
     count_latency(worker, &commits);
+    mr_generations_refresh(worker->generations);
     MR_TRY(mr_ownership_step(worker, &commits, &moved, err));
     if (mr_ownership_works(worker)) {
         MR_TRY(mr_follower_step(worker->follower, worker->engine, &followed, err));

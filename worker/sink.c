@@ -35,6 +35,7 @@
 //   From every state but IDLE, HELD and CONFIRMED: fatal or too many aborts -> FAILED.
 #include "worker/sink.h"
 
+#include "state/failpoint.h"
 #include "worker/log.h"
 #include "worker/marker.h"
 #include "worker/planted.h"
@@ -197,6 +198,7 @@ static mr_status flush(mr_sink *sink, mr_error *err)
 {
     MR_TRY(sink->bus->flush(sink->bus->context, err));
     note_changelogs(sink);
+    mr_failpoint("records-sent");
     move(sink, mr_planted(MR_BUG_OFFSETS_FIRST) ? MR_SINK_ENDING : MR_SINK_OFFSETS); // invariant 3
     return MR_OK;
 }
@@ -207,13 +209,16 @@ static mr_status send_offsets(mr_sink *sink, mr_error *err)
     const mr_offset *offsets = mr_frozen_offsets(sink->frozen, &count);
     if (!mr_planted(MR_BUG_NO_OFFSETS))
         MR_TRY(sink->bus->send_offsets(sink->bus->context, sink->generation, offsets, count, err));
+    mr_failpoint("offsets-sent");
     move(sink, mr_planted(MR_BUG_OFFSETS_FIRST) ? MR_SINK_FLUSHING : MR_SINK_ENDING);
     return MR_OK;
 }
 
 static mr_status end(mr_sink *sink, mr_error *err)
 {
+    mr_failpoint("commit-sent"); // with a delay: while there is no answer
     MR_TRY(sink->bus->commit(sink->bus->context, err));
+    mr_failpoint("committed");
     sink->last_ms = sink->clock->now_ms(sink->clock->context) - sink->begun_ms;
     sink->slow = sink->slow || sink->last_ms > SLOW_MS;
     sink->commits++;

@@ -26,6 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "state/failpoint.h"
 #include "state/row.h"
 #include "worker/log.h"
 #include "worker/planted.h"
@@ -313,6 +314,7 @@ static mr_status read_slice(mr_taker *taker, mr_taking *taking, mr_bus_visit *vi
 {
     const uint32_t c = taking->changelog;
     reading r = {taker, taking};
+    mr_failpoint("restoring");
     return taker->bus->changelog_read(taker->bus->context, mr_topic_of_changelog(c), taking->task,
                                       taking->next[c], taking->limits[c], visit, &r,
                                       &taking->next[c], err);
@@ -321,6 +323,8 @@ static mr_status read_slice(mr_taker *taker, mr_taking *taking, mr_bus_visit *vi
 static mr_status read_over_copy(mr_taker *taker, mr_taking *taking, mr_error *err)
 {
     if (taking->changelog < MR_STORE_CHANGELOGS) {
+        // A snapshot of before would keep every page that the many small writes free.
+        taker->store->refresh(taker->store->context);
         const mr_status status = read_slice(taker, taking, over_copy, err);
         if (mr_planted(MR_BUG_ROWS_WITHOUT_MARKER) && taker->rows->count > 0) {
             reading r = {taker, taking};

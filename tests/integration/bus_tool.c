@@ -4,10 +4,11 @@
 //
 //   bus_tool BROKERS make TOPIC PARTITIONS           makes a topic
 //   bus_tool BROKERS delete TOPIC                    deletes a topic, and waits until it is gone
-//   bus_tool BROKERS clicks TOPIC COUNT USERS ITEMS RATE [BAD]
+//   bus_tool BROKERS clicks TOPIC COUNT USERS ITEMS RATE [BAD [again]]
 //                                                    sends clicks, keyed by user, RATE a second (0:
 //                                                    as fast as it goes), every BAD-th of them cut
-//                                                    short
+//                                                    short; SIGTERM ends it early. again: where
+//                                                    brokers fail, a record may stand twice
 //   bus_tool BROKERS lists TOPIC                     reads committed lists: their number, and
 //   whether a
 //                                                    user's version ever falls
@@ -20,9 +21,16 @@
 //                                                    each commit number of a task stands there
 //                                                    once, without a gap
 //   bus_tool BROKERS count TOPIC                     counts committed records
+//   bus_tool BROKERS trace TOPIC                     prints what the committed records of a
+//                                                    changelog, of the lists or of the epochs say:
+//                                                    changelog: m TASK SEQ INSTANCE COMMIT MS OFFSET
+//                                                    lists:     l PARTITION USER VERSION MS
+//                                                    epochs:    e TASK SEQ, a line a task
+//                                                    and at last "records" and their number
 //
 // Prints one line of name=value pairs; exit 1 where a promise is broken.
 #include <librdkafka/rdkafka.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,7 +58,7 @@ static void set(rd_kafka_conf_t *conf, const char *name, const char *value)
         stop(name, reason);
 }
 
-static rd_kafka_t *open_client(const char *brokers, rd_kafka_type_t type)
+static rd_kafka_t *open_client_as(const char *brokers, rd_kafka_type_t type, bool again)
 {
     char reason[200];
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
@@ -60,7 +68,8 @@ static rd_kafka_t *open_client(const char *brokers, rd_kafka_type_t type)
         set(conf, "isolation.level", "read_committed");
         set(conf, "enable.partition.eof", "true");
     } else {
-        set(conf, "enable.idempotence", "true");
+        set(conf, "enable.idempotence", again ? "false" : "true");
+        set(conf, "acks", "all");
         set(conf, "linger.ms", "5");
         set(conf, "queue.buffering.max.messages", "1000000");
     }
@@ -68,6 +77,11 @@ static rd_kafka_t *open_client(const char *brokers, rd_kafka_type_t type)
     if (client == NULL)
         stop("client", reason);
     return client;
+}
+
+static rd_kafka_t *open_client(const char *brokers, rd_kafka_type_t type)
+{
+    return open_client_as(brokers, type, false);
 }
 
 static int partition_count(rd_kafka_t *client, rd_kafka_topic_t *topic)
@@ -182,16 +196,28 @@ static size_t click(uint64_t n, uint32_t users, uint32_t items, uint64_t fingerp
     return out.size;
 }
 
+// A handler can reach nothing but a global.
+static volatile sig_atomic_t stopped;
+
+static void on_signal(int number)
+{
+    (void)number;
+    stopped = 1;
+}
+
 static int send_clicks(const char *brokers, const char *name, uint64_t count, uint32_t users,
-                       uint32_t items, uint64_t rate, uint64_t bad)
+                       uint32_t items, uint64_t rate, uint64_t bad, bool again)
 {
     const uint64_t fingerprint = click_fingerprint();
-    rd_kafka_t *client = open_client(brokers, RD_KAFKA_PRODUCER);
+    rd_kafka_t *client = open_client_as(brokers, RD_KAFKA_PRODUCER, again);
     rd_kafka_topic_t *topic = rd_kafka_topic_new(client, name, NULL);
     const uint32_t partitions = (uint32_t)partition_count(client, topic);
     const int64_t begun = now_ms(CLOCK_MONOTONIC);
     uint64_t cut = 0;
+    signal(SIGTERM, on_signal);
     for (uint64_t n = 0; n < count; n++) {
+        if (stopped)
+            count = n + 1;
         uint8_t bytes[512];
         char user[24];
         size_t size = click(n, users, items, fingerprint, bytes, sizeof bytes, user);
@@ -402,6 +428,76 @@ static int check_commits(const char *brokers, const char *name, visit *see)
     return c.commits == 0 || c.repeats > 0 || c.gaps > 0 || c.broken > 0;
 }
 
+// What a record says, as a line for whoever checks more than this tool does.
+
+static void trace_marker(const rd_kafka_message_t *message)
+{
+    static mr_marker_pair pairs[MR_MARKER_PAIRS_MAX];
+    static mr_marker_offset offsets[MR_MARKER_OFFSETS_MAX];
+    static mr_marker_link links[MR_MARKER_LINKS_MAX];
+    mr_marker marker = {.pairs = pairs, .offsets = offsets, .links = links};
+    mr_error err;
+    if (!mr_marker_is(mr_bytes_of(message->key, message->key_len)))
+        return;
+    if (mr_marker_read(mr_bytes_of(message->payload, message->len), &marker, &err) != MR_OK)
+        stop("a marker", err.text);
+    printf("m %u %llu %.*s %llu %lld %lld\n", marker.task, (unsigned long long)marker.seq,
+           (int)marker.instance.size, (const char *)marker.instance.data,
+           (unsigned long long)marker.commit,
+           (long long)rd_kafka_message_timestamp(message, NULL), (long long)message->offset);
+}
+
+static void trace_list(const rd_kafka_message_t *message)
+{
+    mr_wire in = {message->payload, (const uint8_t *)message->payload + message->len};
+    mr_bytes id, user;
+    int64_t version;
+    if (mr_wire_skip(&in, 10) != MR_CAUSE_NONE || mr_wire_bytes(&in, &id) != MR_CAUSE_NONE ||
+        mr_wire_bytes(&in, &user) != MR_CAUSE_NONE || mr_wire_long(&in, &version) != MR_CAUSE_NONE)
+        stop("a list", "cannot be read");
+    printf("l %d %.*s %lld %lld\n", message->partition, (int)user.size, (const char *)user.data,
+           (long long)version, (long long)rd_kafka_message_timestamp(message, NULL));
+}
+
+static void trace_epochs(const rd_kafka_message_t *message)
+{
+    mr_wire in = {message->payload, (const uint8_t *)message->payload + message->len};
+    int64_t time, task, seq, bytes;
+    uint64_t count;
+    mr_cause cause;
+    (void)mr_wire_skip(&in, 10);
+    (void)mr_wire_long(&in, &time);
+    (void)mr_wire_skip(&in, 16);
+    skip_array(&in, skip_round, &cause);
+    if (cause != MR_CAUSE_NONE || mr_wire_block(&in, 2, &count, &bytes) != MR_CAUSE_NONE)
+        stop("an epoch record", "cannot be read");
+    for (uint64_t i = 0; i < count; i++) {
+        if (mr_wire_long(&in, &task) != MR_CAUSE_NONE || mr_wire_long(&in, &seq) != MR_CAUSE_NONE)
+            stop("an epoch record", "cannot be read");
+        printf("e %lld %lld\n", (long long)task, (long long)seq);
+    }
+}
+
+static void trace_record(void *context, const rd_kafka_message_t *message)
+{
+    const char *const topic = context;
+    const char *const dot = strrchr(topic, '.');
+    const char *const name = dot != NULL ? dot + 1 : topic;
+    if (strcmp(name, "lists") == 0)
+        trace_list(message);
+    else if (strcmp(name, "epochs") == 0)
+        trace_epochs(message);
+    else
+        trace_marker(message);
+}
+
+static int trace(const char *brokers, char *name)
+{
+    const uint64_t count = read_all(brokers, name, trace_record, name);
+    printf("records %llu\n", (unsigned long long)count);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     const char *const command = argc > 3 ? argv[2] : "";
@@ -412,13 +508,15 @@ int main(int argc, char **argv)
     if (strcmp(command, "clicks") == 0 && argc >= 8)
         return send_clicks(argv[1], argv[3], strtoull(argv[4], NULL, 10), (uint32_t)atoi(argv[5]),
                            (uint32_t)atoi(argv[6]), strtoull(argv[7], NULL, 10),
-                           argc > 8 ? strtoull(argv[8], NULL, 10) : 0);
+                           argc > 8 ? strtoull(argv[8], NULL, 10) : 0, argc > 9);
     if (strcmp(command, "lists") == 0 && argc == 4)
         return check_lists(argv[1], argv[3]);
     if (strcmp(command, "epochs") == 0 && argc == 4)
         return check_commits(argv[1], argv[3], see_epochs);
     if (strcmp(command, "markers") == 0 && argc == 4)
         return check_commits(argv[1], argv[3], see_marker);
+    if (strcmp(command, "trace") == 0 && argc == 4)
+        return trace(argv[1], argv[3]);
     if (strcmp(command, "count") == 0 && argc == 4) {
         printf("records=%llu\n", (unsigned long long)read_all(argv[1], argv[3], see_nothing, NULL));
         return 0;

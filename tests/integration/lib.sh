@@ -23,11 +23,11 @@ broken() {
   exit 1
 }
 
-start_broker() {
+start_broker() { # [COUNT]
   command -v java > /dev/null || skip "no java"
   "$here/kafka/kafka.sh" fetch || skip "no Kafka"
   export KAFKA_DATA=$work/kafka KAFKA_PORT=${KAFKA_PORT:-$((20000 + $$ % 5000 * 2))} KAFKA_JIT=1
-  brokers=$("$here/kafka/kafka.sh" start)
+  brokers=$("$here/kafka/kafka.sh" start "${1:-1}")
 }
 
 # expect_fail NAME TEXT COMMAND...: it has to end with exit 1, soon, and its last words have to say TEXT.

@@ -22,6 +22,7 @@ set_tests_properties(demo_learns_and_leaves_nothing PROPERTIES LABELS integratio
 mr_integration(replay_of_topics)
 mr_integration(state_errors)
 mr_integration(backup_under_load)
+mr_integration(torture) # the short form; torture.sh BUILD_DIR --faults 300 is the long one
 
 # Errors that real brokers do not give on demand: librdkafka's mock brokers, in the process.
 mr_test(integration test_protocol_errors mr_worker rdkafka)

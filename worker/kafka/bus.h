@@ -9,6 +9,11 @@
 #include "worker/kafka/producer.h"
 #include "worker/kafka/reader.h"
 
+enum {
+    MR_FENCES_MAX = 4, // so many fences of a producer within
+    MR_FENCES_MS = 60000,
+}; // mean that a second process has our name
+
 // Filled by whoever opened its parts. It may replace the producer; whoever filled it closes what is
 // there.
 typedef struct mr_kafka_bus {
@@ -19,6 +24,7 @@ typedef struct mr_kafka_bus {
     mr_kafka_producer *producer;
     mr_kafka_reader *reader;
     mr_kafka_follow *follow;
+    int64_t fenced_ms[MR_FENCES_MAX]; // when a producer was last found fenced; oldest first
 } mr_kafka_bus;
 
 mr_bus mr_kafka_bus_port(mr_kafka_bus *bus);

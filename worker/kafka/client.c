@@ -6,6 +6,8 @@
 
 #include "worker/log.h"
 
+enum { HEARTBEAT_MS = 500 };
+
 void mr_kafka_member_name(const mr_config *config, char *name, size_t size)
 {
     snprintf(name, size, "%s-%s", config->app, config->instance);
@@ -119,10 +121,14 @@ static mr_status set_consumer(rd_kafka_conf_t *conf, const mr_config *config, mr
     mr_kafka_member_name(config, name, sizeof name);
     MR_TRY(set_reading(conf, config, err));
     MR_TRY(set(conf, "group.id", config->kafka_group, err));
-    MR_TRY(set(conf, "group.instance.id", name, err));
+    if (config->kafka_membership == MR_MEMBERSHIP_STATIC)
+        MR_TRY(set(conf, "group.instance.id", name, err));
     // Eager: the cooperative assignors have faults in librdkafka before 2.10.
     MR_TRY(set(conf, "partition.assignment.strategy", "range", err));
     MR_TRY(set_number(conf, "session.timeout.ms", config->kafka_session_timeout, err));
+    // The answer to a heartbeat is how a member hears that the group changes: with the client's 3 s
+    // a task that is free would wait as long for its next owner.
+    MR_TRY(set_number(conf, "heartbeat.interval.ms", HEARTBEAT_MS, err));
     return set_number(conf, "max.poll.interval.ms", config->kafka_poll_interval_max, err);
 }
 
@@ -214,24 +220,24 @@ mr_status mr_kafka_open(rd_kafka_conf_t *conf, mr_kafka_role role, rd_kafka_t **
     return MR_OK;
 }
 
-// The tasks belong to somebody else now, or may.
+// The tasks belong to somebody else now, or may. FENCED_INSTANCE_ID says that our name has another
+// member id in the group: that of a second process, or our own, where the client has joined again
+// after a pause and this request is of before it. The next heartbeat tells them apart.
 static bool is_fence(rd_kafka_resp_err_t code)
 {
     return code == RD_KAFKA_RESP_ERR__FENCED || code == RD_KAFKA_RESP_ERR_PRODUCER_FENCED ||
            code == RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH ||
            code == RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION ||
            code == RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID ||
-           code == RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS;
+           code == RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS ||
+           code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID;
 }
 
 mr_status mr_kafka_failed(rd_kafka_error_t *error, const char *what, mr_error *err)
 {
     const rd_kafka_resp_err_t code = rd_kafka_error_code(error);
     mr_status status = MR_FATAL;
-    const char *advice = "";
-    if (code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID)
-        advice = "; a second process runs with this instance name";
-    else if (is_fence(code))
+    if (is_fence(code))
         status = MR_FENCED;
     else if (rd_kafka_error_is_fatal(error))
         status = MR_FENCED; // lost sequence and the like: only a new producer can tell the outcome
@@ -239,8 +245,8 @@ mr_status mr_kafka_failed(rd_kafka_error_t *error, const char *what, mr_error *e
         status = MR_ABORT;
     else if (rd_kafka_error_is_retriable(error) || code == RD_KAFKA_RESP_ERR__TIMED_OUT)
         status = MR_RETRY;
-    mr_fail(err, status, "%s: %s (%s)%s", what, rd_kafka_error_string(error),
-            rd_kafka_error_name(error), advice);
+    mr_fail(err, status, "%s: %s (%s)", what, rd_kafka_error_string(error),
+            rd_kafka_error_name(error));
     rd_kafka_error_destroy(error);
     return status;
 }

@@ -221,7 +221,9 @@ static mr_status group_error(const mr_kafka_consumer *consumer, rd_kafka_resp_er
         code = rd_kafka_fatal_error(consumer->handle, reason, sizeof reason);
     if (code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID)
         return mr_fail(err, MR_FATAL,
-                       "a second process runs with the instance name %s and took over",
+                       "the group has given the instance name %s to another member: a second "
+                       "process runs with it, or the network held back a request of ours, which a "
+                       "restart settles",
                        consumer->config->instance);
     if (code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED ||
         code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED ||

@@ -110,6 +110,13 @@ void mr_kafka_producer_close(mr_kafka_producer *producer)
     free(producer);
 }
 
+bool mr_kafka_producer_fenced(const mr_kafka_producer *producer)
+{
+    char reason[200];
+    return producer != NULL && rd_kafka_fatal_error(producer->handle, reason, sizeof reason) ==
+                                   RD_KAFKA_RESP_ERR__FENCED;
+}
+
 mr_status mr_kafka_producer_begin(mr_kafka_producer *producer, mr_error *err)
 {
     forget(producer);

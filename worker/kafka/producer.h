@@ -16,6 +16,9 @@ typedef struct mr_kafka_producer mr_kafka_producer;
 MR_CHECKED mr_status mr_kafka_producer_open(const mr_config *config, uint32_t partition_count,
                                             mr_kafka_producer **producer, mr_error *err);
 void mr_kafka_producer_close(mr_kafka_producer *producer);
+// Whether the brokers have given its name to a newer producer, or ended its transaction because it
+// was open for too long: the client has one name for both. NULL: no.
+bool mr_kafka_producer_fenced(const mr_kafka_producer *producer);
 
 MR_CHECKED mr_status mr_kafka_producer_begin(mr_kafka_producer *producer, mr_error *err);
 MR_CHECKED mr_status mr_kafka_producer_send(mr_kafka_producer *producer, const mr_record *record,

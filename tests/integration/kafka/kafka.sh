@@ -9,13 +9,16 @@
 #   kafka.sh wipe                  kill them all and delete the data
 # KAFKA_LIBS (default ~/.cache/millrace/kafka) is where the jars are kept; KAFKA_DATA (required but for
 # fetch) where logs and pid files go; KAFKA_PORT (default 19092) the first port; KAFKA_HEAP (default
-# 512m) each broker's heap. Needs Java 17 and, for fetch, Maven.
+# 512m) each broker's heap. KAFKA_PATHS (default 0, at most 3): so many more listeners each broker has,
+# path J at the broker's port + 1 + J, and tells clients that it is at port + 4 + J, where a test can put
+# a proxy. Needs Java 17 and, for fetch, Maven.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 libs=${KAFKA_LIBS:-${XDG_CACHE_HOME:-$HOME/.cache}/millrace/kafka}
 data=${KAFKA_DATA:-}
 port=${KAFKA_PORT:-19092}
 heap=${KAFKA_HEAP:-512m}
+paths=${KAFKA_PATHS:-0}
 cluster_id=bWlsbHJhY2UtdGVzdC1jbA # any 16 bytes in url-safe base64, without padding
 client_port() { echo $((port + 10 * ($1 - 1))); }
 quorum_port() { echo $((port + 10 * ($1 - 1) + 1)); }
@@ -34,7 +37,10 @@ bootstrap() {
 }
 
 config() {  # config ID COUNT: writes server.properties of one combined broker and controller
-  local i voters= rf=$2 isr=1
+  local i voters= rf=$2 isr=1 at=$(client_port "$1") listen= tell= map=
+  for ((i = 1; i <= paths; i++)); do
+    listen+=,PATH$i://127.0.0.1:$((at + 1 + i)) tell+=,PATH$i://127.0.0.1:$((at + 4 + i)) map+=,PATH$i:PLAINTEXT
+  done
   [ "$2" -ge 3 ] && rf=3 isr=2
   for ((i = 1; i <= $2; i++)); do voters+=${voters:+,}$i@127.0.0.1:$(quorum_port "$i"); done
   mkdir -p "$data/$1"
@@ -43,10 +49,10 @@ process.roles=broker,controller
 node.id=$1
 controller.quorum.voters=$voters
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://127.0.0.1:$(client_port "$1"),CONTROLLER://127.0.0.1:$(quorum_port "$1")
-advertised.listeners=PLAINTEXT://127.0.0.1:$(client_port "$1")
+listeners=PLAINTEXT://127.0.0.1:$at,CONTROLLER://127.0.0.1:$(quorum_port "$1")$listen
+advertised.listeners=PLAINTEXT://127.0.0.1:$at$tell
 inter.broker.listener.name=PLAINTEXT
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT$map
 log.dirs=$data/$1/logs
 auto.create.topics.enable=false
 default.replication.factor=$rf
@@ -112,7 +118,7 @@ wipe() {
   rm -rf "$data"
 }
 
-[ -n "$data" ] || [ "${1:-}" = fetch ] || { sed -n '3,13p' "$0"; exit 2; }
+[ -n "$data" ] || [ "${1:-}" = fetch ] || { sed -n '3,15p' "$0"; exit 2; }
 case ${1:-} in
   fetch) fetch ;;
   start)
@@ -128,5 +134,5 @@ case ${1:-} in
   up) up "$2" ;;
   bootstrap) bootstrap ;;
   wipe) wipe ;;
-  *) sed -n '3,13p' "$0"; exit 2 ;;
+  *) sed -n '3,15p' "$0"; exit 2 ;;
 esac

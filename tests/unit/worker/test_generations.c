@@ -135,6 +135,25 @@ static void an_erased_row_hides_the_older_ones(void **state)
     mr_generations_close(f.generations);
 }
 
+static void a_snapshot_is_let_go_after_a_write_though_nothing_is_read(void **state)
+{
+    (void)state;
+    fixture f;
+    setup(&f, 1 << 20, 1000);
+    for (uint32_t i = 1; i <= 3; i++) {
+        mr_frozen *frozen = commit_of(&f, "a", "one");
+        mr_generations_launch(f.generations, frozen);
+        confirm(&f, frozen);
+        mr_generations_refresh(f.generations);
+        assert_int_equal(f.store.refreshes, i - 1); // nothing was written
+        store(&f);
+        mr_generations_refresh(f.generations);
+        mr_generations_refresh(f.generations);
+        assert_int_equal(f.store.refreshes, i);
+    }
+    mr_generations_close(f.generations);
+}
+
 static void gathered_commits_are_one_write_with_each_row_once(void **state)
 {
     (void)state;
@@ -324,6 +343,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_reader_takes_the_newest_generation_that_has_the_row),
         cmocka_unit_test(an_erased_row_hides_the_older_ones),
+        cmocka_unit_test(a_snapshot_is_let_go_after_a_write_though_nothing_is_read),
         cmocka_unit_test(gathered_commits_are_one_write_with_each_row_once),
         cmocka_unit_test(a_write_is_due_by_age_by_size_and_when_the_pool_runs_out),
         cmocka_unit_test(a_failed_write_changes_nothing),
