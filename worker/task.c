@@ -34,6 +34,7 @@
 enum {
     ROWS_BYTES_MAX = 64 << 20, // of commits read over a local copy; more is cheaper from nothing
     ROWS_MAX = 1 << 20,
+    STORE_WAIT_MS = 200, // until a store that could not be written is tried again
 };
 
 static const char *const names[MR_TAKING_STATE_COUNT] = {
@@ -134,6 +135,25 @@ static mr_status keep_marker(mr_taker *taker, mr_taking *taking, uint32_t change
     memmove(taking->bytes[changelog], sealed.data, sealed.size);
     taking->markers[changelog] = mr_bytes_of(taking->bytes[changelog], sealed.size);
     return MR_OK;
+}
+
+// What a call of the store says that writes, or collects what a later one writes (not lasting): one
+// that cannot be written now is tried again for state.wait.
+static mr_status wrote(mr_taker *taker, bool lasting, mr_status status, mr_error *err)
+{
+    const int64_t now_ms = taker->clock->now_ms(taker->clock->context);
+    if (status != MR_RETRY) {
+        taker->stuck_ms = status == MR_OK && lasting ? 0 : taker->stuck_ms;
+        return status;
+    }
+    taker->retry_ms = now_ms + STORE_WAIT_MS;
+    if (taker->stuck_ms == 0)
+        taker->stuck_ms = now_ms;
+    if (now_ms - taker->stuck_ms < taker->config->state_wait)
+        return MR_RETRY;
+    mr_wrap(err, "the state could not be written for %lld s",
+            (long long)(taker->config->state_wait / 1000));
+    return err->status = MR_FATAL;
 }
 
 static mr_status ask_ends(mr_taker *taker, mr_taking *taking, mr_error *err)
@@ -288,7 +308,8 @@ static mr_status apply_rows(reading *r, int64_t next, mr_error *err)
     part.offsets[taking->changelog] = next;
     const mr_store_batch batch = {&part, 1};
     // A store that cannot be written now is tried again with the same rows.
-    MR_TRY(r->taker->store->write(r->taker->store->context, &batch, err));
+    MR_TRY(
+        wrote(r->taker, true, r->taker->store->write(r->taker->store->context, &batch, err), err));
     taking->rows_read += rows->count;
     rows->count = 0;
     rows->used = 0;
@@ -354,7 +375,8 @@ static mr_status from_nothing(void *context, int64_t offset, mr_bytes key, mr_by
     if (!mr_marker_is(key)) {
         r->taking->rows_behind++;
         r->taking->rows_read++;
-        return r->taker->store->load_put(r->taker->store->context, key, value, err);
+        const mr_store_port *store = r->taker->store;
+        return wrote(r->taker, false, store->load_put(store->context, key, value, err), err);
     }
     r->taking->rows_behind = 0;
     r->taking->marker_next = offset + 1;
@@ -371,7 +393,8 @@ static void begin_changelog(mr_taking *taking)
 
 static mr_status begin_load(mr_taker *taker, mr_taking *taking, mr_error *err)
 {
-    MR_TRY(taker->store->load_begin(taker->store->context, taking->task, err));
+    const mr_store_port *store = taker->store;
+    MR_TRY(wrote(taker, false, store->load_begin(store->context, taking->task, err), err));
     taking->loading = true;
     taking->changelog = 0;
     taking->rows_read = 0;
@@ -416,7 +439,7 @@ static mr_status read_from_nothing(mr_taker *taker, mr_taking *taking, mr_error 
         begin_changelog(taking);
         return MR_OK;
     }
-    const mr_status status = finish_load(taker, taking, err);
+    const mr_status status = wrote(taker, true, finish_load(taker, taking, err), err);
     end_load(taker, taking);
     MR_TRY(status); // where it can be tried again, from the beginning
     taker->store->refresh(taker->store->context);
@@ -518,6 +541,8 @@ mr_status mr_taking_step(mr_taker *taker, mr_taking *taking, mr_error *err)
                mr_log_long("task", taking->task));
         mr_taking_again(taker, taking);
     }
+    if (taker->clock->now_ms(taker->clock->context) < taker->retry_ms)
+        return mr_fail(err, MR_RETRY, "the state cannot be written");
     const mr_status status = step(taker, taking, err);
     if (status == MR_RETRY)
         return status;

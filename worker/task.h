@@ -57,6 +57,8 @@ typedef struct mr_taker { // what all tasks of a start share
     int64_t copy_age_max_ms; // half of the changelogs' delete.retention.ms: older copies may have
                              // missed tombstones
     mr_store_identity identity; // of the local copy
+    int64_t stuck_ms, retry_ms; // since when the store cannot be written, 0: it can; when it is
+                                // tried again
     bool known;                 // some marker was seen: history is set
     uint64_t history[2];
     struct mr_taker_rows *rows;                // of commits that are being read

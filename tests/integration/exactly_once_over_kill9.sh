@@ -46,7 +46,7 @@ for ((i = 1; i <= kills; i++)); do
   "$millrace" run --config "$work/worker.yaml" 2> "$work/run$i.log" &
   worker=$!
   for ((wait = 0; wait < 600; wait++)); do
-    grep -q ' run: ready' "$work/run$i.log" && break
+    grep -q ' rebalance: ready' "$work/run$i.log" && break
     sleep 0.05
   done
   sleep "$((1 + RANDOM % 2)).$((RANDOM % 10))"

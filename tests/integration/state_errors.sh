@@ -51,7 +51,7 @@ restore() { rm -rf "$work/state" && cp -r "$work/kept" "$work/state"; }
 # Another process has it.
 "$millrace" run "${settings[@]}" 2> "$work/first.log" &
 worker=$!
-timeout 60 tail -n +1 -f --pid "$worker" "$work/first.log" | grep -m 1 -q ' run: ready' || true
+timeout 60 tail -n +1 -f --pid "$worker" "$work/first.log" | grep -m 1 -q ' rebalance: ready' || true
 fails "in use" "in use"
 "$millrace" inspect "$work/state" summary > "$work/inspect.log" 2>&1 || broken "inspect beside a worker: $(cat "$work/inspect.log")"
 kill -TERM "$worker" && wait "$worker" || broken "the first worker"
