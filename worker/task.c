@@ -82,8 +82,15 @@ struct mr_taker_rows {
     size_t used;
     kept_row *rows;
     uint32_t count;
+    uint32_t valid; // of them: the first so many have a marker behind them
     mr_store_row *sorted;
 };
+
+static void forget_rows(struct mr_taker_rows *rows)
+{
+    rows->count = rows->valid = 0;
+    rows->used = 0;
+}
 
 mr_status mr_taker_open(mr_taker *taker, mr_error *err)
 {
@@ -166,8 +173,8 @@ static mr_status ask_ends(mr_taker *taker, mr_taking *taking, mr_error *err)
     taking->begun_ms = taker->clock->now_ms(taker->clock->context);
     taking->changelog = 0;
     taking->rows_dropped = 0;
-    taker->rows->count = 0;
-    taker->rows->used = 0;
+    forget_rows(taker->rows);
+    taking->marker_next = -1;
     move(taking, MR_TAKING_ENDS);
     return MR_OK;
 }
@@ -240,7 +247,8 @@ static mr_status choose_base(mr_taker *taker, mr_taking *taking, mr_error *err)
     return MR_OK;
 }
 
-// Over a copy: rows are kept until their marker comes.
+// Over a copy: rows are kept until their marker comes, and written with it, several commits at
+// once.
 
 typedef struct reading {
     mr_taker *taker;
@@ -276,12 +284,12 @@ static int compare_kept(const void *a, const void *b, void *context)
     return order != 0 ? order : (x->order < y->order) - (x->order > y->order); // newest first
 }
 
-// The kept rows by key, the newest of each; returns how many.
+// The valid rows by key, the newest of each; returns how many.
 static uint32_t sort_rows(struct mr_taker_rows *rows)
 {
     uint32_t count = 0;
-    qsort_r(rows->rows, rows->count, sizeof *rows->rows, compare_kept, rows->bytes);
-    for (uint32_t i = 0; i < rows->count; i++) {
+    qsort_r(rows->rows, rows->valid, sizeof *rows->rows, compare_kept, rows->bytes);
+    for (uint32_t i = 0; i < rows->valid; i++) {
         const kept_row *row = &rows->rows[i];
         const mr_bytes key = mr_bytes_of(rows->bytes + row->key_at, row->key_size);
         if (count > 0 && mr_bytes_equal(rows->sorted[count - 1].key, key))
@@ -292,12 +300,31 @@ static uint32_t sort_rows(struct mr_taker_rows *rows)
     return count;
 }
 
-// A marker came: its rows, the marker and the offset behind it go to the store together.
-static mr_status apply_rows(reading *r, int64_t next, mr_error *err)
+// The rows that are valid are written: those behind them move to the front.
+static void keep_rest(struct mr_taker_rows *rows)
+{
+    const size_t base = rows->valid < rows->count ? rows->rows[rows->valid].key_at : rows->used;
+    memmove(rows->bytes, rows->bytes + base, rows->used - base);
+    rows->used -= base;
+    rows->count -= rows->valid;
+    memmove(rows->rows, rows->rows + rows->valid, rows->count * sizeof *rows->rows);
+    for (uint32_t i = 0; i < rows->count; i++) {
+        rows->rows[i].order = i;
+        rows->rows[i].key_at -= (uint32_t)base;
+        rows->rows[i].value_at -= (uint32_t)base;
+    }
+    rows->valid = 0;
+}
+
+// The rows up to the last marker, that marker and the offset behind it go to the store together. A
+// store that cannot be written now is tried again with the same rows.
+static mr_status apply_rows(reading *r, mr_error *err)
 {
     uint8_t joined[MR_STORE_MARKER_MAX];
     mr_taking *taking = r->taking;
     struct mr_taker_rows *rows = r->taker->rows;
+    if (taking->marker_next < 0)
+        return MR_OK;
     mr_store_part part = {
         .task = taking->task,
         .rows = rows->sorted,
@@ -305,14 +332,14 @@ static mr_status apply_rows(reading *r, int64_t next, mr_error *err)
         .marker = mr_bytes_of(joined, mr_marker_join(taking->markers, joined)),
         .offsets = {-1, -1},
     };
-    part.offsets[taking->changelog] = next;
+    part.offsets[taking->changelog] = taking->marker_next;
     const mr_store_batch batch = {&part, 1};
     // A store that cannot be written now is tried again with the same rows.
-    MR_TRY(
-        wrote(r->taker, true, r->taker->store->write(r->taker->store->context, &batch, err), err));
-    taking->rows_read += rows->count;
-    rows->count = 0;
-    rows->used = 0;
+    const mr_store_port *store = r->taker->store;
+    MR_TRY(wrote(r->taker, true, store->write(store->context, &batch, err), err));
+    taking->rows_read += rows->valid;
+    taking->marker_next = -1;
+    keep_rest(rows);
     return MR_OK;
 }
 
@@ -320,14 +347,20 @@ static mr_status over_copy(void *context, int64_t offset, mr_bytes key, mr_bytes
                            mr_error *err)
 {
     reading *r = context;
+    struct mr_taker_rows *rows = r->taker->rows;
     if (r->taking->overflow)
         return MR_OK;
-    if (!mr_marker_is(key)) {
-        r->taking->overflow = !keep_row(r->taker->rows, key, value);
+    if (mr_marker_is(key)) {
+        MR_TRY(keep_marker(r->taker, r->taking, r->taking->changelog, value, err));
+        rows->valid = rows->count;
+        r->taking->marker_next = offset + 1;
         return MR_OK;
     }
-    MR_TRY(keep_marker(r->taker, r->taking, r->taking->changelog, value, err));
-    return apply_rows(r, offset + 1, err);
+    if (keep_row(rows, key, value))
+        return MR_OK;
+    MR_TRY(apply_rows(r, err));
+    r->taking->overflow = !keep_row(rows, key, value);
+    return MR_OK;
 }
 
 // One slice of the changelog that is being read. Errors: MR_RETRY: it is not at its limit.
@@ -346,15 +379,18 @@ static mr_status read_over_copy(mr_taker *taker, mr_taking *taking, mr_error *er
     if (taking->changelog < MR_STORE_CHANGELOGS) {
         // A snapshot of before would keep every page that the many small writes free.
         taker->store->refresh(taker->store->context);
+        reading r = {taker, taking};
         const mr_status status = read_slice(taker, taking, over_copy, err);
+        if (status != MR_OK && status != MR_RETRY)
+            return status;
         if (mr_planted(MR_BUG_ROWS_WITHOUT_MARKER) && taker->rows->count > 0) {
-            reading r = {taker, taking};
-            MR_TRY(apply_rows(&r, taking->next[taking->changelog], err));
+            taker->rows->valid = taker->rows->count;
+            taking->marker_next = taking->next[taking->changelog];
         }
+        MR_TRY(apply_rows(&r, err));
         MR_TRY(status);
         taking->rows_dropped += taker->rows->count;
-        taker->rows->count = 0;
-        taker->rows->used = 0;
+        forget_rows(taker->rows);
         taking->changelog++;
         if (taking->overflow)
             move(taking, MR_TAKING_NOTHING);

@@ -5,7 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CALL_MS = 10000 };
+enum {
+    CALL_MS = 10000,
+    ASK_MS = 2000, // of a question that the loop asks, which learns and serves the group meanwhile
+};
 
 struct mr_kafka_admin {
     rd_kafka_t *handle;
@@ -122,7 +125,7 @@ mr_status mr_kafka_admin_ends(mr_kafka_admin *admin, const char *topic, uint32_t
                               mr_log_ends *ends, mr_error *err)
 {
     const rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(
-        admin->handle, topic, (int32_t)partition, &ends->first, &ends->end, CALL_MS);
+        admin->handle, topic, (int32_t)partition, &ends->first, &ends->end, ASK_MS);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
         return MR_OK;
     failed(code, "ends of the log", NULL, err);

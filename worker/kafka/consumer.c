@@ -12,7 +12,7 @@
 #include "worker/kafka/message.h"
 #include "worker/log.h"
 
-enum { CALL_MS = 10000, TAKE_MAX = 256 };
+enum { ASK_MS = 2000, TAKE_MAX = 256 };
 
 struct mr_kafka_consumer {
     rd_kafka_t *handle;
@@ -408,7 +408,7 @@ mr_status mr_kafka_consumer_committed(mr_kafka_consumer *consumer, mr_offset *of
     for (uint32_t i = 0; i < offset_count; i++)
         rd_kafka_topic_partition_list_add(list, mr_config_topic(consumer->config, offsets[i].input),
                                           (int32_t)offsets[i].partition);
-    const rd_kafka_resp_err_t code = rd_kafka_committed(consumer->handle, list, CALL_MS);
+    const rd_kafka_resp_err_t code = rd_kafka_committed(consumer->handle, list, ASK_MS);
     mr_status status = MR_OK;
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
         status = mr_fail(err, MR_RETRY, "committed offsets of group %s: %s",
