@@ -24,6 +24,8 @@ mr_integration(state_errors)
 mr_integration(backup_under_load)
 mr_integration(torture) # the short form; torture.sh BUILD_DIR --faults 300 is the long one
 
+set_tests_properties(torture PROPERTIES TIMEOUT 900)
+
 # Errors that real brokers do not give on demand: librdkafka's mock brokers, in the process.
 mr_test(integration test_protocol_errors mr_worker rdkafka)
 set_tests_properties(test_protocol_errors PROPERTIES TIMEOUT 120)
