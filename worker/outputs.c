@@ -18,6 +18,7 @@ enum {
 
 struct mr_outputs {
     const mr_config *config;
+    uint64_t config_hash;
     uint32_t tasks;
     uint64_t list_schema, metric_schema, epoch_schema; // fingerprints
     uint8_t *room;
@@ -51,6 +52,7 @@ mr_status mr_outputs_open(const mr_config *config, const mr_catalog *catalog, ui
     if (outputs == NULL)
         return mr_fail(err, MR_FATAL, "out of memory");
     outputs->config = config;
+    outputs->config_hash = mr_config_hash(config);
     outputs->tasks = tasks;
     outputs->room_bytes = (size_t)config->outputs_record_bytes_max;
     outputs->room = malloc(outputs->room_bytes);
@@ -238,7 +240,7 @@ void mr_outputs_put_epochs(mr_outputs *outputs, mr_frozen *frozen, int64_t time_
     mr_writer out = begin(outputs, outputs->epoch_schema);
     const mr_epoch_record record = {
         .time_ms = time_ms,
-        .configuration = {mr_config_hash(outputs->config), 0},
+        .configuration = {outputs->config_hash, 0},
         .rounds = outputs->rounds,
         .round_count = outputs->round_count,
         .marks = marks,

@@ -289,7 +289,7 @@ static mr_status put_markers(mr_worker *worker, const mr_frozen_task *task, mr_e
             .commit = mr_frozen_number(worker->open),
             .clock_ms = view.clock_ms,
             .wall_ms = worker->clock.wall_ms(worker->clock.context),
-            .config_hash = mr_config_hash(worker->config),
+            .config_hash = worker->config_hash,
             .release = mr_bytes_text(mr_version()),
             .here_count = task->here_count[c],
             .here_xor = task->here_xor[c],

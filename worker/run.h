@@ -32,6 +32,7 @@ typedef struct mr_record_times { // timestamps of some records of a commit
 
 typedef struct mr_worker {
     const mr_config *config;
+    uint64_t config_hash; // of what stands in every marker
     const mr_methods *methods;
     mr_clock clock;
     mr_chance chance;

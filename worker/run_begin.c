@@ -36,6 +36,7 @@ static mr_status fetch(void *context, uint32_t task, mr_bytes key, mr_bytes *val
 static mr_status open_engine(mr_worker *worker, mr_error *err)
 {
     mr_engine_config *config = &worker->engine_config;
+    worker->config_hash = mr_config_hash(worker->config);
     MR_TRY(mr_methods_engine(worker->methods, worker->config, worker->tasks, config, err));
     MR_TRY(mr_lane_pool_open(mr_lane_count(worker->config->lanes), &worker->lanes, err));
     worker->fetched = malloc(MR_ROW_BYTES_MAX);
