@@ -9,8 +9,8 @@
 #include <cmocka.h>
 
 #include "core/base/rng.h"
-#include "core/eval/offpolicy.h"
-#include "core/eval/weights.h"
+#include "worker/ope/offpolicy.h"
+#include "worker/ope/weights.h"
 
 enum { ROUNDS = 10, RESAMPLES = 200 };
 

@@ -4,8 +4,8 @@
 // An estimate from a log is as good as its weights: a few large ones decide it alone, a mean that
 // is not one says that propensities or candidate sets are wrong. Quantiles come from a histogram of
 // 64 classes for each doubling, so that they are within 1.1 percent whatever the log's length.
-#ifndef MR_CORE_EVAL_WEIGHTS_H
-#define MR_CORE_EVAL_WEIGHTS_H
+#ifndef MR_WORKER_OPE_WEIGHTS_H
+#define MR_WORKER_OPE_WEIGHTS_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Means are kept by Welford's update: after 1e9 rounds of weights up to 1e3 plain sums have lost
 // five digits. The bootstrap's sums are plain, since an interval needs no such digits.
-#include "core/eval/offpolicy.h"
+#include "worker/ope/offpolicy.h"
 
 #include <math.h>
 #include <string.h>

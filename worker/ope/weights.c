@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/eval/weights.h"
+#include "worker/ope/weights.h"
 
 #include <math.h>
 

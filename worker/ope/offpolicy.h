@@ -21,8 +21,8 @@
 // Dataset and Pipeline" (the names, and the digits of its package); Su et al., "Doubly robust
 // off-policy evaluation with shrinkage"; Wang et al., "Optimal and Adaptive Off-policy Evaluation
 // in Contextual Bandits"; Metelli et al., "Subgaussian and Differentiable Importance Sampling".
-#ifndef MR_CORE_EVAL_OFFPOLICY_H
-#define MR_CORE_EVAL_OFFPOLICY_H
+#ifndef MR_WORKER_OPE_OFFPOLICY_H
+#define MR_WORKER_OPE_OFFPOLICY_H
 
 #include <stdbool.h>
 
