@@ -4,10 +4,10 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "state/row.h"
 #include "worker/log.h"
+#include "worker/memory.h"
 
 static mr_status out_of_memory(mr_error *err)
 {
@@ -52,24 +52,20 @@ static mr_status open_engine(mr_worker *worker, mr_error *err)
     return mr_worker_reset_engine(worker, err);
 }
 
-// Pages that the engine never touches are never there.
 mr_status mr_worker_reset_engine(mr_worker *worker, mr_error *err)
 {
-    if (worker->engine_memory != NULL)
-        munmap(worker->engine_memory, worker->engine_bytes);
+    mr_memory_free(worker->engine_memory, worker->engine_bytes);
     for (uint32_t shard = 0; shard < worker->tasks; shard++)
         mr_follower_place(worker->follower, shard, -1, 0);
     worker->chance.fill(worker->chance.context, &worker->engine_name, sizeof worker->engine_name);
     worker->engine_name |= 1; // 0 names none
     worker->engine = NULL;
-    worker->engine_memory = mmap(NULL, worker->engine_bytes, PROT_READ | PROT_WRITE,
-                                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (worker->engine_memory == MAP_FAILED) {
-        worker->engine_memory = NULL;
+    worker->engine_memory = mr_memory_map(worker->engine_bytes,
+                                          worker->config->memory_pages == MR_PAGES_HUGE);
+    if (worker->engine_memory == NULL)
         return mr_fail(err, MR_FATAL,
                        "%zu MiB for the engine cannot be had: lower users.memory or items.max",
                        worker->engine_bytes >> 20);
-    }
     return mr_engine_init(&worker->engine, &worker->engine_config, worker->engine_memory,
                           worker->engine_bytes, err);
 }
@@ -208,8 +204,7 @@ mr_status mr_worker_end(mr_worker *worker, mr_error *err)
     mr_generations_close(worker->generations);
     mr_outputs_close(worker->outputs);
     mr_lane_pool_close(worker->lanes);
-    if (worker->engine_memory != NULL)
-        munmap(worker->engine_memory, worker->engine_bytes);
+    mr_memory_free(worker->engine_memory, worker->engine_bytes);
     free(worker->fetched);
     free(worker->seqs);
     free(worker->input_next);
