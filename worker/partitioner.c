@@ -61,11 +61,11 @@ static bool read_number(mr_bytes id, int64_t *number)
 
 mr_bytes mr_partition_key(const mr_config *config, mr_bytes user, uint8_t room[static 8])
 {
-    const mr_config_input *lead;
+    uint32_t lead = 0;
     int64_t number;
     mr_error err;
-    if (mr_config_lead(config, &lead, &err) != MR_OK || lead->key != MR_MESSAGE_KEY_LONG ||
-        !read_number(user, &number))
+    if (mr_config_lead(config, &lead, &err) != MR_OK || lead >= config->input_count ||
+        config->inputs[lead].key != MR_MESSAGE_KEY_LONG || !read_number(user, &number))
         return user;
     for (int i = 0; i < 8; i++)
         room[i] = (uint8_t)((uint64_t)number >> 8 * (7 - i));

@@ -94,6 +94,9 @@ static void where_keys_are_numbers_a_user_is_hashed_as_a_number(void **state)
                                    mr_bytes_text(others[i])));
     assert_int_equal(mr_partition_of_user(&config, mr_bytes_text("-2"), 1000),
                      mr_partition_by(MR_PARTITIONER_MURMUR2, mr_bytes_of(minus_two, 8), 1000));
+    config.inputs[0].repartition = true; // then no keys say how to write it
+    assert_true(mr_bytes_equal(mr_partition_key(&config, mr_bytes_text("-2"), room),
+                               mr_bytes_text("-2")));
 }
 
 int main(void)
