@@ -15,8 +15,8 @@
 
 enum {
     TURN_MS = 500,
-    STOP_S = 10, // a stop takes no longer,
-    FINISH_MS = 8000, // of it for the last commits
+    STOP_S = 9,       // a stop takes no longer,
+    FINISH_MS = 6000, // of it for the last commits
 };
 
 static const mr_option rows[] = {
@@ -76,6 +76,15 @@ static bool signalled(int fd)
     return read(fd, &count, sizeof count) == sizeof count;
 }
 
+// Where no signal began the end, its time begins here: a worker that ends by an error is started
+// again once it is gone.
+static void bound_end(void)
+{
+    const unsigned left_s = alarm(STOP_S);
+    if (left_s != 0)
+        alarm(left_s);
+}
+
 static mr_status turn_until_stopped(mr_worker *worker, int signal_fd, bool stop_at_end,
                                     mr_error *err)
 {
@@ -87,7 +96,6 @@ static mr_status turn_until_stopped(mr_worker *worker, int signal_fd, bool stop_
     mr_log(MR_LOG_INFO, "run", "stopping");
     MR_TRY(mr_worker_finish(worker, FINISH_MS, err));
     finished = 1;
-    alarm(STOP_S);
     return MR_OK;
 }
 
@@ -122,6 +130,7 @@ static int run(const mr_options *options, const mr_config *config)
     }
     if (status != MR_OK)
         mr_log(MR_LOG_ERROR, "run", "ends", mr_log_text("error", err.text));
+    bound_end();
     const mr_status closed = mr_worker_close(worker, &close_err);
     if (closed != MR_OK && status == MR_OK)
         mr_log(MR_LOG_ERROR, "run", "ends", mr_log_text("error", close_err.text));
