@@ -21,7 +21,7 @@ for membership in dynamic static; do
     cat > "$work/$folder-$membership.yaml" << Y
 app: names
 instance: one
-kafka: {bootstrap_servers: "$brokers", membership: $membership, session_timeout: 6s}
+kafka: {bootstrap_servers: "$brokers", membership: $membership, session_timeout: 6s, transaction_timeout: 4s}
 topics:
   clicks: {kind: click}
 state: {path: $work/$folder}
@@ -30,14 +30,15 @@ items: {max: 5000}
 dedup: {events_max: 100000}
 Y
   done
-  "$millrace" check --config "$work/first-$membership.yaml" --create-topics > "$work/check.log" || broken "$(cat "$work/check.log")"
+  "$millrace" check --config "$work/first-$membership.yaml" --create-topics > "$work/check.log" 2>&1 || broken "$(cat "$work/check.log")"
   "$millrace" run --config "$work/first-$membership.yaml" 2> "$work/first-$membership.log" &
   worker=$!
   until_line "$work/first-$membership.log" ' rebalance: ready'
   "$millrace" run --config "$work/second-$membership.yaml" 2> "$work/second-$membership.log" &
   second=$!
   # Slowly, so that both have something to commit all the time.
-  "$tool" "$brokers" clicks clicks $((sent += 4000)) 3000 2000 200 > /dev/null &
+  sent=$((sent + 4000))
+  "$tool" "$brokers" clicks clicks "$sent" 3000 2000 400 > /dev/null &
   producer=$!
   status=0 ended=
   wait -n -p ended "$worker" "$second" || status=$?
