@@ -400,7 +400,7 @@ static void put_offsets(mr_writer *out, const mr_task_epoch *epoch)
     if (!put_count(out, epoch->offset_count))
         return;
     for (uint32_t i = 0; i < epoch->offset_count; i++) {
-        mr_put_text(out, epoch->offsets[i].topic);
+        mr_put_bytes(out, epoch->offsets[i].topic);
         mr_put_long(out, epoch->offsets[i].partition);
         mr_put_long(out, epoch->offsets[i].offset);
     }
@@ -424,6 +424,17 @@ static void put_round(mr_writer *out, const mr_round *round)
     put_sequences(out, round->views, round->view_count);
 }
 
+static void put_hashes(mr_writer *out, const mr_state_hash *hashes, uint32_t count)
+{
+    if (!put_count(out, count))
+        return;
+    for (uint32_t i = 0; i < count; i++) {
+        mr_put_long(out, hashes[i].task);
+        mr_put_raw(out, &hashes[i].hash, sizeof hashes[i].hash);
+    }
+    put_end(out);
+}
+
 void mr_encode_epoch(mr_writer *out, const mr_epoch_record *record)
 {
     mr_put_long(out, record->time_ms);
@@ -434,11 +445,10 @@ void mr_encode_epoch(mr_writer *out, const mr_epoch_record *record)
     if (record->round_count > 0)
         put_end(out);
     put_sequences(out, record->marks, record->mark_count);
-    if (!put_count(out, record->state_hash_count))
-        return;
-    for (uint32_t i = 0; i < record->state_hash_count; i++) {
-        mr_put_long(out, record->state_hashes[i].task);
-        mr_put_raw(out, &record->state_hashes[i].hash, sizeof record->state_hashes[i].hash);
-    }
-    put_end(out);
+    put_hashes(out, record->state_hashes, record->state_hash_count);
+    put_sequences(out, record->views, record->view_count);
+    mr_put_raw(out, &record->history, sizeof record->history);
+    mr_put_bytes(out, record->instance);
+    mr_put_long(out, (int64_t)record->engine);
+    mr_put_long(out, (int64_t)record->commit);
 }

@@ -66,7 +66,7 @@ typedef struct mr_user_view { // user.avsc
 void mr_encode_user(mr_writer *out, const mr_user_view *view);
 
 typedef struct mr_next_offset {
-    const char *topic;
+    mr_bytes topic;
     int32_t partition;
     int64_t offset;
 } mr_next_offset;
@@ -102,6 +102,11 @@ typedef struct mr_epoch_record { // epoch.avsc
     const mr_sequence *marks;
     const mr_state_hash *state_hashes;
     uint32_t round_count, mark_count, state_hash_count;
+    const mr_sequence *views; // of the close
+    uint32_t view_count;
+    mr_hash128 history;
+    mr_bytes instance;
+    uint64_t engine, commit;
 } mr_epoch_record;
 void mr_encode_epoch(mr_writer *out, const mr_epoch_record *record);
 

@@ -63,7 +63,7 @@ mr_status mr_mapping_key(mr_bytes key, mr_mapping_entry *entry, mr_error *err)
     for (uint32_t part = MR_PART_ITEM; part < MR_PART_COUNT; part++) {
         if (entry->field == MR_FIELD_lines &&
             mr_bytes_equal(tail, mr_bytes_text(part_names[part]))) {
-            entry->part = (mr_part)part;
+            entry->part = (mr_line_part)part;
             return MR_OK;
         }
     }

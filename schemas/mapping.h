@@ -10,14 +10,14 @@
 #include "core/base/error.h"
 #include "core/event/event.h"
 
-typedef enum mr_part { // of a line of MR_FIELD_lines; WHOLE for everything else
+typedef enum mr_line_part { // of a line of MR_FIELD_lines; WHOLE for everything else
     MR_PART_WHOLE,
     MR_PART_ITEM,
     MR_PART_QUANTITY,
     MR_PART_PRICE,
     MR_PART_PROPENSITY,
     MR_PART_COUNT,
-} mr_part;
+} mr_line_part;
 
 typedef enum mr_time_unit { // of a time that has no logical type, or a wrong one
     MR_TIME_AUTO,           // the logical type's, else milliseconds
@@ -29,7 +29,7 @@ typedef enum mr_time_unit { // of a time that has no logical type, or a wrong on
 
 typedef struct mr_mapping_entry {
     mr_field field;
-    mr_part part;
+    mr_line_part part;
     // Names of fields joined by dots, "order.buyer.id"; unions are walked through. Of a part: from
     // the line's record on, "" where the array's items are the value. NULL: the field is not in the
     // record.

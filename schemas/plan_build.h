@@ -23,7 +23,7 @@ typedef enum mr_sort { // what a destination holds
 
 typedef struct mr_target { // a destination in the event, line, pair or category
     mr_field field;
-    mr_part part;
+    mr_line_part part;
     mr_sort sort;
     uint16_t at;
     mr_time_unit unit;

@@ -244,7 +244,7 @@ static void list_fields(const mr_schema *schema, const mr_schema_type *type, cha
     }
 }
 
-static const char *part_name(mr_part part)
+static const char *part_name(mr_line_part part)
 {
     static const char *const names[MR_PART_COUNT] = {"", ".item", ".quantity", ".price",
                                                      ".propensity"};
@@ -415,7 +415,7 @@ static bool resolve_names(mr_build *b, uint32_t root, const mr_schema_type *type
     return false;
 }
 
-static const mr_mapping_entry *entry_of(const mr_mapping *mapping, mr_field field, mr_part part)
+static const mr_mapping_entry *entry_of(const mr_mapping *mapping, mr_field field, mr_line_part part)
 {
     for (uint32_t i = 0; i < mapping->entry_count; i++) {
         if (mapping->entries[i].field == field && mapping->entries[i].part == part)
@@ -465,7 +465,7 @@ static const mr_schema_type *array_at(const mr_schema *schema, const mr_schema_t
 }
 
 static void resolve_part(mr_build *b, const mr_mapping *mapping, const mr_schema_type *items,
-                         const mr_schema *reader, const mr_schema_type *reader_line, mr_part part)
+                         const mr_schema *reader, const mr_schema_type *reader_line, mr_line_part part)
 {
     const mr_mapping_entry *entry = entry_of(mapping, MR_FIELD_lines, part);
     const mr_target target = {.field = MR_FIELD_lines,
@@ -496,7 +496,7 @@ static void resolve_lines(mr_build *b, const mr_mapping *mapping, const mr_schem
     const mr_schema_type *items = b->schema->types + b->schema->parts[array->part_first].type;
     b->plan->needs_lines = true;
     for (uint32_t part = MR_PART_ITEM; part < MR_PART_COUNT && b->status == MR_OK; part++)
-        resolve_part(b, mapping, items, reader, reader_line, (mr_part)part);
+        resolve_part(b, mapping, items, reader, reader_line, (mr_line_part)part);
 }
 
 // ---- all fields ----

@@ -11,10 +11,14 @@ enum { TAKE_MAX = 256, TAKES = 8 };
 
 typedef struct shard { // that is followed
     bool followed;
-    int64_t next; // behind the last marker; -1: nothing was seen
-    uint64_t seq;
-    mr_message *rows; // whose marker has not come yet
+    int64_t next; // behind the last commit that was shown; -1: nothing was
+    uint64_t seq; // of that commit; 0: none was shown
+    mr_message *rows; // that were not shown yet
     uint32_t count, room;
+    // A marker that has come and was not shown: the first so many rows are valid with it.
+    uint32_t valid;
+    uint64_t valid_seq;
+    int64_t valid_next;
 } shard;
 
 struct mr_follower {
@@ -22,6 +26,8 @@ struct mr_follower {
     uint32_t tasks;
     shard *shards;
     mr_offset *offsets;
+    mr_sequence *shown; // room for all shards
+    uint32_t shown_count;
     uint64_t left_out;
     mr_marker_pair pairs[MR_MARKER_PAIRS_MAX]; // room for a marker
     mr_marker_offset marker_offsets[MR_MARKER_OFFSETS_MAX];
@@ -37,7 +43,8 @@ mr_status mr_follower_open(const mr_bus *bus, uint32_t tasks, mr_follower **out,
     follower->tasks = tasks;
     follower->shards = calloc(tasks, sizeof *follower->shards);
     follower->offsets = calloc(tasks, sizeof *follower->offsets);
-    if (follower->shards == NULL || follower->offsets == NULL) {
+    follower->shown = calloc(tasks, sizeof *follower->shown);
+    if (follower->shards == NULL || follower->offsets == NULL || follower->shown == NULL) {
         mr_follower_close(follower);
         return mr_fail(err, MR_FATAL, "out of memory");
     }
@@ -56,7 +63,8 @@ static void forget_rows(const mr_follower *follower, shard *s)
 {
     for (uint32_t i = 0; i < s->count; i++)
         give_back(follower, &s->rows[i]);
-    s->count = 0;
+    s->count = s->valid = 0;
+    s->valid_seq = 0;
 }
 
 void mr_follower_close(mr_follower *follower)
@@ -69,14 +77,24 @@ void mr_follower_close(mr_follower *follower)
     }
     free(follower->shards);
     free(follower->offsets);
+    free(follower->shown);
     free(follower);
 }
 
-void mr_follower_place(mr_follower *follower, uint32_t s, int64_t next)
+static void unnote(mr_follower *follower, uint32_t number)
+{
+    uint32_t left = 0;
+    for (uint32_t i = 0; i < follower->shown_count; i++)
+        if (follower->shown[i].of != number)
+            follower->shown[left++] = follower->shown[i];
+    follower->shown_count = left;
+}
+
+void mr_follower_place(mr_follower *follower, uint32_t s, int64_t next, uint64_t seq)
 {
     follower->shards[s].next = next;
-    if (next < 0)
-        follower->shards[s].seq = 0;
+    follower->shards[s].seq = next < 0 ? 0 : seq;
+    unnote(follower, s);
 }
 
 mr_status mr_follower_follow(mr_follower *follower, const uint32_t *held, uint32_t held_count,
@@ -91,8 +109,8 @@ mr_status mr_follower_follow(mr_follower *follower, const uint32_t *held, uint32
         to->followed = !is_held && held_count > 0;
         if (to->followed)
             follower->offsets[count++] = (mr_offset){0, s, to->next};
-        else
-            to->next = -1; // what the engine knew of it is dropped when it is taken
+        else // what the engine knew of it is dropped when it is taken
+            mr_follower_place(follower, s, -1, 0);
     }
     return follower->bus->follow(follower->bus->context, follower->offsets, count, err);
 }
@@ -127,36 +145,63 @@ static mr_status show(mr_follower *follower, mr_engine *engine, uint32_t number,
     return MR_OK;
 }
 
-// The marker makes the rows before it valid.
+// Shows the rows that are valid: the engine's view is that of their last commit.
+static mr_status show_valid(mr_follower *follower, mr_engine *engine, uint32_t number,
+                            mr_error *err)
+{
+    shard *s = &follower->shards[number];
+    const uint32_t valid = s->valid;
+    for (uint32_t i = 0; i < valid; i++)
+        MR_TRY(show(follower, engine, number, &s->rows[i], err));
+    for (uint32_t i = 0; i < valid; i++)
+        give_back(follower, &s->rows[i]);
+    s->count -= valid;
+    if (s->count > 0)
+        memmove(s->rows, s->rows + valid, s->count * sizeof *s->rows);
+    s->seq = s->valid_seq;
+    s->next = s->valid_next;
+    s->valid = 0;
+    s->valid_seq = 0;
+    unnote(follower, number);
+    follower->shown[follower->shown_count++] = (mr_sequence){number, (int64_t)s->seq};
+    return MR_OK;
+}
+
+// A marker has come: the rows before it are valid.
 static mr_status commit(mr_follower *follower, mr_engine *engine, uint32_t number,
                         const mr_message *message, mr_error *err)
 {
     shard *s = &follower->shards[number];
     mr_marker marker = {
         .pairs = follower->pairs, .offsets = follower->marker_offsets, .links = follower->links};
-    mr_status status = mr_marker_read(message->value, &marker, err);
-    for (uint32_t i = 0; status == MR_OK && i < s->count; i++)
-        status = show(follower, engine, number, &s->rows[i], err);
-    forget_rows(follower, s);
-    s->seq = marker.seq;
-    s->next = message->offset + 1;
-    return status == MR_OK ? MR_OK : mr_wrap(err, "items of shard %u", number);
+    MR_TRY(mr_marker_read(message->value, &marker, err));
+    const uint64_t before = s->valid_seq != 0 ? s->valid_seq : s->seq;
+    const uint32_t here = s->count - s->valid;
+    s->valid = s->count;
+    s->valid_seq = marker.seq;
+    s->valid_next = message->offset + 1;
+    if (before == 0 || marker.seq != before + 1 || here != marker.here_count)
+        return MR_OK; // it may be no commit's state: see the header
+    return show_valid(follower, engine, number, err);
 }
 
 static mr_status take(mr_follower *follower, mr_engine *engine, mr_message *message, mr_error *err)
 {
-    shard *s = &follower->shards[message->partition];
+    const uint32_t number = message->partition;
+    shard *s = &follower->shards[number];
     mr_status status = MR_OK;
     if (message->error != NULL)
-        status =
-            mr_fail(err, MR_FATAL, "items of shard %u: %s", message->partition, message->error);
-    else if (s->followed && !message->end && message->offset >= s->next &&
-             !mr_marker_is(message->key)) {
+        status = mr_fail(err, MR_FATAL, "%s", message->error);
+    else if (!s->followed)
+        status = MR_OK;
+    else if (message->end && s->valid_seq != 0 && s->count == s->valid)
+        status = show_valid(follower, engine, number, err);
+    else if (!message->end && message->offset >= s->next && !mr_marker_is(message->key))
         return keep(follower, s, message, err);
-    } else if (s->followed && !message->end && message->offset >= s->next)
-        status = commit(follower, engine, message->partition, message, err);
+    else if (!message->end && message->offset >= s->next)
+        status = commit(follower, engine, number, message, err);
     give_back(follower, message);
-    return status;
+    return status == MR_OK ? MR_OK : mr_wrap(err, "items of shard %u", number);
 }
 
 mr_status mr_follower_step(mr_follower *follower, mr_engine *engine, bool *moved, mr_error *err)
@@ -181,9 +226,15 @@ mr_status mr_follower_step(mr_follower *follower, mr_engine *engine, bool *moved
     return MR_OK;
 }
 
-uint64_t mr_follower_seq(const mr_follower *follower, uint32_t s)
+const mr_sequence *mr_follower_shown(const mr_follower *follower, uint32_t *count)
 {
-    return follower->shards[s].seq;
+    *count = follower->shown_count;
+    return follower->shown;
+}
+
+void mr_follower_noted(mr_follower *follower)
+{
+    follower->shown_count = 0;
 }
 
 uint64_t mr_follower_left_out(const mr_follower *follower)

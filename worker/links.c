@@ -129,6 +129,18 @@ mr_link_verdict mr_links_receive(mr_links *links, const mr_delta *delta, bool ov
     return next || mr_planted(MR_BUG_LINK_IGNORED) ? MR_LINK_NEXT : MR_LINK_GAP;
 }
 
+uint32_t mr_links_taken(const mr_links *links, uint32_t task, mr_sequence *out)
+{
+    const size_t first = (size_t)task * links->tasks;
+    uint32_t count = 0;
+    for (uint32_t other = 0; other < links->tasks; other++) {
+        const uint64_t last = links->received[first + other];
+        if (last != links->kept[first + other])
+            out[count++] = (mr_sequence){other, (int64_t)last};
+    }
+    return count;
+}
+
 void mr_links_keep(mr_links *links, uint32_t task)
 {
     const size_t first = (size_t)task * links->tasks;

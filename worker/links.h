@@ -13,6 +13,7 @@
 #define MR_WORKER_LINKS_H
 
 #include "core/engine.h"
+#include "schemas/encode.h"
 #include "worker/marker.h"
 
 enum { MR_DELTA_HEAD_BYTES = 56 };
@@ -49,6 +50,10 @@ typedef enum mr_link_verdict {
 } mr_link_verdict;
 // Whether a delta is the next one for its receiver; advances where it is, or where `over_gaps`.
 mr_link_verdict mr_links_receive(mr_links *links, const mr_delta *delta, bool over_gaps);
+
+// The last links of the senders from whom the task has received something since mr_links_keep, in
+// order of sender; returns how many. out has room for all tasks.
+uint32_t mr_links_taken(const mr_links *links, uint32_t task, mr_sequence *out);
 
 // What a task has received is remembered; and is so again: for a round that could not be learned.
 void mr_links_keep(mr_links *links, uint32_t task);

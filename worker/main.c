@@ -7,6 +7,7 @@
 #include "worker/blas.h"
 #include "worker/command.h"
 #include "worker/log.h"
+#include "worker/memory.h"
 #include "worker/nearest.h"
 #include "worker/version.h"
 
@@ -32,6 +33,7 @@ static int unknown_command(const char *name)
 int main(int argc, char **argv)
 {
     const mr_blas blas = mr_blas_start(argv); // first: it may begin the process again
+    mr_memory_keep();
     signal(SIGPIPE, SIG_IGN); // a reader that goes away is a failed write, not a death
     if (argc < 2) {
         print_usage(stderr);

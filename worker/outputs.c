@@ -11,13 +11,23 @@
 enum {
     EPOCHS_MAX = 4096,   // task epochs of one commit
     OFFSETS_MAX = 16384, // their offsets
+    SEQUENCES_MAX = 65536, // their links, and views
     HEADERS_MAX = 64,    // of a dead letter: ours and those that it came with
     HEADER_TEXT_MAX = 320,
     OVERHEAD_BYTES = 4096, // of a record, beside value and key: headers and framing
+    // Of an epoch record: of a round, an epoch, an offset beside its topic's name and a pair of
+    // numbers at most; and of what does not belong to a round, with each task's mark and hash.
+    ROUND_BYTES = 24,
+    EPOCH_BYTES = 64,
+    OFFSET_BYTES = 24,
+    SEQUENCE_BYTES = 15,
+    COMMIT_BYTES = 512,
+    MARK_BYTES = 48,
 };
 
 struct mr_outputs {
     const mr_config *config;
+    uint64_t config_hash;
     uint32_t tasks;
     uint64_t list_schema, metric_schema, epoch_schema; // fingerprints
     uint8_t *room;
@@ -27,8 +37,12 @@ struct mr_outputs {
     uint32_t epoch_count;
     mr_next_offset *offsets;
     uint32_t offset_count;
+    mr_sequence *sequences;
+    uint32_t sequence_count;
     mr_round *rounds;
     uint32_t round_count;
+    size_t noted_bytes; // of the epoch record, at most
+    uint32_t topic_bytes_max;
 };
 
 static mr_status fingerprint_of(const mr_catalog *catalog, const char *name, uint64_t *fingerprint,
@@ -51,15 +65,22 @@ mr_status mr_outputs_open(const mr_config *config, const mr_catalog *catalog, ui
     if (outputs == NULL)
         return mr_fail(err, MR_FATAL, "out of memory");
     outputs->config = config;
+    outputs->config_hash = mr_config_hash(config);
     outputs->tasks = tasks;
     outputs->room_bytes = (size_t)config->outputs_record_bytes_max;
     outputs->room = malloc(outputs->room_bytes);
     outputs->epochs = calloc(EPOCHS_MAX, sizeof *outputs->epochs);
     outputs->offsets = calloc(OFFSETS_MAX, sizeof *outputs->offsets);
+    outputs->sequences = calloc(SEQUENCES_MAX, sizeof *outputs->sequences);
     outputs->rounds = calloc(EPOCHS_MAX, sizeof *outputs->rounds);
+    for (uint32_t i = 0; i <= mr_config_deltas(config); i++) {
+        const uint32_t bytes = mr_bytes_text(mr_config_topic(config, i)).size;
+        if (bytes > outputs->topic_bytes_max)
+            outputs->topic_bytes_max = bytes;
+    }
     mr_status status = MR_OK;
     if (outputs->room == NULL || outputs->epochs == NULL || outputs->offsets == NULL ||
-        outputs->rounds == NULL)
+        outputs->sequences == NULL || outputs->rounds == NULL)
         status = mr_fail(err, MR_FATAL, "out of memory");
     if (status == MR_OK)
         status = fingerprint_of(catalog, "list", &outputs->list_schema, err);
@@ -82,6 +103,7 @@ void mr_outputs_close(mr_outputs *outputs)
     free(outputs->room);
     free(outputs->epochs);
     free(outputs->offsets);
+    free(outputs->sequences);
     free(outputs->rounds);
     free(outputs);
 }
@@ -205,55 +227,88 @@ void mr_outputs_dead_letter(mr_outputs *outputs, mr_frozen *frozen, const mr_ref
 
 // The epoch record.
 
-bool mr_outputs_has_room(const mr_outputs *outputs, uint32_t epoch_count, uint32_t offset_count)
+bool mr_outputs_has_room(const mr_outputs *outputs, uint32_t epoch_count, uint32_t offset_count,
+                         uint32_t sequence_count)
 {
+    const size_t more = ROUND_BYTES + (size_t)epoch_count * EPOCH_BYTES +
+                        (size_t)offset_count * (OFFSET_BYTES + outputs->topic_bytes_max) +
+                        (size_t)sequence_count * SEQUENCE_BYTES;
+    const size_t fixed = OVERHEAD_BYTES + COMMIT_BYTES + (size_t)outputs->tasks * MARK_BYTES;
+    if (outputs->round_count == 0)
+        return true;
     return outputs->epoch_count + epoch_count <= EPOCHS_MAX &&
-           outputs->offset_count + offset_count <= OFFSETS_MAX && outputs->round_count < EPOCHS_MAX;
+           outputs->offset_count + offset_count <= OFFSETS_MAX &&
+           outputs->sequence_count + sequence_count <= SEQUENCES_MAX &&
+           outputs->round_count < EPOCHS_MAX &&
+           fixed + outputs->noted_bytes + more <= outputs->room_bytes;
 }
 
-void mr_outputs_round(mr_outputs *outputs)
+static const mr_sequence *keep_sequences(mr_outputs *outputs, const mr_sequence *sequences,
+                                         uint32_t count)
+{
+    mr_sequence *kept = outputs->sequences + outputs->sequence_count;
+    MR_ASSERT(count <= SEQUENCES_MAX - outputs->sequence_count);
+    if (count > 0)
+        memcpy(kept, sequences, count * sizeof *kept);
+    outputs->sequence_count += count;
+    outputs->noted_bytes += (size_t)count * SEQUENCE_BYTES;
+    return kept;
+}
+
+void mr_outputs_round(mr_outputs *outputs, const mr_sequence *views, uint32_t view_count)
 {
     MR_ASSERT(outputs->round_count < EPOCHS_MAX);
+    outputs->noted_bytes += ROUND_BYTES;
     outputs->rounds[outputs->round_count++] =
-        (mr_round){.epochs = outputs->epochs + outputs->epoch_count};
+        (mr_round){.epochs = outputs->epochs + outputs->epoch_count,
+                   .views = keep_sequences(outputs, views, view_count),
+                   .view_count = view_count};
 }
 
 void mr_outputs_epoch(mr_outputs *outputs, const mr_task_epoch *epoch)
 {
-    MR_ASSERT(outputs->round_count > 0 && mr_outputs_has_room(outputs, 1, epoch->offset_count));
+    MR_ASSERT(outputs->round_count > 0 && outputs->epoch_count < EPOCHS_MAX &&
+              epoch->offset_count <= OFFSETS_MAX - outputs->offset_count);
     mr_task_epoch *kept = &outputs->epochs[outputs->epoch_count++];
     mr_next_offset *offsets = outputs->offsets + outputs->offset_count;
     if (epoch->offset_count > 0)
         memcpy(offsets, epoch->offsets, epoch->offset_count * sizeof *offsets);
     *kept = *epoch;
     kept->offsets = offsets;
+    kept->links = keep_sequences(outputs, epoch->links, epoch->link_count);
     outputs->offset_count += epoch->offset_count;
+    outputs->noted_bytes += EPOCH_BYTES;
+    for (uint32_t i = 0; i < epoch->offset_count; i++)
+        outputs->noted_bytes += OFFSET_BYTES + offsets[i].topic.size;
     outputs->rounds[outputs->round_count - 1].epoch_count++;
 }
 
-void mr_outputs_put_epochs(mr_outputs *outputs, mr_frozen *frozen, int64_t time_ms,
-                           const mr_sequence *marks, const mr_state_hash *hashes, uint32_t count)
+void mr_outputs_put_record(mr_outputs *outputs, mr_frozen *frozen, const mr_epoch_record *commit)
 {
     uint8_t key[4];
     mr_writer out = begin(outputs, outputs->epoch_schema);
-    const mr_epoch_record record = {
-        .time_ms = time_ms,
-        .configuration = {mr_config_hash(outputs->config), 0},
-        .rounds = outputs->rounds,
-        .round_count = outputs->round_count,
-        .marks = marks,
-        .mark_count = count,
-        .state_hashes = hashes,
-        .state_hash_count = count,
-    };
+    mr_epoch_record record = *commit;
+    record.configuration = (mr_hash128){outputs->config_hash, 0};
     mr_encode_epoch(&out, &record);
+    MR_ASSERT(record.mark_count > 0);
+    const uint32_t lowest = record.marks[0].of;
     for (int i = 0; i < 4; i++)
-        key[i] = (uint8_t)(marks[0].of >> 8 * (3 - i));
-    put(outputs, frozen, MR_TOPIC_EPOCHS, marks[0].of, mr_bytes_of(key, sizeof key), &out, 0);
+        key[i] = (uint8_t)(lowest >> 8 * (3 - i));
+    put(outputs, frozen, MR_TOPIC_EPOCHS, lowest, mr_bytes_of(key, sizeof key), &out, 0);
+}
+
+void mr_outputs_put_epochs(mr_outputs *outputs, mr_frozen *frozen, const mr_epoch_record *commit)
+{
+    mr_epoch_record record = *commit;
+    record.rounds = outputs->rounds;
+    record.round_count = outputs->round_count;
+    mr_outputs_put_record(outputs, frozen, &record);
     mr_outputs_forget(outputs);
 }
 
 void mr_outputs_forget(mr_outputs *outputs)
 {
     outputs->epoch_count = outputs->offset_count = outputs->round_count = 0;
+    outputs->sequence_count = 0;
+    outputs->noted_bytes = 0;
 }

@@ -26,14 +26,21 @@ void mr_outputs_metric(mr_outputs *outputs, mr_frozen *frozen, const mr_metric *
 void mr_outputs_dead_letter(mr_outputs *outputs, mr_frozen *frozen, const mr_refused *refused);
 
 // The epoch record of the commit: rounds are noted as they are learned, then put with the commit.
-// Returns false when the journal is full: the commit has to be closed first.
-bool mr_outputs_has_room(const mr_outputs *outputs, uint32_t epoch_count, uint32_t offset_count);
-// Begins a round; the epochs that follow are its.
-void mr_outputs_round(mr_outputs *outputs);
+// Whether a round of so many epochs can still be noted, with so many offsets together, and as many
+// links and views. One always can. Otherwise the commit has to be closed first, so that the record
+// stays below what the brokers take.
+bool mr_outputs_has_room(const mr_outputs *outputs, uint32_t epoch_count, uint32_t offset_count,
+                         uint32_t sequence_count);
+// Begins a round, with the shards of foreign items that moved before it; the epochs that follow are
+// its. What is given is copied, but for the topics' names.
+void mr_outputs_round(mr_outputs *outputs, const mr_sequence *views, uint32_t view_count);
 void mr_outputs_epoch(mr_outputs *outputs, const mr_task_epoch *epoch);
-// Puts the record of the noted rounds, and forgets them. marks: (task, seq), ascending.
-void mr_outputs_put_epochs(mr_outputs *outputs, mr_frozen *frozen, int64_t time_ms,
-                           const mr_sequence *marks, const mr_state_hash *hashes, uint32_t count);
+// Puts the record of the noted rounds, and forgets them. Everything else stands in `commit`: marks
+// ascending, at least one.
+void mr_outputs_put_epochs(mr_outputs *outputs, mr_frozen *frozen, const mr_epoch_record *commit);
+
+// Puts a record that is whole but for the configuration's hash: of a commit that learned nothing.
+void mr_outputs_put_record(mr_outputs *outputs, mr_frozen *frozen, const mr_epoch_record *commit);
 
 // Forgets the noted rounds: they are rolled back.
 void mr_outputs_forget(mr_outputs *outputs);

@@ -275,7 +275,7 @@ static void give_away(mr_worker *worker, uint32_t task)
     int64_t next[MR_STORE_CHANGELOGS];
     mr_engine_release(worker->engine, task);
     (void)mr_generations_placed(worker->generations, task, next);
-    mr_follower_place(worker->follower, task, next[1]);
+    mr_follower_place(worker->follower, task, next[1], worker->seqs[task] - 1);
 }
 
 // What is assigned and not held. A taking that was begun goes on, but asks again where its
@@ -303,10 +303,12 @@ static void want(mr_ownership *own, const mr_membership *member)
     own->taken = own->taken < count ? own->taken : count;
 }
 
-// Gives the lost tasks away, keeps the others, wants the rest.
+// Gives the lost tasks away, keeps the others, wants the rest. An engine that holds nothing follows
+// nothing either, so that what it knows of foreign items would grow old: it begins anew.
 static mr_status adopt(mr_worker *worker, const mr_membership *member, mr_error *err)
 {
     mr_ownership *own = &worker->own;
+    const uint32_t before = own->held_count;
     uint32_t kept = 0;
     for (uint32_t i = 0; i < own->held_count; i++) {
         if (has(member->tasks, member->task_count, own->held[i]))
@@ -314,8 +316,10 @@ static mr_status adopt(mr_worker *worker, const mr_membership *member, mr_error 
         else
             give_away(worker, own->held[i]);
     }
-    if (kept < own->held_count)
+    if (kept < before)
         mr_worker_cancel(worker);
+    if (kept == 0 && before > 0)
+        MR_TRY(mr_worker_reset_engine(worker, err));
     own->held_count = kept;
     want(own, member);
     own->adopted = own->generation;
@@ -390,6 +394,7 @@ static mr_status rewrite(mr_worker *worker, mr_rewrite_why why, mr_error *err)
         .context = worker,
         .generation = own->generation,
         .commit_bytes_max = (size_t)worker->config->commit_bytes_max,
+        .outputs = worker->outputs,
     };
     options.inputs = worker->intake.partitions(worker->intake.context, &options.input_count);
     return mr_rewrite_run(&options, &result, err);

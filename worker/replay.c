@@ -11,7 +11,6 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -23,6 +22,7 @@
 #include "worker/lanes.h"
 #include "worker/mapped.h"
 #include "worker/marker.h"
+#include "worker/memory.h"
 #include "worker/progress.h"
 #include "worker/replay_result.h"
 #include "worker/rewrite.h"
@@ -341,13 +341,10 @@ static mr_status open_engine(replay *r, mr_error *err)
         r->engine_config.lanes = mr_lane_pool_port(r->pool);
     }
     MR_TRY(mr_engine_bytes(&r->engine_config, &r->memory_bytes, err));
-    r->memory = mmap(NULL, r->memory_bytes, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (r->memory == MAP_FAILED) {
-        r->memory = NULL;
+    r->memory = mr_memory_map(r->memory_bytes, r->config->memory_pages == MR_PAGES_HUGE);
+    if (r->memory == NULL)
         return mr_fail(err, MR_FATAL, "%zu bytes of memory for the engine: %s", r->memory_bytes,
                        strerror(errno));
-    }
     return mr_engine_init(&r->engine, &r->engine_config, r->memory, r->memory_bytes, err);
 }
 
@@ -379,8 +376,7 @@ static void close_all(replay *r)
         (void)mr_local_close(&r->local, &ignored);
     (void)mr_container_file_close(r->lists, &ignored);
     remove_temporary(r);
-    if (r->memory != NULL)
-        munmap(r->memory, r->memory_bytes);
+    mr_memory_free(r->memory, r->memory_bytes);
     if (r->pool != NULL)
         mr_lane_pool_close(r->pool);
     for (uint32_t t = 0; r->gathered != NULL && t < r->tasks; t++) {

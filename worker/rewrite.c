@@ -346,6 +346,36 @@ static mr_status put_markers(rewrite *r, mr_marker_pair *pairs, mr_error *err)
     return MR_OK;
 }
 
+// The commit has its place in the epoch log, though nothing was learned.
+static mr_status put_record(rewrite *r, mr_error *err)
+{
+    const uint32_t count = r->options->owned_count;
+    mr_sequence *marks = calloc(count, sizeof *marks);
+    mr_state_hash *hashes = calloc(count, sizeof *hashes);
+    const bool good = marks != NULL && hashes != NULL;
+    int64_t clock_ms = 0;
+    for (uint32_t i = 0; good && i < count; i++) {
+        const copy *c = &r->copies[i];
+        marks[i] = (mr_sequence){c->task, (int64_t)c->seq};
+        hashes[i] = (mr_state_hash){c->task, c->state_hash};
+        clock_ms = c->clock_ms > clock_ms ? c->clock_ms : clock_ms;
+    }
+    const mr_epoch_record record = {
+        .time_ms = clock_ms,
+        .marks = marks,
+        .mark_count = count,
+        .state_hashes = hashes,
+        .state_hash_count = count,
+        .history = {r->copies[0].history[0], r->copies[0].history[1]},
+        .instance = mr_bytes_text(r->taker->config->instance),
+    };
+    if (good && r->options->outputs != NULL)
+        mr_outputs_put_record(r->options->outputs, r->frozen, &record);
+    free(marks);
+    free(hashes);
+    return good ? MR_OK : mr_fail(err, MR_FATAL, "out of memory");
+}
+
 // The store.
 
 static mr_status write_parts(rewrite *r, mr_store_part *parts, mr_error *err)
@@ -415,6 +445,7 @@ static mr_status rewrite_all(rewrite *r, mr_store_part *parts, mr_marker_pair *p
     }
     MR_TRY(note_pending(r, parts, err));
     MR_TRY(send_all(r, err));
+    MR_TRY(put_record(r, err));
     MR_TRY(put_markers(r, pairs, err));
     MR_TRY(send_batch(r, err));
     MR_TRY(store_markers(r, parts, err));

@@ -12,6 +12,7 @@
 #ifndef MR_WORKER_REWRITE_H
 #define MR_WORKER_REWRITE_H
 
+#include "worker/outputs.h"
 #include "worker/task.h"
 
 // The instance that markers of a replay name: only they are adopted without being told to.
@@ -40,6 +41,7 @@ typedef struct mr_rewrite_options {
     void *context;
     uint64_t generation;     // of the group
     size_t commit_bytes_max; // of one transaction
+    mr_outputs *outputs;     // the epoch log says that the rows were written; NULL: nothing does
 } mr_rewrite_options;
 
 typedef struct mr_rewrite_result {

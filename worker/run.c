@@ -39,38 +39,82 @@ static void put_refused(void *context, const mr_refused *refused)
            mr_log_text("error", refused->reason));
 }
 
+// The next offsets of a task's inputs, in worker->next_offsets; returns how many.
+static uint32_t next_offsets(mr_worker *worker, uint32_t task)
+{
+    uint32_t count = 0, offset_count;
+    const mr_offset *offsets = mr_source_offsets(worker->source, &offset_count);
+    for (uint32_t i = 0; i < offset_count; i++) {
+        if (task_of(worker, &offsets[i]) != task)
+            continue;
+        const char *const topic = mr_config_topic(worker->config, offsets[i].input);
+        worker->next_offsets[count++] = (mr_next_offset){
+            mr_bytes_text(topic), (int32_t)offsets[i].partition, offsets[i].next};
+    }
+    return count;
+}
+
+// Notes for the epoch record where the inputs of tasks go on that were taken since the last commit.
+static void note_places(mr_worker *worker)
+{
+    bool begun = false;
+    for (uint32_t i = 0; i < worker->own.held_count; i++) {
+        const uint32_t task = worker->own.held[i];
+        const mr_task_view view = mr_engine_task(worker->engine, task);
+        if (!worker->placed[task])
+            continue;
+        if (!begun)
+            mr_outputs_round(worker->outputs, NULL, 0);
+        begun = true;
+        mr_outputs_epoch(worker->outputs,
+                         &(mr_task_epoch){.task = task,
+                                          .epoch = (int64_t)view.epoch,
+                                          .clock_ms = view.clock_ms,
+                                          .offsets = worker->next_offsets,
+                                          .offset_count = next_offsets(worker, task)});
+    }
+}
+
 static mr_status begin_commit(mr_worker *worker, mr_error *err)
 {
     if (worker->open != NULL)
         return MR_OK;
     MR_TRY(mr_generations_begin(worker->generations, &worker->open, err));
     worker->open_times.count = 0;
+    note_places(worker);
     return mr_frozen_begin(worker->open, ++worker->commit_number, worker->own.held,
                            worker->own.held_count, err);
 }
 
-// Notes an epoch that was learned for the epoch record: where its inputs end.
+// Notes an epoch that was learned for the epoch record: where its inputs end, and the last links
+// that it took in.
 static void note_epoch(mr_worker *worker, const mr_epoch *epoch)
 {
     const mr_task_view view = mr_engine_task(worker->engine, epoch->task);
-    uint32_t count = 0, offset_count;
-    const mr_offset *offsets = mr_source_offsets(worker->source, &offset_count);
-    for (uint32_t i = 0; i < offset_count && epoch->tick_ms == 0; i++) {
-        if (task_of(worker, &offsets[i]) != epoch->task)
-            continue;
-        worker->next_offsets[count++] =
-            (mr_next_offset){mr_config_topic(worker->config, offsets[i].input),
-                             (int32_t)offsets[i].partition, offsets[i].next};
-    }
     const mr_task_epoch noted = {
         .task = epoch->task,
         .epoch = (int64_t)view.epoch,
         .clock_ms = view.clock_ms,
         .tick_ms = epoch->tick_ms,
         .offsets = worker->next_offsets,
-        .offset_count = count,
+        .offset_count = epoch->tick_ms == 0 ? next_offsets(worker, epoch->task) : 0,
+        .links = worker->taken_links,
+        .link_count = epoch->received_count > 0
+                          ? mr_links_taken(worker->links, epoch->task, worker->taken_links)
+                          : 0,
     };
     mr_outputs_epoch(worker->outputs, &noted);
+}
+
+// Notes a round that was learned, with the shards of foreign items that moved before it.
+static void note_round(mr_worker *worker, const mr_epoch *epochs, uint32_t count)
+{
+    uint32_t view_count;
+    const mr_sequence *views = mr_follower_shown(worker->follower, &view_count);
+    mr_outputs_round(worker->outputs, views, view_count);
+    mr_follower_noted(worker->follower);
+    for (uint32_t i = 0; i < count; i++)
+        note_epoch(worker, &epochs[i]);
 }
 
 // Deltas.
@@ -198,9 +242,7 @@ static mr_status learn(mr_worker *worker, uint32_t count, mr_error *err)
     worker->open_epochs += count;
     if (learn_count == 0)
         return MR_OK;
-    mr_outputs_round(worker->outputs);
-    for (uint32_t i = 0; i < learn_count; i++)
-        note_epoch(worker, &learned[i]);
+    note_round(worker, learned, learn_count);
     return MR_OK;
 }
 
@@ -289,7 +331,7 @@ static mr_status put_markers(mr_worker *worker, const mr_frozen_task *task, mr_e
             .commit = mr_frozen_number(worker->open),
             .clock_ms = view.clock_ms,
             .wall_ms = worker->clock.wall_ms(worker->clock.context),
-            .config_hash = mr_config_hash(worker->config),
+            .config_hash = worker->config_hash,
             .release = mr_bytes_text(mr_version()),
             .here_count = task->here_count[c],
             .here_xor = task->here_xor[c],
@@ -339,6 +381,24 @@ static void put_metrics(mr_worker *worker)
     window->commits_before = window->commits;
 }
 
+static void put_epoch_record(mr_worker *worker, int64_t clock_ms, uint32_t task_count)
+{
+    mr_epoch_record record = {
+        .time_ms = clock_ms,
+        .marks = worker->marks,
+        .mark_count = task_count,
+        .state_hashes = worker->hashes,
+        .state_hash_count = task_count,
+        .history = {worker->own.history[0], worker->own.history[1]},
+        .instance = mr_bytes_text(worker->config->instance),
+        .engine = worker->engine_name,
+        .commit = mr_frozen_number(worker->open),
+    };
+    record.views = mr_follower_shown(worker->follower, &record.view_count);
+    mr_outputs_put_epochs(worker->outputs, worker->open, &record);
+    mr_follower_noted(worker->follower);
+}
+
 // The records that tell of the commit itself: after the close, when the tasks' numbers are final.
 static mr_status put_commit(mr_worker *worker, mr_error *err)
 {
@@ -356,8 +416,7 @@ static mr_status put_commit(mr_worker *worker, mr_error *err)
     }
     worker->window.clock_ms = clock_ms;
     put_metrics(worker);
-    mr_outputs_put_epochs(worker->outputs, worker->open, clock_ms, worker->marks, worker->hashes,
-                          task_count);
+    put_epoch_record(worker, clock_ms, task_count);
     for (uint32_t i = 0; i < task_count; i++)
         MR_TRY(put_markers(worker, &tasks[i], err));
     for (uint32_t i = 0; i < offset_count; i++)
@@ -371,8 +430,10 @@ mr_status mr_worker_close_commit(mr_worker *worker, mr_error *err)
     MR_TRY(mr_engine_close(worker->engine, worker->seqs, &sink, err));
     MR_TRY(put_commit(worker, err));
     MR_TRY(mr_frozen_seal(worker->open, err));
-    for (uint32_t i = 0; i < worker->own.held_count; i++)
+    for (uint32_t i = 0; i < worker->own.held_count; i++) {
         worker->seqs[worker->own.held[i]]++;
+        worker->placed[worker->own.held[i]] = false;
+    }
     mr_generations_launch(worker->generations, worker->open);
     // From here fetch finds the rows in the generations, so that the engine's cache may let them
     // go.
@@ -433,8 +494,9 @@ static bool has_room(const mr_worker *worker, uint32_t epoch_count)
 {
     uint32_t offset_count;
     mr_source_offsets(worker->source, &offset_count);
+    const uint32_t links = epoch_count * (worker->tasks - epoch_count), views = worker->tasks;
     return worker->open_events < worker->config->commit_events_max &&
-           mr_outputs_has_room(worker->outputs, epoch_count, offset_count);
+           mr_outputs_has_room(worker->outputs, epoch_count, offset_count, links + views);
 }
 
 // A commit without epochs makes lists, so that users who wait for them may leave memory: worth it

@@ -32,6 +32,7 @@ typedef struct mr_record_times { // timestamps of some records of a commit
 
 typedef struct mr_worker {
     const mr_config *config;
+    uint64_t config_hash; // of what stands in every marker
     const mr_methods *methods;
     mr_clock clock;
     mr_chance chance;
@@ -56,17 +57,20 @@ typedef struct mr_worker {
     void *engine_memory;
     size_t engine_bytes;
     mr_engine *engine;
-    uint8_t *fetched; // one sealed row
+    uint64_t engine_name; // drawn where an engine begins with nothing in it
+    uint8_t *fetched;     // one sealed row
 
     // The tasks and the commit.
     mr_ownership own;
     uint64_t *seqs;      // by task: of its next commit
+    bool *placed;        // by task: it was taken, and no commit says yet where its inputs go on
     int64_t *input_next; // by input partition: where a task that is not read goes on
     uint32_t input_first[MR_CONFIG_INPUTS_MAX + 1]; // of an input in input_next
     mr_offset *offsets;                             // room for all input partitions
     mr_links *links;
     mr_follower *follower;
     mr_marker_link *link_rows; // room for those of a task
+    mr_sequence *taken_links;  // the same, of an epoch
     mr_bytes *received;        // records of deltas of one round
     uint32_t received_max;
     uint8_t *delta; // room for one record of deltas

@@ -4,10 +4,10 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "state/row.h"
 #include "worker/log.h"
+#include "worker/memory.h"
 
 static mr_status out_of_memory(mr_error *err)
 {
@@ -36,6 +36,7 @@ static mr_status fetch(void *context, uint32_t task, mr_bytes key, mr_bytes *val
 static mr_status open_engine(mr_worker *worker, mr_error *err)
 {
     mr_engine_config *config = &worker->engine_config;
+    worker->config_hash = mr_config_hash(worker->config);
     MR_TRY(mr_methods_engine(worker->methods, worker->config, worker->tasks, config, err));
     MR_TRY(mr_lane_pool_open(mr_lane_count(worker->config->lanes), &worker->lanes, err));
     worker->fetched = malloc(MR_ROW_BYTES_MAX);
@@ -51,22 +52,20 @@ static mr_status open_engine(mr_worker *worker, mr_error *err)
     return mr_worker_reset_engine(worker, err);
 }
 
-// Pages that the engine never touches are never there.
 mr_status mr_worker_reset_engine(mr_worker *worker, mr_error *err)
 {
-    if (worker->engine_memory != NULL)
-        munmap(worker->engine_memory, worker->engine_bytes);
+    mr_memory_free(worker->engine_memory, worker->engine_bytes);
     for (uint32_t shard = 0; shard < worker->tasks; shard++)
-        mr_follower_place(worker->follower, shard, -1);
+        mr_follower_place(worker->follower, shard, -1, 0);
+    worker->chance.fill(worker->chance.context, &worker->engine_name, sizeof worker->engine_name);
+    worker->engine_name |= 1; // 0 names none
     worker->engine = NULL;
-    worker->engine_memory = mmap(NULL, worker->engine_bytes, PROT_READ | PROT_WRITE,
-                                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (worker->engine_memory == MAP_FAILED) {
-        worker->engine_memory = NULL;
+    worker->engine_memory = mr_memory_map(worker->engine_bytes,
+                                          worker->config->memory_pages == MR_PAGES_HUGE);
+    if (worker->engine_memory == NULL)
         return mr_fail(err, MR_FATAL,
                        "%zu MiB for the engine cannot be had: lower users.memory or items.max",
                        worker->engine_bytes >> 20);
-    }
     return mr_engine_init(&worker->engine, &worker->engine_config, worker->engine_memory,
                           worker->engine_bytes, err);
 }
@@ -100,6 +99,7 @@ mr_status mr_worker_load(mr_worker *worker, const mr_taking *taking, mr_error *e
 {
     loading l = {worker, taking->task};
     worker->idle_since_ms[taking->task] = 0;
+    worker->placed[taking->task] = true;
     worker->seqs[taking->task] = taking->fresh
                                      ? (uint64_t)worker->clock.wall_ms(worker->clock.context)
                                      : taking->marker.seq + 1;
@@ -136,14 +136,16 @@ static mr_status allocate(mr_worker *worker, mr_error *err)
     worker->marker_offsets = calloc(inputs, sizeof *worker->marker_offsets);
     worker->idle_since_ms = calloc(tasks, sizeof *worker->idle_since_ms);
     worker->link_rows = calloc(tasks, sizeof *worker->link_rows);
+    worker->placed = calloc(tasks, sizeof *worker->placed);
+    worker->taken_links = calloc(tasks, sizeof *worker->taken_links);
     worker->received_max = (uint32_t)(tasks * (size_t)worker->config->epoch_events_max);
     worker->received = calloc(worker->received_max, sizeof *worker->received);
     worker->delta = malloc(MR_DELTA_HEAD_BYTES + MR_DELTA_RECORD_MAX);
     if (worker->seqs == NULL || worker->input_next == NULL || worker->offsets == NULL ||
         worker->epochs == NULL || worker->next_offsets == NULL || worker->marks == NULL ||
         worker->hashes == NULL || worker->pairs == NULL || worker->marker_offsets == NULL ||
-        worker->idle_since_ms == NULL || worker->link_rows == NULL || worker->received == NULL ||
-        worker->delta == NULL)
+        worker->idle_since_ms == NULL || worker->link_rows == NULL || worker->placed == NULL ||
+        worker->taken_links == NULL || worker->received == NULL || worker->delta == NULL)
         return out_of_memory(err);
     MR_TRY(mr_links_open(worker->tasks, &worker->links, err));
     return mr_follower_open(&worker->bus, worker->tasks, &worker->follower, err);
@@ -202,8 +204,7 @@ mr_status mr_worker_end(mr_worker *worker, mr_error *err)
     mr_generations_close(worker->generations);
     mr_outputs_close(worker->outputs);
     mr_lane_pool_close(worker->lanes);
-    if (worker->engine_memory != NULL)
-        munmap(worker->engine_memory, worker->engine_bytes);
+    mr_memory_free(worker->engine_memory, worker->engine_bytes);
     free(worker->fetched);
     free(worker->seqs);
     free(worker->input_next);
@@ -216,6 +217,8 @@ mr_status mr_worker_end(mr_worker *worker, mr_error *err)
     free(worker->marker_offsets);
     free(worker->idle_since_ms);
     free(worker->link_rows);
+    free(worker->placed);
+    free(worker->taken_links);
     free(worker->received);
     free(worker->delta);
     return status;

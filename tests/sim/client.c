@@ -395,25 +395,31 @@ static uint32_t read_some(const sim_client *client, sim_log *log, mr_offset *at,
     return count;
 }
 
+// The same, and once that the end was reached.
+static uint32_t take_of(const sim_client *client, sim_log *log, mr_offset *at, bool *told_end,
+                        mr_message *messages, uint32_t most)
+{
+    uint32_t count = read_some(client, log, at, messages, most);
+    if (count > 0)
+        *told_end = false;
+    if (count < most && at->next >= sim_stable(client->brokers, log) && !*told_end) {
+        messages[count++] = (mr_message){
+            .partition = at->partition, .offset = at->next, .end = true, .headers = no_headers};
+        *told_end = true;
+    }
+    return count;
+}
+
 static uint32_t take(void *context, uint32_t index, mr_message *messages, uint32_t max)
 {
     sim_client *client = context;
     mr_offset *at = &client->reading[index];
-    sim_log *log = input_log(client, at->input, at->partition);
-    uint32_t most = sim_below(&client->faults->chance, TAKE_MAX);
+    const uint32_t most = sim_below(&client->faults->chance, TAKE_MAX);
     MR_ASSERT(index < client->reading_count);
     if (client->cut || client->dead)
         return 0;
-    most = most < max ? most : max;
-    uint32_t count = read_some(client, log, at, messages, most);
-    if (count > 0)
-        client->told_end[index] = false;
-    if (count < most && at->next >= log->end && !client->told_end[index]) {
-        messages[count++] = (mr_message){
-            .partition = at->partition, .offset = at->next, .end = true, .headers = no_headers};
-        client->told_end[index] = true;
-    }
-    return count;
+    return take_of(client, input_log(client, at->input, at->partition), at,
+                   &client->told_end[index], messages, most < max ? most : max);
 }
 
 static mr_status follow(void *context, const mr_offset *offsets, uint32_t offset_count,
@@ -422,6 +428,7 @@ static mr_status follow(void *context, const mr_offset *offsets, uint32_t offset
     sim_client *client = context;
     (void)err;
     memcpy(client->following, offsets, offset_count * sizeof *offsets);
+    memset(client->told_followed, 0, sizeof client->told_followed);
     for (uint32_t i = 0; i < offset_count; i++) {
         if (client->following[i].next < 0)
             client->following[i].next = 0;
@@ -435,10 +442,11 @@ static uint32_t follow_take(void *context, mr_message *messages, uint32_t max)
     sim_client *client = context;
     if (client->following_count == 0 || client->cut || client->dead)
         return 0;
-    mr_offset *at = &client->following[sim_below(&client->faults->chance, client->following_count)];
+    const uint32_t index = sim_below(&client->faults->chance, client->following_count);
     const uint32_t most = 1 + sim_below(&client->faults->chance, READ_MAX);
-    return read_some(client, &client->brokers->topics[MR_TOPIC_ITEM_ROWS][at->partition], at,
-                     messages, most < max ? most : max);
+    return take_of(client, &client->brokers->topics[MR_TOPIC_ITEM_ROWS][client->following[index].partition],
+                   &client->following[index], &client->told_followed[index], messages,
+                   most < max ? most : max);
 }
 
 static void give_back(void *context, mr_message *message)

@@ -47,6 +47,7 @@ typedef struct sim_client {
     bool told_end[SIM_INPUTS * SIM_TASKS_MAX];
     uint32_t reading_count;
     mr_offset following[SIM_TASKS_MAX];
+    bool told_followed[SIM_TASKS_MAX];
     uint32_t following_count;
 } sim_client;
 

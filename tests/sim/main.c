@@ -265,6 +265,9 @@ static bool open_configs(mr_config **configs, const mr_methods *methods)
             fprintf(stderr, "%s\n", err.text);
             return false;
         }
+        // Less than a configuration may ask for: a history begins a hundred engines, and the pages
+        // that their indexes touch were a third of its time.
+        configs[i]->users_memory = 96 << 10;
     }
     return true;
 }

@@ -113,7 +113,7 @@ static mr_status run_embedding(const mr_traffic_options *traffic, double bpr, mr
         return mr_fail(err, MR_FATAL, "bench learn: out of memory");
     mr_status status = make_tables(&t, traffic, err);
     if (status == MR_OK) {
-        status = mr_learner_open(&learner, &config, traffic, err);
+        status = mr_learner_open(&learner, &config, true, traffic, err);
         if (status == MR_OK)
             status = mr_learner_learn(&learner, WARM_EVENTS, COMMIT_EVENTS, err);
         bare_seconds(&t, traffic->items, drawn, RUN_EVENTS);
@@ -150,7 +150,7 @@ static mr_status run_defaults(const mr_traffic_options *traffic, const mr_runs *
     mr_engine_config config = base_config(traffic);
     mr_learner learner;
     config.probe_every = mr_engine_defaults().probe_every;
-    MR_TRY(mr_learner_open(&learner, &config, traffic, err));
+    MR_TRY(mr_learner_open(&learner, &config, true, traffic, err));
     mr_status status = mr_learner_learn(&learner, WARM_EVENTS, COMMIT_EVENTS, err);
     for (uint32_t run = 0; status == MR_OK && run < RUNS; run++) {
         const double round = learner.round_seconds, close = learner.close_seconds;
@@ -192,7 +192,7 @@ static mr_status run_memory(mr_figure *figures, uint32_t room, uint32_t *count, 
     config.items_max = few.items;
     config.users_max = NEW_USERS + 1024;
     config.dedup_events_max = WINDOW;
-    MR_TRY(mr_learner_open(&learner, &config, &few, err));
+    MR_TRY(mr_learner_open(&learner, &config, false, &few, err));
     mr_status status = mr_learner_learn(&learner, 4 * WINDOW, COMMIT_EVENTS, err);
     if (status == MR_OK)
         status = mr_traffic_open(&many, &crowd, err);

@@ -2,9 +2,9 @@
 #include "worker/bench/learner.h"
 
 #include <stdlib.h>
-#include <sys/mman.h>
 
 #include "worker/bench/measure.h"
+#include "worker/memory.h"
 
 enum { EVENTS_A_SECOND = 50000 }; // of event time
 
@@ -17,15 +17,13 @@ static mr_status take_tasks(mr_learner *l, mr_error *err)
     return mr_engine_ready(l->engine, err);
 }
 
-mr_status mr_learner_open(mr_learner *l, const mr_engine_config *config,
+mr_status mr_learner_open(mr_learner *l, const mr_engine_config *config, bool huge,
                           const mr_traffic_options *traffic, mr_error *err)
 {
     *l = (mr_learner){.config = *config, .time_ms = 1700000000000};
     const uint32_t tasks = config->tasks, events = config->epoch_events_max * tasks;
     MR_TRY(mr_engine_bytes(config, &l->memory_bytes, err));
-    l->memory = mmap(NULL, l->memory_bytes, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    l->memory = l->memory == MAP_FAILED ? NULL : l->memory;
+    l->memory = mr_memory_map(l->memory_bytes, huge);
     l->epochs = calloc(tasks, sizeof *l->epochs);
     l->seqs = calloc(tasks, sizeof *l->seqs);
     l->arrivals = calloc(events, sizeof *l->arrivals);
@@ -48,8 +46,7 @@ mr_status mr_learner_open(mr_learner *l, const mr_engine_config *config,
 
 void mr_learner_close(mr_learner *l)
 {
-    if (l->memory != NULL)
-        munmap(l->memory, l->memory_bytes);
+    mr_memory_free(l->memory, l->memory_bytes);
     free(l->epochs);
     free(l->seqs);
     free(l->arrivals);

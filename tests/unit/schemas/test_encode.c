@@ -149,14 +149,16 @@ static void an_epoch_record_is_read_back_by_avro_c(void **state)
     (void)state;
     uint8_t bytes[1024];
     mr_writer out = mr_writer_make(bytes, sizeof bytes);
-    const mr_next_offset offsets[] = {{"clicks", 3, 1000}, {"purchases", 3, 20}};
+    const mr_next_offset offsets[] = {{mr_bytes_text("clicks"), 3, 1000},
+                                      {mr_bytes_text("purchases"), 3, 20}};
     const mr_sequence links[] = {{1, 55}}, views[] = {{2, 66}}, marks[] = {{3, 77}, {4, 88}};
     const mr_task_epoch epochs[] = {{3, 9, 5000, 0, offsets, links, 2, 1},
                                     {4, 1, 6000, 6000, NULL, NULL, 0, 0}};
     const mr_round rounds[] = {{epochs, views, 2, 1}, {NULL, NULL, 0, 0}};
     const mr_state_hash hashes[] = {{3, {0x4242424242424242, 0x4343434343434343}}};
     const mr_epoch_record record = {
-        6000, {0x4141414141414141, 0x4141414141414141}, rounds, marks, hashes, 2, 2, 1};
+        6000,   {0x4141414141414141, 0x4141414141414141}, rounds, marks, hashes, 2, 2, 1, marks, 1,
+        {0x4444444444444444, 0x4545454545454545}, mr_bytes_text("w0"), 17, 5};
     mr_encode_epoch(&out, &record);
     assert_json(
         "epoch", &out,
@@ -171,7 +173,9 @@ static void an_epoch_record_is_read_back_by_avro_c(void **state)
         "\"sequence\": 66}]}, "
         "{\"epochs\": [], \"views\": []}], \"marks\": [{\"task\": 3, \"sequence\": 77}, {\"task\": "
         "4, "
-        "\"sequence\": 88}], \"state_hashes\": [{\"task\": 3, \"hash\": \"BBBBBBBBCCCCCCCC\"}]}");
+        "\"sequence\": 88}], \"state_hashes\": [{\"task\": 3, \"hash\": \"BBBBBBBBCCCCCCCC\"}], "
+        "\"views\": [{\"shard\": 3, \"sequence\": 77}], \"history\": \"DDDDDDDDEEEEEEEE\", "
+        "\"instance\": \"w0\", \"engine\": 17, \"commit\": 5}");
 }
 
 // An event with everything that any kind can have.

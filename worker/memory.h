@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// memory: zeroed pages for an engine, and how the C library keeps freed memory.
+//
+// An engine asks for all that its configuration allows and touches what it needs: pages that it
+// never touches are never there. Its rows are read in no order, so that with pages of 4 KiB most
+// reads miss the translation buffer as well; where the kernel offers larger ones they are asked for.
+#ifndef MR_WORKER_MEMORY_H
+#define MR_WORKER_MEMORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+// bytes of zeros, or NULL where the system has no room for them; huge: memory.pages asks for large
+// pages. mr_memory_free gives them back.
+void *mr_memory_map(size_t bytes, bool huge);
+// memory: of mr_memory_map with the same bytes, or NULL.
+void mr_memory_free(void *memory, size_t bytes);
+
+// Called once, before any thread begins. Messages come and go by the thousand, each allocated by
+// the Kafka client; a heap that gives its end back to the system after each burst has it cleared
+// again for the next. It keeps what it has had instead, which the client's queues bound.
+void mr_memory_keep(void);
+
+#endif
