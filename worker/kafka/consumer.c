@@ -195,9 +195,9 @@ static void close_queues(mr_kafka_consumer *consumer)
     consumer->open_count = 0;
 }
 
-void mr_kafka_consumer_close(mr_kafka_consumer *consumer)
+void mr_kafka_consumer_leave(mr_kafka_consumer *consumer)
 {
-    if (consumer == NULL)
+    if (consumer == NULL || consumer->closing)
         return;
     consumer->closing = true;
     close_queues(consumer);
@@ -205,10 +205,19 @@ void mr_kafka_consumer_close(mr_kafka_consumer *consumer)
         rd_kafka_queue_io_event_enable(consumer->group, -1, NULL, 0);
         rd_kafka_queue_destroy(consumer->group);
     }
+    if (consumer->handle == NULL)
+        return;
+    if (consumer->state == MR_GROUP_REVOKING || consumer->state == MR_GROUP_LOST)
+        rd_kafka_assign(consumer->handle, NULL);
+    rd_kafka_consumer_close(consumer->handle);
+}
+
+void mr_kafka_consumer_close(mr_kafka_consumer *consumer)
+{
+    if (consumer == NULL)
+        return;
+    mr_kafka_consumer_leave(consumer);
     if (consumer->handle != NULL) {
-        if (consumer->state == MR_GROUP_REVOKING || consumer->state == MR_GROUP_LOST)
-            rd_kafka_assign(consumer->handle, NULL);
-        rd_kafka_consumer_close(consumer->handle);
         if (consumer->member != NULL)
             rd_kafka_consumer_group_metadata_destroy(consumer->member);
         rd_kafka_destroy(consumer->handle);
