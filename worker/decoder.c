@@ -94,7 +94,7 @@ size_t mr_decoder_room(const mr_decoder *decoder)
 
 uint32_t mr_decoder_rank(const mr_decoder *decoder, uint32_t number)
 {
-    return decoder->inputs[number].rank;
+    return number < decoder->config->input_count ? decoder->inputs[number].rank : number;
 }
 
 // The last header of that name; data NULL: none.

@@ -29,7 +29,8 @@ size_t mr_decoder_room(const mr_decoder *decoder);
 MR_CHECKED mr_status mr_decoder_read(mr_decoder *decoder, uint32_t input, const mr_message *message,
                                      mr_arena *arena, mr_arrival *arrival, mr_error *err);
 
-// The input's place in the order of topic names, which decides between equal event times.
+// The input's place in the order of topic names, which decides between equal event times. The
+// worker's own inputs come after those of the configuration.
 uint32_t mr_decoder_rank(const mr_decoder *decoder, uint32_t input);
 
 #endif

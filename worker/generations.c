@@ -222,7 +222,8 @@ static uint32_t merge_rows(mr_generations *generations, uint32_t confirmed)
         for (uint32_t j = 0; j < row_count; j++)
             generations->entries[count++] = (entry){&rows[j], confirmed - 1 - i};
     }
-    qsort(generations->entries, count, sizeof *generations->entries, compare_entries);
+    if (count > 0) // without a row there was no room to make yet, and qsort wants an array
+        qsort(generations->entries, count, sizeof *generations->entries, compare_entries);
     for (uint32_t i = 0; i < count; i++) {
         const mr_frozen_row *row = generations->entries[i].row;
         const mr_frozen_row *last = merged > 0 ? generations->entries[merged - 1].row : NULL;

@@ -30,6 +30,8 @@ const char *mr_kafka_topic_name(const mr_config *config, mr_topic topic)
         return config->outputs_dead_letters;
     case MR_TOPIC_ITEM_DELTAS:
         return config->outputs_item_deltas;
+    case MR_TOPIC_REPARTITION:
+        return config->outputs_repartition;
     case MR_TOPIC_COUNT:
         break;
     }
