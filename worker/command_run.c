@@ -16,8 +16,8 @@
 
 enum {
     TURN_MS = 500,
-    STOP_S = 10, // a stop takes no longer,
-    FINISH_MS = 8000, // of it for the last commits
+    STOP_S = 9,       // a stop takes no longer,
+    FINISH_MS = 6000, // of it for the last commits
 };
 
 static const mr_option rows[] = {
@@ -75,6 +75,15 @@ static bool signalled(int fd)
 {
     uint64_t count;
     return read(fd, &count, sizeof count) == sizeof count;
+}
+
+// Where no signal began the end, its time begins here: a worker that ends by an error is started
+// again once it is gone.
+static void bound_end(void)
+{
+    const unsigned left_s = alarm(STOP_S);
+    if (left_s != 0)
+        alarm(left_s); // it runs already
 }
 
 typedef struct running {
@@ -152,7 +161,6 @@ static mr_status turn_until_stopped(running *r, mr_error *err)
     mr_repartition_thread_stop(r->repartition); // ends beside the last commits
     MR_TRY(mr_worker_finish(r->worker, FINISH_MS, err));
     finished = 1;
-    alarm(STOP_S);
     return MR_OK;
 }
 
@@ -185,12 +193,14 @@ static int run(const mr_options *options, const mr_config *config)
                      .signal_fd = signal_fd,
                      .stop_at_end = mr_options_get(options, "stop-at-end") != NULL};
         status = turn_until_stopped(&r, &err);
+        bound_end();
         mr_repartition_thread_close(r.repartition);
         free(r.ends);
         log_totals(worker);
     }
     if (status != MR_OK)
         mr_log(MR_LOG_ERROR, "run", "ends", mr_log_text("error", err.text));
+    bound_end();
     const mr_status closed = mr_worker_close(worker, &close_err);
     if (closed != MR_OK && status == MR_OK)
         mr_log(MR_LOG_ERROR, "run", "ends", mr_log_text("error", close_err.text));

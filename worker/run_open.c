@@ -120,6 +120,8 @@ mr_status mr_worker_open(mr_worker *worker, mr_error *err)
 mr_status mr_worker_close(mr_worker *worker, mr_error *err)
 {
     mr_error ignored = {0};
+    // First of all: the others wait for the tasks, and nobody for our disk.
+    mr_kafka_consumer_leave(worker->kafka.consumer);
     mr_status status = mr_worker_end(worker, err);
     mr_kafka_consumer_close(worker->kafka.consumer);
     mr_kafka_producer_close(worker->kafka.producer);

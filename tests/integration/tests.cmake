@@ -21,6 +21,7 @@ add_test(NAME demo_learns_and_leaves_nothing
 set_tests_properties(demo_learns_and_leaves_nothing PROPERTIES LABELS integration TIMEOUT 180)
 mr_integration(replay_of_topics)
 mr_integration(state_errors)
+mr_integration(two_of_one_name)
 mr_integration(backup_under_load)
 mr_integration(torture) # the short form; torture.sh BUILD_DIR --faults 300 is the long one
 mr_integration(repartition)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "worker/kafka/message.h"
@@ -32,6 +33,8 @@ struct mr_kafka_consumer {
     pthread_mutex_t lock;
     rd_kafka_consumer_group_metadata_t *member; // of `generation`; under the lock, as it is itself
     int wake_fd; // written by librdkafka when a queue is no longer empty
+    rd_kafka_queue_t *group; // the queue of the group itself
+    int64_t woken_ms;        // when librdkafka was last made to look at its group
 };
 
 static int compare_tasks(const void *a, const void *b)
@@ -219,6 +222,9 @@ static mr_status open_handle(mr_kafka_consumer *consumer, mr_error *err)
     consumer->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (consumer->wake_fd < 0)
         return mr_fail(err, MR_FATAL, "eventfd: %s", strerror(errno));
+    const uint64_t one = 1;
+    consumer->group = rd_kafka_queue_get_consumer(consumer->handle);
+    rd_kafka_queue_io_event_enable(consumer->group, consumer->wake_fd, &one, sizeof one);
     return subscribe(consumer, err);
 }
 
@@ -263,16 +269,29 @@ static void close_queues(mr_kafka_consumer *consumer)
     consumer->open_count = 0;
 }
 
+void mr_kafka_consumer_leave(mr_kafka_consumer *consumer)
+{
+    if (consumer == NULL || consumer->closing)
+        return;
+    consumer->closing = true;
+    close_queues(consumer);
+    if (consumer->group != NULL) {
+        rd_kafka_queue_io_event_enable(consumer->group, -1, NULL, 0);
+        rd_kafka_queue_destroy(consumer->group);
+    }
+    if (consumer->handle == NULL)
+        return;
+    if (consumer->state == MR_GROUP_REVOKING || consumer->state == MR_GROUP_LOST)
+        rd_kafka_assign(consumer->handle, NULL);
+    rd_kafka_consumer_close(consumer->handle);
+}
+
 void mr_kafka_consumer_close(mr_kafka_consumer *consumer)
 {
     if (consumer == NULL)
         return;
-    consumer->closing = true;
-    close_queues(consumer);
+    mr_kafka_consumer_leave(consumer);
     if (consumer->handle != NULL) {
-        if (consumer->state == MR_GROUP_REVOKING || consumer->state == MR_GROUP_LOST)
-            rd_kafka_assign(consumer->handle, NULL);
-        rd_kafka_consumer_close(consumer->handle);
         if (consumer->member != NULL)
             rd_kafka_consumer_group_metadata_destroy(consumer->member);
         rd_kafka_destroy(consumer->handle);
@@ -309,9 +328,24 @@ static mr_status group_error(const mr_kafka_consumer *consumer, rd_kafka_resp_er
     return MR_OK;
 }
 
+// librdkafka's own thread looks at its group, and sends a heartbeat where one is due, once a second
+// and whenever something wakes it: this question does. All members stand still from the first that
+// hears of a rebalance to the last.
+static void keep_beating(mr_kafka_consumer *consumer)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    const int64_t now_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    if (now_ms - consumer->woken_ms < MR_KAFKA_HEARTBEAT_MS)
+        return;
+    consumer->woken_ms = now_ms;
+    rd_kafka_mem_free(consumer->handle, rd_kafka_memberid(consumer->handle));
+}
+
 static mr_status poll_group(void *context, int wait_ms, mr_error *err)
 {
     mr_kafka_consumer *consumer = context;
+    keep_beating(consumer);
     rd_kafka_message_t *message = rd_kafka_consumer_poll(consumer->handle, wait_ms);
     mr_status status = MR_OK;
     // Partitions have queues of their own, so that only errors of the group come here.
@@ -430,6 +464,8 @@ static void wait_for_some(void *context, int extra_fd, int wait_ms)
     struct pollfd fds[] = {{.fd = consumer->wake_fd, .events = POLLIN},
                            {.fd = extra_fd, .events = POLLIN}};
     uint64_t count;
+    if (wait_ms > MR_KAFKA_HEARTBEAT_MS)
+        wait_ms = MR_KAFKA_HEARTBEAT_MS;
     if (poll(fds, 2, wait_ms) <= 0 || (fds[0].revents & POLLIN) == 0)
         return;
     if (read(consumer->wake_fd, &count, sizeof count) < 0)

@@ -29,7 +29,10 @@ typedef struct mr_kafka_consumer mr_kafka_consumer;
 MR_CHECKED mr_status mr_kafka_consumer_open(const mr_config *config, uint32_t lead,
                                             const uint32_t *partition_counts,
                                             mr_kafka_consumer **consumer, mr_error *err);
-// Leaves the group; a static member keeps its tasks until the session times out.
+// Leaves the group; a static member keeps its tasks until the session times out. Nothing is read any
+// more, but what was taken is still to be given back, and the member can be asked for.
+void mr_kafka_consumer_leave(mr_kafka_consumer *consumer);
+// Leaves, where that is still to be done, and frees all.
 void mr_kafka_consumer_close(mr_kafka_consumer *consumer);
 
 // The port; of the consumer's life.
