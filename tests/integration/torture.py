@@ -339,6 +339,20 @@ commit: {{interval_min: {self.options.interval}ms}}
 
         self.later(self.chaos.uniform(1, 9), w.name, back)
 
+    def leave_cut_off(self, w):
+        """A stop that no broker hears of: the last commit cannot be had, and the end has to come all the same."""
+        self.proxy.tell(str(w.index), "cut", "both")
+        w.leave()
+        self.note("leave", w.name, "cut off")
+
+        def back():
+            self.proxy.tell(str(w.index), "heal")
+            if w.runs():
+                w.kill()
+            w.start()
+
+        self.later(STOP_S + 1, w.name, back)
+
     def lose_state(self, w):
         w.kill()
         shutil.rmtree(w.folder, ignore_errors=True)
@@ -472,8 +486,9 @@ commit: {{interval_min: {self.options.interval}ms}}
         return None
 
     def torture(self):
-        one = {"kill": self.kill, "stop": self.stop, "leave": self.leave, "lost state": self.lose_state,
-               "cut": self.cut, "delay": self.delay, "reset": self.reset, "broker kill": self.broker_kill,
+        one = {"kill": self.kill, "stop": self.stop, "leave": self.leave,
+               "leave cut off": self.leave_cut_off, "lost state": self.lose_state, "cut": self.cut,
+               "delay": self.delay, "reset": self.reset, "broker kill": self.broker_kill,
                "broker restart": self.broker_restart, "broker stop": self.broker_stop,
                "takeover": self.takeover, "freeze": self.freeze, "absence": self.absence, "join": self.join}
         if self.points:
