@@ -17,6 +17,7 @@
 #include "tests/sim/history.h"
 #include "worker/decoder.h"
 #include "worker/log.h"
+#include "worker/memory.h"
 #include "worker/planted.h"
 
 mr_bug mr_planted_bug = MR_BUG_NONE;
@@ -242,6 +243,7 @@ static bool open_configs(mr_config **configs, const mr_methods *methods)
                                     "topics.clicks.kind=click",
                                     "lanes=1",
                                     "users.memory=1MiB",
+                                    "memory.pages=small",
                                     "models.off=popularity,covisit,embedding,diag_linucb",
                                     "deltas.bytes_max=64KiB",
                                     "items.max=64",
@@ -281,6 +283,7 @@ int main(int argc, char **argv)
     mr_catalog *catalog;
     mr_decoder *mappings; // the catalogue borrows them from its first decoder
     sim_totals totals = {0};
+    mr_memory_keep();
     if (!parse(argc, argv, &a)) {
         fprintf(stderr,
                 "usage: %s [--jobs N] [--seeds N] [--first SEED] [--seed SEED] [--until QUESTION] "
