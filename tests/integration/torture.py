@@ -22,6 +22,7 @@ shows nothing. The last line is a JSON object with the figures.
 """
 import argparse
 import collections
+import datetime
 import json
 import os
 import random
@@ -715,12 +716,25 @@ def quantile(values, share):
     return round(values[min(len(values) - 1, int(share * len(values)))] / 1000, 2) if values else None
 
 
-def takeovers(rig, books, alone):
-    """Milliseconds from each takeover, less the session time-out, until another worker commits its tasks:
-    those with nothing else broken, or those with other faults in force."""
+def bases(rig):
+    """What a task was taken from, by its workers' logs: (milliseconds, instance, task, "local copy" or "changelog")."""
     found = []
+    for log in rig.work.glob("worker-*.log"):
+        for line in log.read_text(errors="replace").splitlines():
+            row = re.match(r'(\S+)Z .* task: restored task=(\d+) base="?(local copy|changelog)', line)
+            if row:
+                at = datetime.datetime.fromisoformat(row[1] + "+00:00").timestamp() * 1000
+                found.append((at, log.name.split("-")[1], row[2], row[3]))
+    return sorted(found)
+
+
+def takeovers(rig, books):
+    """Milliseconds from each takeover, less the session time-out, until another worker commits its tasks, by
+    how it was: from a local copy or from the changelog alone, with nothing else broken or with other faults."""
+    found = collections.defaultdict(list)
     rows = sorted((float(row[5]), row[1], row[3]) for row in books["user-rows"])
-    for episode in [e for e in rig.episodes if e["kind"] == "takeover" and (not e["others"]) == alone]:
+    taken = bases(rig)
+    for episode in [e for e in rig.episodes if e["kind"] == "takeover"]:
         last = {}
         for ms, task, instance in rows:
             if ms <= episode["ms"]:
@@ -728,10 +742,14 @@ def takeovers(rig, books, alone):
         for task in [t for t, instance in last.items() if instance == episode["target"]]:
             after = [ms for ms, t, instance in rows
                      if t == task and ms > episode["ms"] and instance != episode["target"]]
+            base = [what for ms, instance, t, what in taken
+                    if t == task and ms > episode["ms"] and instance != episode["target"]]
             # Where nobody has taken it when its worker is back, it counts as long as that was.
             took = (after[0] - episode["ms"] if after else 1e9) - 1000 * SESSION_S
-            found.append(min(took, 1000 * TAKEOVER_S))
-    return found
+            how = "other faults" if episode["others"] else base[0] if base else "local copy"
+            found[how].append(min(took, 1000 * TAKEOVER_S))
+    return {how: {"tasks": len(times), "p50": quantile(times, 0.5), "p95": quantile(times, 0.95)}
+            for how, times in sorted(found.items())}
 
 
 def pauses(rig, books, kind, window):
@@ -785,16 +803,11 @@ def run(rig):
     for name, copy in doctored(books):
         if not check(copy):
             wrong.append(f"the checks do not find {name}")
-    over, apart = takeovers(rig, books, True), takeovers(rig, books, False)
     joins, leaves = pauses(rig, books, "join", (-1, 7)), pauses(rig, books, "leave for others", (-1, 4.5))
     figures = {
         "seed": rig.options.seed, "faults": sum(rig.done.values()), "kinds": dict(sorted(rig.done.items())),
         "events": sent, "commits": len(books["user-rows"]), "lists": len(books["lists"]),
-        "takeovers": len(over), "takeover_beyond_session_p50_s": quantile(over, 0.5),
-        "takeover_beyond_session_p95_s": quantile(over, 0.95),
-        "takeovers_with_other_faults": len(apart),
-        "takeover_with_other_faults_p50_s": quantile(apart, 0.5),
-        "takeover_with_other_faults_p95_s": quantile(apart, 0.95),
+        "takeover_beyond_session_s": takeovers(rig, books),
         "join_pause_p50_s": quantile(joins, 0.5), "join_pause_max_s": quantile(joins, 1),
         "leave_pause_max_s": quantile(leaves, 1), "stops": len(rig.stops),
         "stop_p50_s": quantile([1000 * s for s, _, _ in rig.stops], 0.5),
