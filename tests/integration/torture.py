@@ -203,6 +203,7 @@ lists: {{k: 10}}
 dedup: {{events_max: 400000, window: 1d}}
 metrics: {{interval: 5s}}
 commit: {{interval_min: {self.options.interval}ms}}
+standby: {self.options.standby}
 {more}
 """)
         return str(path)
@@ -834,6 +835,7 @@ def main():
     parser.add_argument("--rate", type=int, default=600, help="events a second")
     parser.add_argument("--interval", type=int, default=250, help="milliseconds between two commits: back to back "
                         "three workers keep three brokers so busy that a small machine has no time for anything else")
+    parser.add_argument("--standby", type=int, default=4, help="tasks of others that each worker keeps a copy of")
     parser.add_argument("--pause", type=float, default=2.0, help="at most so many seconds between two faults")
     parser.add_argument("--only", default="", help="kinds of faults, with commas")
     rig = Rig(parser.parse_args())
