@@ -13,8 +13,8 @@
 enum {
     MR_ARCHIVE_EPOCHS, // the epoch log
     MR_ARCHIVE_LISTS,
-    MR_ARCHIVE_INPUTS, // + number of the input, deltas included
-    MR_ARCHIVE_STREAMS = MR_ARCHIVE_INPUTS + MR_CONFIG_INPUTS_MAX + 1,
+    MR_ARCHIVE_INPUTS, // + number of the input, the worker's own included
+    MR_ARCHIVE_STREAMS = MR_ARCHIVE_INPUTS + MR_CONFIG_READS_MAX,
 };
 
 // Called for each record, in order; it stays valid until `release`. MR_RETRY: the record is left for

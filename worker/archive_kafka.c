@@ -214,7 +214,7 @@ mr_archive mr_archive_kafka_port(mr_archive_kafka *archive)
 
 static mr_status open_archive(mr_archive_kafka *archive, uint32_t *tasks, mr_error *err)
 {
-    uint32_t counts[MR_CONFIG_INPUTS_MAX], lead;
+    uint32_t counts[MR_CONFIG_READS_MAX], lead;
     rd_kafka_conf_t *conf;
     char text[256];
     MR_TRY(mr_kafka_admin_open(archive->config, &archive->admin, err));

@@ -225,8 +225,9 @@ static int compare_feeds(const void *a, const void *b)
 
 static mr_status make_feeds(topics *t, mr_error *err)
 {
-    uint32_t counts[MR_CONFIG_INPUTS_MAX], lead, total = 0;
-    MR_TRY(mr_kafka_admin_inputs(t->admin, counts, &lead, err));
+    // Whatever the partitions: a replay itself splits users over its tasks.
+    uint32_t counts[MR_CONFIG_INPUTS_MAX], total = 0;
+    MR_TRY(mr_kafka_admin_counts(t->admin, counts, err));
     for (uint32_t i = 0; i < t->config->input_count; i++)
         total += counts[i];
     t->feeds = calloc(total + 1u, sizeof *t->feeds);

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "schemas/catalog.h"
+#include "worker/checking.h"
 #include "worker/command.h"
-#include "worker/kafka/admin.h"
 
 static const mr_option rows[] = {
     {"connect", NULL, "asks the brokers too: inputs, partition counts, our topics"},
@@ -13,66 +13,59 @@ static const mr_option rows[] = {
     {0},
 };
 
-typedef struct checking {
-    const mr_config *config;
-    mr_kafka_admin *admin;
-    bool create;
-    uint32_t faults;
-} checking;
-
-static void good(const char *what, const char *detail)
+void mr_check_good(const char *what, const char *detail)
 {
     printf("ok      %s%s%s\n", what, detail[0] != '\0' ? ": " : "", detail);
 }
 
-static void fault(checking *c, const char *what, const char *detail)
+void mr_check_fault(mr_checking *checking, const char *what, const char *detail)
 {
     printf("WRONG   %s: %s\n", what, detail);
-    c->faults++;
+    checking->faults++;
 }
 
-static void check_schemas(checking *c)
+static void check_schemas(mr_checking *c)
 {
     mr_catalog *catalog;
     mr_error err = {0};
     const char *const directory = c->config->schemas_directory;
     if (mr_catalog_open(directory[0] != '\0' ? directory : NULL, &catalog, &err) != MR_OK) {
-        fault(c, "schemas", err.text);
+        mr_check_fault(c, "schemas", err.text);
         return;
     }
     for (uint32_t i = 0; i < c->config->input_count; i++) {
         const mr_config_input *input = &c->config->inputs[i];
         if (input->schema[0] != '\0' && mr_catalog_find(catalog, input->schema) == NULL)
-            fault(c, input->name, "topics.<name>.schema names no schema that is known");
+            mr_check_fault(c, input->name, "topics.<name>.schema names no schema that is known");
     }
     mr_catalog_close(catalog);
-    good("schemas", directory);
+    mr_check_good("schemas", directory);
 }
 
-static void check_output(checking *c, mr_topic topic, uint32_t tasks)
+static void check_output(mr_checking *c, mr_topic topic, uint32_t tasks)
 {
     mr_error err = {0};
     uint32_t count;
     char detail[160], policy[64];
     const char *const name = mr_kafka_topic_name(c->config, topic);
     if (mr_kafka_admin_partitions(c->admin, name, &count, &err) != MR_OK) {
-        fault(c, name, err.text);
+        mr_check_fault(c, name, err.text);
         return;
     }
     if (count == 0 && c->create) {
         if (mr_kafka_admin_create(c->admin, topic, tasks, &err) != MR_OK) {
-            fault(c, name, err.text);
+            mr_check_fault(c, name, err.text);
             return;
         }
         snprintf(detail, sizeof detail, "made, %u partitions, %s", tasks,
                  mr_kafka_topic_cleanup(topic));
-        good(name, detail);
+        mr_check_good(name, detail);
         return;
     }
     if (count != tasks) {
         snprintf(detail, sizeof detail, "%s%u partitions, want %u, as many as the lead",
                  count == 0 ? "is missing: " : "has ", count, tasks);
-        fault(c, name, count == 0 ? "is missing; --create-topics makes it" : detail);
+        mr_check_fault(c, name, count == 0 ? "is missing; --create-topics makes it" : detail);
         return;
     }
     if (mr_kafka_admin_property(c->admin, name, "cleanup.policy", policy, sizeof policy, &err) ==
@@ -80,36 +73,31 @@ static void check_output(checking *c, mr_topic topic, uint32_t tasks)
         policy[0] != '\0' && strcmp(policy, mr_kafka_topic_cleanup(topic)) != 0) {
         snprintf(detail, sizeof detail, "cleanup.policy is %s, want %s", policy,
                  mr_kafka_topic_cleanup(topic));
-        fault(c, name, detail);
+        mr_check_fault(c, name, detail);
         return;
     }
     snprintf(detail, sizeof detail, "%u partitions, %s", count, mr_kafka_topic_cleanup(topic));
-    good(name, detail);
+    mr_check_good(name, detail);
 }
 
-static void check_brokers(checking *c)
+static void check_brokers(mr_checking *c)
 {
     mr_error err = {0};
-    uint32_t counts[MR_CONFIG_INPUTS_MAX], lead;
-    char cluster[MR_STORE_CLUSTER_MAX + 1], detail[400];
+    uint32_t tasks = 0;
+    char cluster[MR_STORE_CLUSTER_MAX + 1];
     if (mr_kafka_admin_open(c->config, &c->admin, &err) != MR_OK) {
-        fault(c, "brokers", err.text);
+        mr_check_fault(c, "brokers", err.text);
         return;
     }
     if (mr_kafka_admin_cluster(c->admin, cluster, &err) != MR_OK) {
-        fault(c, "brokers", err.text);
-    } else if (mr_kafka_admin_inputs(c->admin, counts, &lead, &err) != MR_OK) {
-        good("brokers", cluster);
-        fault(c, "inputs", err.text);
+        mr_check_fault(c, "brokers", err.text);
     } else {
-        good("brokers", cluster);
-        for (uint32_t i = 0; i < c->config->input_count; i++) {
-            snprintf(detail, sizeof detail, "%s, %u partitions%s", c->config->inputs[i].topic,
-                     counts[i], i == lead ? ", the lead" : "");
-            good(c->config->inputs[i].name, detail);
-        }
-        for (int topic = 0; topic < MR_TOPIC_COUNT; topic++)
-            check_output(c, (mr_topic)topic, counts[lead]);
+        mr_check_good("brokers", cluster);
+        mr_check_inputs(c, &tasks);
+    }
+    for (int topic = 0; tasks > 0 && topic < MR_TOPIC_COUNT; topic++) {
+        if (topic != MR_TOPIC_REPARTITION || mr_config_repartitions(c->config))
+            check_output(c, (mr_topic)topic, tasks);
     }
     mr_kafka_admin_close(c->admin);
 }
@@ -124,17 +112,17 @@ int mr_command_check(int argc, char **argv)
         .configured = true,
     };
     mr_config *config;
-    const mr_config_input *lead;
+    uint32_t lead;
     mr_error err = {0};
     int exit_status;
     if (!mr_options_parse(&options, argc, argv, &exit_status))
         return exit_status;
     if (!mr_options_load(&options, &config))
         return MR_EXIT_USAGE;
-    checking c = {.config = config, .create = mr_options_get(&options, "create-topics") != NULL};
-    good("configuration", options.config_path != NULL ? options.config_path : "defaults");
+    mr_checking c = {.config = config, .create = mr_options_get(&options, "create-topics") != NULL};
+    mr_check_good("configuration", options.config_path != NULL ? options.config_path : "defaults");
     if (mr_config_lead(config, &lead, &err) != MR_OK)
-        fault(&c, "inputs", err.text);
+        mr_check_fault(&c, "inputs", err.text);
     check_schemas(&c);
     if (c.create || mr_options_get(&options, "connect") != NULL)
         check_brokers(&c);

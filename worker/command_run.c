@@ -10,13 +10,14 @@
 
 #include "worker/command.h"
 #include "worker/log.h"
+#include "worker/repartition_thread.h"
 #include "worker/run.h"
 #include "worker/version.h"
 
 enum {
     TURN_MS = 500,
-    STOP_S = 10, // a stop takes no longer,
-    FINISH_MS = 8000, // of it for the last commits
+    STOP_S = 9,       // a stop takes no longer,
+    FINISH_MS = 6000, // of it for the last commits
 };
 
 static const mr_option rows[] = {
@@ -76,18 +77,90 @@ static bool signalled(int fd)
     return read(fd, &count, sizeof count) == sizeof count;
 }
 
-static mr_status turn_until_stopped(mr_worker *worker, int signal_fd, bool stop_at_end,
-                                    mr_error *err)
+// Where no signal began the end, its time begins here: a worker that ends by an error is started
+// again once it is gone.
+static void bound_end(void)
 {
-    while (!signalled(signal_fd)) {
-        MR_TRY(mr_worker_turn(worker, signal_fd, TURN_MS, err));
-        if (stop_at_end && mr_worker_at_end(worker))
-            break;
+    const unsigned left_s = alarm(STOP_S);
+    if (left_s != 0)
+        alarm(left_s); // it runs already
+}
+
+typedef struct running {
+    mr_worker *worker;
+    mr_repartition_thread *repartition; // NULL: no input asks for it
+    int signal_fd;
+    bool stop_at_end;
+    bool copied;   // repartition has come to its end, and since then no partition
+    int64_t *ends; // of the repartition topic, by task, has ended below; -1: not asked yet
+} running;
+
+// Whether the worker has read what repartition had copied when it came to its end.
+static mr_status has_read_copies(running *r, bool *read, mr_error *err)
+{
+    const mr_worker *worker = r->worker;
+    const uint32_t input = mr_config_repartition(worker->config);
+    *read = true;
+    for (uint32_t i = 0; i < worker->own.held_count && *read; i++) {
+        const uint32_t task = worker->own.held[i];
+        mr_log_ends ends;
+        if (r->ends[task] < 0) {
+            const mr_status status =
+                worker->bus.input_ends(worker->bus.context, input, task, &ends, err);
+            if (status != MR_OK) {
+                *read = false;
+                return status == MR_RETRY ? MR_OK : status;
+            }
+            r->ends[task] = ends.end;
+        }
+        *read = mr_source_has_read(worker->source, input, task, r->ends[task]);
+    }
+    return MR_OK;
+}
+
+// Whether every input was read to its end, and learned. Errors: those of repartition too.
+static mr_status look(running *r, bool *end, mr_error *err)
+{
+    bool copied = false;
+    *end = r->stop_at_end && mr_worker_at_end(r->worker);
+    if (!mr_config_repartitions(r->worker->config))
+        return MR_OK;
+    if (r->repartition != NULL)
+        MR_TRY(mr_repartition_thread_look(r->repartition, &copied, err));
+    if (copied && !r->copied)
+        memset(r->ends, -1, r->worker->tasks * sizeof *r->ends);
+    r->copied = copied;
+    *end = *end && copied;
+    return *end ? has_read_copies(r, end, err) : MR_OK;
+}
+
+// Copies begin once the worker holds what it was assigned. What it copied is not lost either way,
+// but a worker that cannot start should not fill a topic.
+static mr_status begin_repartition(running *r, mr_error *err)
+{
+    const mr_worker *worker = r->worker;
+    if (r->repartition != NULL || !mr_config_repartitions(worker->config) ||
+        !mr_ownership_complete(worker))
+        return MR_OK;
+    r->ends = calloc(worker->tasks, sizeof *r->ends);
+    if (r->ends == NULL)
+        return mr_fail(err, MR_FATAL, "out of memory");
+    return mr_repartition_thread_open(worker->config, &r->worker->kafka, &worker->intake,
+                                      &r->repartition, err);
+}
+
+static mr_status turn_until_stopped(running *r, mr_error *err)
+{
+    bool end = false;
+    while (!signalled(r->signal_fd) && !end) {
+        MR_TRY(mr_worker_turn(r->worker, r->signal_fd, TURN_MS, err));
+        MR_TRY(begin_repartition(r, err));
+        MR_TRY(look(r, &end, err));
     }
     mr_log(MR_LOG_INFO, "run", "stopping");
-    MR_TRY(mr_worker_finish(worker, FINISH_MS, err));
+    mr_repartition_thread_stop(r->repartition); // ends beside the last commits
+    MR_TRY(mr_worker_finish(r->worker, FINISH_MS, err));
     finished = 1;
-    alarm(STOP_S);
     return MR_OK;
 }
 
@@ -116,12 +189,18 @@ static int run(const mr_options *options, const mr_config *config)
            mr_log_text("app", config->app), mr_log_text("instance", config->instance));
     mr_status status = mr_worker_open(worker, &err);
     if (status == MR_OK) {
-        status = turn_until_stopped(worker, signal_fd,
-                                    mr_options_get(options, "stop-at-end") != NULL, &err);
+        running r = {.worker = worker,
+                     .signal_fd = signal_fd,
+                     .stop_at_end = mr_options_get(options, "stop-at-end") != NULL};
+        status = turn_until_stopped(&r, &err);
+        bound_end();
+        mr_repartition_thread_close(r.repartition);
+        free(r.ends);
         log_totals(worker);
     }
     if (status != MR_OK)
         mr_log(MR_LOG_ERROR, "run", "ends", mr_log_text("error", err.text));
+    bound_end();
     const mr_status closed = mr_worker_close(worker, &close_err);
     if (closed != MR_OK && status == MR_OK)
         mr_log(MR_LOG_ERROR, "run", "ends", mr_log_text("error", close_err.text));

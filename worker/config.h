@@ -21,6 +21,7 @@ enum { MR_ACCEPT_NEITHER, MR_ACCEPT_STATE, MR_ACCEPT_GROUP };
 enum { MR_GAP_STOP, MR_GAP_CONTINUE };
 enum { MR_MEMBERSHIP_STATIC, MR_MEMBERSHIP_DYNAMIC };
 enum { MR_FORMAT_AUTO, MR_FORMAT_CONFLUENT, MR_FORMAT_SINGLE_OBJECT, MR_FORMAT_BARE };
+enum { MR_PARTITIONER_MURMUR2, MR_PARTITIONER_CRC32, MR_PARTITIONER_FNV1A, MR_PARTITIONER_COUNT };
 enum { MR_MESSAGE_KEY_UTF8, MR_MESSAGE_KEY_BYTES, MR_MESSAGE_KEY_LONG, MR_MESSAGE_KEY_NONE };
 enum { MR_CONFIG_SYNC_FULL, MR_CONFIG_SYNC_META, MR_CONFIG_SYNC_NONE };
 enum { MR_CONFIG_SEEN_FILTER, MR_CONFIG_SEEN_KEEP };
@@ -31,7 +32,8 @@ enum { MR_LOG_TEXT, MR_LOG_JSON };
 
 enum {
     MR_CONFIG_INPUTS_MAX = 32,
-    MR_CONFIG_PROPERTIES_MAX = 64, // of one free mapping
+    MR_CONFIG_READS_MAX = MR_CONFIG_INPUTS_MAX + 2, // with those of the worker's own
+    MR_CONFIG_PROPERTIES_MAX = 64,                  // of one free mapping
     MR_CONFIG_PATH_MAX = 128,
 };
 
@@ -100,19 +102,31 @@ MR_CHECKED mr_status mr_config_load(mr_config **config, const mr_config_source *
                                     mr_error *err);
 void mr_config_free(mr_config *config);
 
-// Beside the inputs of the configuration a worker reads one of its own, the deltas of other
-// workers: its number is that of the next input. Topic of an input by its number; how many there
-// are.
+// Beside the inputs of the configuration a worker reads two of its own: the deltas of other
+// workers, and, where an input goes through it, the repartition topic. Their numbers follow those
+// of the inputs. Topic of an input by its number; how many numbers there are.
 const char *mr_config_topic(const mr_config *config, uint32_t input);
 static inline uint32_t mr_config_deltas(const mr_config *config)
 {
     return config->input_count;
 }
+static inline uint32_t mr_config_repartition(const mr_config *config)
+{
+    return config->input_count + 1;
+}
+bool mr_config_repartitions(const mr_config *config);
+static inline uint32_t mr_config_reads(const mr_config *config)
+{
+    return config->input_count + 1 + mr_config_repartitions(config);
+}
 
-// The input that the group subscribes to: `lead`, or the first input of users' events.
-// Errors: MR_FATAL where there is none.
-MR_CHECKED mr_status mr_config_lead(const mr_config *config, const mr_config_input **lead,
-                                    mr_error *err);
+// Number of the input that the group subscribes to, whose partitions are the tasks: `lead`, or the
+// first input of users' events that is read directly; the repartition topic, if there is none.
+// Errors: MR_FATAL where there is no input of users' events.
+MR_CHECKED mr_status mr_config_lead(const mr_config *config, uint32_t *lead, mr_error *err);
+
+// Whether an input brings users' events: everything but a catalogue.
+bool mr_config_is_by_user(const mr_config_input *input);
 
 // The kind of event that an input brings.
 mr_event_kind mr_config_kind(const mr_config_input *input);

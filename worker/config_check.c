@@ -27,8 +27,19 @@ void mr_config_host(char *host, size_t size)
 
 const char *mr_config_topic(const mr_config *config, uint32_t input)
 {
-    return input == mr_config_deltas(config) ? config->outputs_item_deltas
-                                             : config->inputs[input].topic;
+    if (input == mr_config_deltas(config))
+        return config->outputs_item_deltas;
+    return input == mr_config_repartition(config) ? config->outputs_repartition
+                                                  : config->inputs[input].topic;
+}
+
+bool mr_config_repartitions(const mr_config *config)
+{
+    for (uint32_t i = 0; i < config->input_count; i++) {
+        if (config->inputs[i].repartition)
+            return true;
+    }
+    return false;
 }
 
 mr_event_kind mr_config_kind(const mr_config_input *input)
@@ -45,19 +56,26 @@ static const mr_config_input *input_named(const mr_config *config, const char *n
     return NULL;
 }
 
-static bool is_by_user(const mr_config_input *input)
+bool mr_config_is_by_user(const mr_config_input *input)
 {
     return mr_config_kind(input) != MR_EVENT_CATALOGUE;
 }
 
-mr_status mr_config_lead(const mr_config *config, const mr_config_input **lead, mr_error *err)
+mr_status mr_config_lead(const mr_config *config, uint32_t *lead, mr_error *err)
 {
-    *lead = config->lead[0] != '\0' ? input_named(config, config->lead) : NULL;
-    for (uint32_t i = 0; *lead == NULL && i < config->input_count; i++) {
-        if (is_by_user(&config->inputs[i]))
-            *lead = &config->inputs[i];
+    const mr_config_input *named =
+        config->lead[0] != '\0' ? input_named(config, config->lead) : NULL;
+    if (named != NULL) {
+        *lead = (uint32_t)(named - config->inputs);
+        return MR_OK;
     }
-    if (*lead == NULL)
+    for (*lead = 0; *lead < config->input_count; ++*lead) {
+        const mr_config_input *input = &config->inputs[*lead];
+        if (mr_config_is_by_user(input) && !input->repartition)
+            return MR_OK;
+    }
+    *lead = mr_config_repartition(config);
+    if (!mr_config_repartitions(config))
         return mr_fail(err, MR_FATAL,
                        "topics: no input of users' events; name one, as in topics.clicks.kind: "
                        "click");
@@ -101,9 +119,15 @@ static mr_status check_relations(const mr_config *config, mr_error *err)
     }
     if (config->lead[0] != '\0') {
         const mr_config_input *lead = input_named(config, config->lead);
-        if (lead == NULL || !is_by_user(lead)) {
+        if (lead == NULL || !mr_config_is_by_user(lead)) {
             mr_fail(err, MR_FATAL, "found '%.64s', want the name of an input of users' events",
                     config->lead);
+            return fail_at(config, "lead", err);
+        }
+        if (lead->repartition) {
+            mr_fail(err, MR_FATAL,
+                    "found '%.64s', which goes through %s: the lead is read directly", config->lead,
+                    config->outputs_repartition);
             return fail_at(config, "lead", err);
         }
     }
@@ -139,6 +163,12 @@ static mr_status check_input(const mr_config *config, uint32_t index, mr_error *
                 "is only read with topics.%s.format: bare; otherwise each value "
                 "says its schema",
                 input->name);
+        return fail_at(config, path, err);
+    }
+    if (input->repartition && !mr_config_is_by_user(input)) {
+        snprintf(path, sizeof path, "topics.%s.repartition", input->name);
+        mr_fail(err, MR_FATAL,
+                "a catalogue may have any partitions: its records reach the items' owners by key");
         return fail_at(config, path, err);
     }
     for (uint32_t i = 0; i < index; i++) {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "state/row.h"
+#include "worker/log.h"
 
 enum { TAKE_MAX = 256, TAKES = 8 };
 
@@ -138,7 +139,9 @@ static mr_status show(mr_follower *follower, mr_engine *engine, uint32_t number,
     const mr_status status = mr_engine_view_row(engine, number, message->key, row.payload, err);
     if (status != MR_RETRY)
         return status;
-    follower->left_out++;
+    if (follower->left_out++ == 0)
+        mr_log(MR_LOG_WARNING, "items", "no room for an item of another worker: lists leave it out",
+               mr_log_long("shard", number), mr_log_text("error", err->text));
     return MR_OK;
 }
 

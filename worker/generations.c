@@ -28,7 +28,11 @@ struct mr_generations {
     size_t confirmed_bytes;
     int64_t oldest_ms;                    // when the oldest confirmed one was confirmed
     uint64_t stored;                      // writes to the store
-    int64_t (*next)[MR_STORE_CHANGELOGS]; // of the changelogs, by task
+    struct place { // by task: where its changelogs go on
+        int64_t next[MR_STORE_CHANGELOGS];
+        bool ours; // behind a commit of ours
+    } *places;
+    bool *committed;                      // by task: a commit of ours ends there
     uint64_t refreshed; // the write up to which the reader of the store has looked
 
     // The committing thread's own, kept from write to write.
@@ -46,8 +50,8 @@ mr_status mr_generations_open(const mr_generations_options *options, uint32_t ta
 {
     mr_generations *generations = calloc(1, sizeof *generations);
     if (generations != NULL)
-        generations->next = calloc(tasks, sizeof *generations->next);
-    if (generations == NULL || generations->next == NULL) {
+        generations->places = calloc(tasks, sizeof *generations->places);
+    if (generations == NULL || generations->places == NULL) {
         free(generations);
         return mr_fail(err, MR_FATAL, "out of memory");
     }
@@ -68,7 +72,7 @@ void mr_generations_close(mr_generations *generations)
     for (uint32_t i = 0; i < generations->spare_count; i++)
         mr_frozen_close(generations->spare[i]);
     pthread_mutex_destroy(&generations->lock);
-    free(generations->next);
+    free(generations->places);
     free(generations->entries);
     free(generations->rows);
     free(generations->parts);
@@ -110,6 +114,14 @@ void mr_generations_launch(mr_generations *generations, mr_frozen *frozen)
     pthread_mutex_unlock(&generations->lock);
 }
 
+static void place(mr_generations *generations, uint32_t task,
+                  const int64_t next[MR_STORE_CHANGELOGS], bool ours)
+{
+    struct place *at = &generations->places[task];
+    memcpy(at->next, next, sizeof at->next);
+    at->ours = ours;
+}
+
 void mr_generations_confirm(mr_generations *generations, mr_frozen *frozen)
 {
     uint32_t task_count;
@@ -121,7 +133,7 @@ void mr_generations_confirm(mr_generations *generations, mr_frozen *frozen)
     generations->confirmed_bytes += mr_frozen_bytes(frozen);
     const mr_frozen_task *tasks = mr_frozen_tasks(frozen, &task_count);
     for (uint32_t i = 0; i < task_count; i++)
-        memcpy(generations->next[tasks[i].task], tasks[i].next, sizeof tasks[i].next);
+        place(generations, tasks[i].task, tasks[i].next, true);
     pthread_mutex_unlock(&generations->lock);
 }
 
@@ -129,16 +141,19 @@ void mr_generations_place(mr_generations *generations, uint32_t task,
                           const int64_t next[MR_STORE_CHANGELOGS])
 {
     pthread_mutex_lock(&generations->lock);
-    memcpy(generations->next[task], next, sizeof generations->next[task]);
+    place(generations, task, next, false);
     pthread_mutex_unlock(&generations->lock);
 }
 
-void mr_generations_placed(mr_generations *generations, uint32_t task,
+bool mr_generations_placed(mr_generations *generations, uint32_t task,
                            int64_t next[MR_STORE_CHANGELOGS])
 {
+    const struct place *at = &generations->places[task];
     pthread_mutex_lock(&generations->lock);
-    memcpy(next, generations->next[task], sizeof generations->next[task]);
+    memcpy(next, at->next, sizeof at->next);
+    const bool ours = at->ours;
     pthread_mutex_unlock(&generations->lock);
+    return ours;
 }
 
 void mr_generations_drop(mr_generations *generations, mr_frozen *frozen)
@@ -207,7 +222,8 @@ static uint32_t merge_rows(mr_generations *generations, uint32_t confirmed)
         for (uint32_t j = 0; j < row_count; j++)
             generations->entries[count++] = (entry){&rows[j], confirmed - 1 - i};
     }
-    qsort(generations->entries, count, sizeof *generations->entries, compare_entries);
+    if (count > 0) // without a row there was no room to make yet, and qsort wants an array
+        qsort(generations->entries, count, sizeof *generations->entries, compare_entries);
     for (uint32_t i = 0; i < count; i++) {
         const mr_frozen_row *row = generations->entries[i].row;
         const mr_frozen_row *last = merged > 0 ? generations->entries[merged - 1].row : NULL;

@@ -51,7 +51,8 @@ void mr_generations_confirm(mr_generations *generations, mr_frozen *frozen);
 // written there as long as the task is ours. `set` when a task was restored; confirm moves it.
 void mr_generations_place(mr_generations *generations, uint32_t task,
                           const int64_t next[MR_STORE_CHANGELOGS]);
-void mr_generations_placed(mr_generations *generations, uint32_t task,
+// Fills `next`; returns whether a commit of ours ends there, so that its control record comes next.
+bool mr_generations_placed(mr_generations *generations, uint32_t task,
                            int64_t next[MR_STORE_CHANGELOGS]);
 // In flight -> nowhere: the commit is rolled back. Only what is confirmed is left.
 void mr_generations_drop(mr_generations *generations, mr_frozen *frozen);

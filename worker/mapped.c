@@ -29,3 +29,13 @@ mr_status mr_mapped_read(const mr_config_input *input, mr_mapped *mapped, mr_err
                                    .entry_count = input->mapping.count};
     return MR_OK;
 }
+
+mr_status mr_mapped_named(const mr_config *config, const char *name, mr_mapped *mapped,
+                          mr_error *err)
+{
+    for (uint32_t i = 0; i < config->input_count; i++) {
+        if (strcmp(config->inputs[i].name, name) == 0)
+            return mr_mapped_read(&config->inputs[i], mapped, err);
+    }
+    return mr_fail(err, MR_FATAL, "--as %s: the configuration has no topics.%s", name, name);
+}

@@ -18,4 +18,9 @@ typedef struct mr_mapped {
 // Reads input->mapping; `given` is left at 0. Errors: MR_FATAL with the place in the configuration.
 MR_CHECKED mr_status mr_mapped_read(const mr_config_input *input, mr_mapped *mapped, mr_error *err);
 
+// The same for the input that is called `name`, as an option --as says it. Errors: MR_FATAL: there
+// is no topics.NAME.
+MR_CHECKED mr_status mr_mapped_named(const mr_config *config, const char *name, mr_mapped *mapped,
+                                     mr_error *err);
+
 #endif

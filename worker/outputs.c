@@ -73,7 +73,7 @@ mr_status mr_outputs_open(const mr_config *config, const mr_catalog *catalog, ui
     outputs->offsets = calloc(OFFSETS_MAX, sizeof *outputs->offsets);
     outputs->sequences = calloc(SEQUENCES_MAX, sizeof *outputs->sequences);
     outputs->rounds = calloc(EPOCHS_MAX, sizeof *outputs->rounds);
-    for (uint32_t i = 0; i <= mr_config_deltas(config); i++) {
+    for (uint32_t i = 0; i < mr_config_reads(config); i++) {
         const uint32_t bytes = mr_bytes_text(mr_config_topic(config, i)).size;
         if (bytes > outputs->topic_bytes_max)
             outputs->topic_bytes_max = bytes;

@@ -9,8 +9,9 @@
 // 3. A commit under way whose outcome is unknown is there if its markers are, and is sent again as
 //    the same bytes if they are not, provided that every task of it is still ours. Otherwise it is
 //    rolled back, and so is what is open: a task that is kept may have deltas of one that is lost.
-// 4. Nothing is taken or given away while the store lacks something that is confirmed, so that the
-//    store never gets a row older than what a later owner wrote.
+// 4. Nothing is taken or forgotten while the store lacks something that is confirmed, so that the
+//    store never gets a row older than what a later owner wrote. The group does not wait for that:
+//    the store is written while the others join.
 // 5. Tasks are added and given away between two commits only.
 //
 //              assigned               ours                      revoked
@@ -33,8 +34,7 @@
 #include "worker/log.h"
 
 enum {
-    RELEASE_MS = 30000,      // for a last commit; far below half of max.poll.interval.ms
-    RELEASE_FLUSH_MS = 2000, // of it for the disk
+    RELEASE_MS = 30000, // for a last commit; far below half of max.poll.interval.ms
 };
 
 static const char *const names[MR_PHASE_COUNT] = {
@@ -177,6 +177,14 @@ static void note_found(mr_frozen *frozen, uint32_t task, uint32_t changelog, int
     }
 }
 
+// Whether nobody can have committed behind what we know: nothing is there, or the control record of
+// our last commit alone. Another owner's commit would come behind that, for it waited for ours to
+// be decided before it began.
+static bool untouched(const mr_ownership *own)
+{
+    return own->check_end <= own->check_next + own->check_ours;
+}
+
 // One slice of one changelog of what is held. *done: all were read.
 static mr_status check_slice(mr_worker *worker, const mr_membership *member, bool *done,
                              mr_error *err)
@@ -196,12 +204,13 @@ static mr_status check_slice(mr_worker *worker, const mr_membership *member, boo
             mr_log_ends ends;
             int64_t placed[MR_STORE_CHANGELOGS];
             MR_TRY(bus->changelog_ends(bus->context, topic, task, &ends, err));
-            mr_generations_placed(worker->generations, task, placed);
+            own->check_ours = mr_generations_placed(worker->generations, task, placed);
             own->check_next = placed[own->check_changelog];
             own->check_end = ends.end;
         }
-        status = bus->changelog_read(bus->context, topic, task, own->check_next, own->check_end,
-                                     see, &s, &own->check_next, err);
+        if (frozen != NULL || !untouched(own))
+            status = bus->changelog_read(bus->context, topic, task, own->check_next, own->check_end,
+                                         see, &s, &own->check_next, err);
         own->foreign = own->foreign || s.foreign;
         own->found += s.found;
         if (s.found)
@@ -265,7 +274,7 @@ static void give_away(mr_worker *worker, uint32_t task)
 {
     int64_t next[MR_STORE_CHANGELOGS];
     mr_engine_release(worker->engine, task);
-    mr_generations_placed(worker->generations, task, next);
+    (void)mr_generations_placed(worker->generations, task, next);
     mr_follower_place(worker->follower, task, next[1], worker->seqs[task] - 1);
 }
 
@@ -633,10 +642,8 @@ static mr_status release(mr_worker *worker, const mr_committer_view *commits,
         *moved = true;
         return mr_worker_close_commit(worker, err);
     }
-    if (!commits->stored && now_ms < own->release_until_ms - RELEASE_MS + RELEASE_FLUSH_MS) {
-        mr_committer_flush(worker->committer);
-        return MR_OK;
-    }
+    if (!commits->stored)
+        mr_committer_flush(worker->committer); // invariant 4
     let_go(worker);
     *moved = true;
     return MR_OK;

@@ -44,6 +44,7 @@ typedef struct mr_ownership {
     // CHECKING
     uint32_t check_task, check_changelog; // that is being read
     int64_t check_next, check_end;        // -1: its end was not asked yet
+    bool check_ours;                      // our last commit ends at check_next
     bool foreign;                         // somebody else has committed
     uint32_t found;                       // changelogs that have the commit under way
     bool decided;

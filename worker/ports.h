@@ -29,6 +29,7 @@ typedef enum mr_topic { // what the worker writes
     MR_TOPIC_EPOCHS,
     MR_TOPIC_DEAD_LETTERS,
     MR_TOPIC_ITEM_DELTAS, // read too: it is the input after those of the configuration
+    MR_TOPIC_REPARTITION, // read too, and written by worker/repartition.h alone
     MR_TOPIC_COUNT,
 } mr_topic;
 
@@ -67,11 +68,12 @@ typedef struct mr_message { // a record of an input
     mr_bytes key, value;    // data NULL: null
     uint32_t partition;
     int64_t offset;
-    int64_t time_ms;   // of the record; 0: it has none
-    bool end;          // no record: the log was read up to `offset`, nothing more is there now
-    const char *error; // no record: the partition cannot be read; NULL: it can
-    void *handle;      // the intake's
-    // Fills at most `max` headers, borrowed from the message; returns how many.
+    int64_t time_ms;        // of the record; 0: it has none
+    bool end;               // no record: the log was read up to `offset`, nothing more is there now
+    const char *error;      // no record: the partition cannot be read; NULL: it can
+    void *handle;           // the intake's
+    uint32_t headers_first; // so many leading headers are not the record's own
+    // Fills at most `max` headers of the record's own, borrowed from the message; returns how many.
     uint32_t (*headers)(const struct mr_message *message, mr_header *headers, uint32_t max);
 } mr_message;
 
@@ -163,8 +165,8 @@ typedef struct mr_bus {
     mr_status (*changelog_read)(void *context, mr_topic topic, uint32_t partition, int64_t first,
                                 int64_t end, mr_bus_visit *visit, void *visit_context,
                                 int64_t *next, mr_error *err);
-    // Follows item-rows partitions, and no others, from these offsets on (input is ignored; -1: from
-    // the beginning), committed records only. follow_take: as intake.take, of any of them.
+    // Follows item-rows partitions, and no others, from these offsets on (input is ignored; -1:
+    // from the beginning), committed records only. follow_take: as intake.take, of any of them.
     mr_status (*follow)(void *context, const mr_offset *offsets, uint32_t offset_count,
                         mr_error *err);
     uint32_t (*follow_take)(void *context, mr_message *messages, uint32_t max);

@@ -109,15 +109,6 @@ static mr_status send_file(producing *p, const char *path, const mr_mapping *map
     return status;
 }
 
-static mr_status find_mapping(const mr_produce_options *options, mr_mapped *mapped, mr_error *err)
-{
-    for (uint32_t i = 0; i < options->config->input_count; i++)
-        if (strcmp(options->config->inputs[i].name, options->mapped_as) == 0)
-            return mr_mapped_read(&options->config->inputs[i], mapped, err);
-    return mr_fail(err, MR_FATAL, "--as %s: the configuration has no topics.%s", options->mapped_as,
-                   options->mapped_as);
-}
-
 static mr_status send_files(producing *p, mr_error *err)
 {
     const mr_produce_options *o = p->options;
@@ -125,8 +116,8 @@ static mr_status send_files(producing *p, mr_error *err)
     mr_status status = MR_OK;
     if (o->mapped_as != NULL) {
         mapped = malloc(sizeof *mapped);
-        status =
-            mapped == NULL ? mr_fail(err, MR_FATAL, "out of memory") : find_mapping(o, mapped, err);
+        status = mapped == NULL ? mr_fail(err, MR_FATAL, "out of memory")
+                                : mr_mapped_named(o->config, o->mapped_as, mapped, err);
     }
     uint64_t before;
     do {

@@ -430,21 +430,12 @@ static mr_status read_arrivals(replay *r, mr_arrivals *in, mr_error *err)
     return status;
 }
 
-static mr_status find_mapping(const replay *r, mr_mapped *mapped, mr_error *err)
-{
-    for (uint32_t i = 0; i < r->config->input_count; i++)
-        if (strcmp(r->config->inputs[i].name, r->options->mapped_as) == 0)
-            return mr_mapped_read(&r->config->inputs[i], mapped, err);
-    return mr_fail(err, MR_FATAL, "--as %s: the configuration has no topics.%s",
-                   r->options->mapped_as, r->options->mapped_as);
-}
-
 static mr_status read_files(replay *r, mr_error *err)
 {
     mr_mapped mapped = {0};
     int64_t lines = 0; // over all files: the offset of an event
     if (r->options->mapped_as != NULL)
-        MR_TRY(find_mapping(r, &mapped, err));
+        MR_TRY(mr_mapped_named(r->config, r->options->mapped_as, &mapped, err));
     for (uint32_t i = 0; i < r->options->input_count; i++) {
         mr_arrivals in;
         MR_TRY(mr_arrivals_of_file(r->options->inputs[i],

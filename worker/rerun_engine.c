@@ -15,7 +15,7 @@ static mr_status new_engine(mr_rerun *r, uint64_t name, mr_rerun_engine *e, mr_e
     e->name = name;
     e->seqs = calloc(r->tasks, sizeof *e->seqs);
     e->shown = calloc(r->tasks, sizeof *e->shown);
-    e->memory = mr_memory_map(r->engine_bytes, false);
+    e->memory = mr_memory_map(r->engine_bytes, r->config->memory_pages == MR_PAGES_HUGE);
     if (e->seqs == NULL || e->shown == NULL || e->memory == NULL)
         return mr_fail(err, MR_FATAL, "out of memory for an engine of %zu MiB",
                        r->engine_bytes >> 20);

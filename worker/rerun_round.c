@@ -3,7 +3,6 @@
 // and learned together.
 #include "worker/rerun_inner.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +12,7 @@ enum { ARENA_BYTES = 2 << 20, LINES_PER_EVENT = 64, PARTITIONS_MAX = 1 << 20 };
 
 static mr_status input_of(const mr_rerun *r, mr_bytes topic, uint32_t *input, mr_error *err)
 {
-    for (*input = 0; *input <= mr_config_deltas(r->config); (*input)++)
+    for (*input = 0; *input < mr_config_reads(r->config); (*input)++)
         if (mr_bytes_equal(topic, mr_bytes_text(mr_config_topic(r->config, *input))))
             return MR_OK;
     return mr_fail(err, MR_FATAL, "the epoch log names topic %.*s, which is no input of the "
@@ -45,7 +44,7 @@ mr_status mr_rerun_place(mr_rerun *r, const mr_task_epoch *epoch, mr_error *err)
 {
     for (uint32_t i = 0; i < epoch->offset_count; i++) {
         uint32_t input;
-        int64_t *next;
+        int64_t *next = NULL;
         MR_TRY(input_of(r, epoch->offsets[i].topic, &input, err));
         MR_TRY(next_of(r, input, (uint32_t)epoch->offsets[i].partition, &next, err));
         *next = epoch->offsets[i].offset;
@@ -79,15 +78,17 @@ static mr_status read_event(const reading *in, const mr_message *message, mr_err
     if (slot->arena.size - slot->arena.used < 2 * mr_decoder_room(in->r->decoder))
         return too_large(in, "bytes", err);
     mr_arrival *arrival = &slot->arrivals[slot->count++];
-    if (mr_decoder_read(in->r->decoder, in->input, message, &slot->arena, arrival, &why) == MR_OK) {
-        slot->lines += arrival->event.line_count > 0 ? arrival->event.line_count : 1;
-        if (slot->lines > LINES_PER_EVENT * in->r->engine_config.epoch_events_max)
-            return too_large(in, "line items", err);
-        return MR_OK;
-    }
+    const bool copied = in->input == mr_config_repartition(in->r->config);
+    mr_message source = *message;
+    mr_rerouted rerouted = {.input = in->input};
+    if (copied)
+        mr_origin_restore(in->r->config, &source, &rerouted);
     // A bad record stands in its epoch: the task counts it.
-    arrival->cause = why.cause;
-    arrival->event = (mr_event){.time_ms = arrival->record_ms};
+    (void)!mr_decoder_take(in->r->decoder, rerouted.input, &source, copied ? &rerouted : NULL,
+                           &slot->arena, arrival, &why);
+    slot->lines += arrival->event.line_count > 0 ? arrival->event.line_count : 1;
+    if (slot->lines > LINES_PER_EVENT * in->r->engine_config.epoch_events_max)
+        return too_large(in, "line items", err);
     return MR_OK;
 }
 
@@ -131,7 +132,7 @@ static mr_status read_range(mr_rerun *r, mr_rerun_slot *slot, const mr_task_epoc
 {
     reading in = {.r = r, .slot = slot, .epoch = epoch};
     const uint32_t partition = (uint32_t)upto->partition;
-    int64_t *next, stopped;
+    int64_t *next = NULL, stopped;
     MR_TRY(input_of(r, upto->topic, &in.input, err));
     MR_TRY(next_of(r, in.input, partition, &next, err));
     if (*next < 0 || *next > upto->offset)

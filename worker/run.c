@@ -16,7 +16,7 @@ enum {
     BUSY_FACTOR = 4,  // while behind: the next commit waits so many times as long as the last took
     TIMED_EVERY = 16, // events
     ROUNDS_A_TURN = 16, // before the group is served again
-    FOLLOW_MS = 20,     // between two looks at a group or a commit that is waited for
+    FOLLOW_MS = 5,      // between two looks at a changelog or a commit that is waited for
     JOIN_MS = 120000,   // beside the session time-out
 };
 

@@ -46,8 +46,8 @@ typedef struct mr_worker {
     mr_intake intake;
     mr_local local;
     mr_store_port store;
-    uint32_t partition_counts[MR_CONFIG_INPUTS_MAX + 1]; // the last: deltas
-    uint32_t lead, tasks;                                // P
+    uint32_t partition_counts[MR_CONFIG_READS_MAX]; // by number of the input; 0: not read by tasks
+    uint32_t lead, tasks;                           // P
     char cluster[MR_STORE_CLUSTER_MAX + 1];
 
     // The engine.
@@ -65,8 +65,8 @@ typedef struct mr_worker {
     uint64_t *seqs;      // by task: of its next commit
     bool *placed;        // by task: it was taken, and no commit says yet where its inputs go on
     int64_t *input_next; // by input partition: where a task that is not read goes on
-    uint32_t input_first[MR_CONFIG_INPUTS_MAX + 1]; // of an input in input_next
-    mr_offset *offsets;                             // room for all input partitions
+    uint32_t input_first[MR_CONFIG_READS_MAX]; // of an input in input_next
+    mr_offset *offsets;                        // room for all input partitions
     mr_links *links;
     mr_follower *follower;
     mr_marker_link *link_rows; // room for those of a task

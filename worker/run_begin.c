@@ -121,7 +121,7 @@ static mr_status allocate(mr_worker *worker, mr_error *err)
 {
     const size_t tasks = worker->tasks;
     size_t inputs = 0;
-    for (uint32_t i = 0; i <= mr_config_deltas(worker->config); i++) {
+    for (uint32_t i = 0; i < mr_config_reads(worker->config); i++) {
         worker->input_first[i] = (uint32_t)inputs;
         inputs += worker->partition_counts[i];
     }

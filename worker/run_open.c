@@ -36,6 +36,8 @@ static mr_status check_outputs(mr_worker *worker, mr_error *err)
     for (int topic = 0; topic < MR_TOPIC_COUNT; topic++) {
         const char *const name = mr_kafka_topic_name(worker->config, (mr_topic)topic);
         uint32_t count;
+        if (topic == MR_TOPIC_REPARTITION && !mr_config_repartitions(worker->config))
+            continue;
         MR_TRY(mr_kafka_admin_partitions(worker->kafka.admin, name, &count, err));
         if (count == 0)
             return mr_fail(err, MR_FATAL,
@@ -43,7 +45,7 @@ static mr_status check_outputs(mr_worker *worker, mr_error *err)
         if (count != worker->tasks)
             return mr_fail(err, MR_FATAL,
                            "%s has %u partitions, the lead %s has %u: outputs need as many", name,
-                           count, worker->config->inputs[worker->lead].topic, worker->tasks);
+                           count, mr_config_topic(worker->config, worker->lead), worker->tasks);
     }
     return MR_OK;
 }
@@ -53,7 +55,6 @@ static mr_status open_brokers(mr_worker *worker, mr_error *err)
     MR_TRY(mr_kafka_admin_open(worker->config, &worker->kafka.admin, err));
     MR_TRY(ask_brokers(worker, err));
     worker->tasks = worker->partition_counts[worker->lead];
-    worker->partition_counts[mr_config_deltas(worker->config)] = worker->tasks;
     if (worker->tasks > MR_MARKER_PAIRS_MAX)
         return mr_fail(err, MR_FATAL, "the lead topic has %u partitions, at most %d are possible",
                        worker->tasks, MR_MARKER_PAIRS_MAX);
@@ -119,6 +120,8 @@ mr_status mr_worker_open(mr_worker *worker, mr_error *err)
 mr_status mr_worker_close(mr_worker *worker, mr_error *err)
 {
     mr_error ignored = {0};
+    // First of all: the others wait for the tasks, and nobody for our disk.
+    mr_kafka_consumer_leave(worker->kafka.consumer);
     mr_status status = mr_worker_end(worker, err);
     mr_kafka_consumer_close(worker->kafka.consumer);
     mr_kafka_producer_close(worker->kafka.producer);

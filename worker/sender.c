@@ -6,13 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/hash.h"
 #include "schemas/builtin.h"
 #include "schemas/catalog.h"
 #include "schemas/encode.h"
 #include "schemas/wire.h"
 #include "worker/kafka/admin.h"
 #include "worker/mapped.h"
+#include "worker/partitioner.h"
 
 enum { RECORD_BYTES_MAX = 1 << 20, FULL_WAIT_MS = 10 };
 
@@ -30,6 +30,7 @@ typedef struct target { // one topic, of one kind of events
 struct mr_sender {
     rd_kafka_t *handle;
     target targets[MR_EVENT_KIND_COUNT];
+    int partitioner;
     uint8_t *record;
     char failure[256];
 };
@@ -180,6 +181,8 @@ mr_status mr_sender_open(const mr_config *config, const char *const topic_of[MR_
     mr_status status = MR_OK;
     if (sender == NULL || (sender->record = malloc(RECORD_BYTES_MAX)) == NULL)
         status = mr_fail(err, MR_FATAL, "out of memory");
+    else
+        sender->partitioner = config->partitioner;
     for (int k = 0; status == MR_OK && k < MR_EVENT_KIND_COUNT; k++)
         status =
             plan_target(&sender->targets[k], config, catalog, (mr_event_kind)k, topic_of[k], err);
@@ -251,7 +254,7 @@ mr_status mr_sender_send(mr_sender *sender, const mr_event *event, int64_t recor
     if (out.full)
         return mr_fail(err, MR_REJECT, "an event of more than %d bytes", RECORD_BYTES_MAX);
     const bool keyed = t->key_format != MR_MESSAGE_KEY_NONE;
-    const int32_t partition = (int32_t)mr_partition_of(key, t->partitions);
+    const int32_t partition = (int32_t)mr_partition_by(sender->partitioner, key, t->partitions);
     for (;;) {
         const rd_kafka_resp_err_t code = rd_kafka_producev(
             sender->handle, RD_KAFKA_V_RKT(t->handle), RD_KAFKA_V_PARTITION(partition),

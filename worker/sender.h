@@ -2,8 +2,9 @@
 // sender: puts events on the topics of a configuration's inputs, as our own Avro records: what a
 // shop's producer does, for trying things out and for tests.
 //
-// Records go to the partition that Kafka's Java clients would choose for the key (murmur2), so that
-// inputs stay co-partitioned. Idempotent, without transactions. One thread.
+// Records go to the partition that the configured partitioner chooses for the key (murmur2, as
+// Kafka's Java clients, unless told), so that inputs stay co-partitioned. Idempotent, without
+// transactions. One thread.
 #ifndef MR_WORKER_SENDER_H
 #define MR_WORKER_SENDER_H
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "worker/source.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "worker/decoder.h"
 #include "worker/log.h"
+#include "worker/origin.h"
 
 enum {
     FEED_MESSAGES = 256,
@@ -18,13 +18,16 @@ typedef struct feed { // an input partition
     uint32_t input, partition;
     int64_t next; // of what was put into an epoch
     mr_message messages[FEED_MESSAGES];
+    mr_rerouted *rerouted; // of the messages, where this is the repartition topic; otherwise NULL
     uint32_t first, count;
-    bool at_end; // the consumer has said so since the last message
+    bool at_end;  // the consumer has said so since the last message
+    int64_t read; // up to which offset the log was read when it said so last; -1: it has not
 } feed;
 
 typedef struct held { // a message of an epoch
     mr_message message;
     uint32_t feed;
+    uint32_t input; // that it belongs to: the feed's, but for the repartition topic
     mr_cause cause; // of the decoder; MR_CAUSE_NONE: it could be decoded
 } held;
 
@@ -128,6 +131,7 @@ void mr_source_release(mr_source *source)
         feed *f = &source->feeds[i];
         for (uint32_t j = 0; j < f->count; j++)
             give_back(source, &f->messages[f->first + j]);
+        free(f->rerouted);
     }
     free(source->builders);
     free(source->feeds);
@@ -148,8 +152,17 @@ static mr_status open_feeds(mr_source *source, const uint32_t *tasks, const mr_o
     }
     for (uint32_t i = 0; i < source->feed_count; i++) {
         learned[i] = offsets[i];
-        source->feeds[i] = (feed){
-            .input = offsets[i].input, .partition = offsets[i].partition, .next = offsets[i].next};
+        feed *f = &source->feeds[i];
+        *f = (feed){.input = offsets[i].input,
+                    .partition = offsets[i].partition,
+                    .next = offsets[i].next,
+                    .read = -1};
+        if (f->input == mr_config_repartition(source->config))
+            f->rerouted = calloc(FEED_MESSAGES, sizeof *f->rerouted);
+        if (f->input == mr_config_repartition(source->config) && f->rerouted == NULL) {
+            free(learned);
+            return mr_fail(err, MR_FATAL, "out of memory");
+        }
     }
     free(source->learned);
     source->learned = learned;
@@ -215,18 +228,23 @@ static mr_status refill(mr_source *source, uint32_t index, mr_error *err)
     mr_status status = MR_OK;
     for (uint32_t i = 0; i < count; i++) {
         if (!batch[i].end && batch[i].error == NULL && batch[i].offset >= f->next) {
-            f->messages[f->count++] = batch[i];
+            f->messages[f->count] = batch[i];
+            if (f->rerouted != NULL)
+                mr_origin_restore(source->config, &f->messages[f->count], &f->rerouted[f->count]);
+            f->count++;
             f->at_end = false;
             continue;
         }
-        if (batch[i].end)
+        if (batch[i].end) {
             f->at_end = true;
-        else if (batch[i].error == NULL)
+            f->read = batch[i].offset;
+        } else if (batch[i].error == NULL) {
             source->counters.below++; // clients up to 2.3 may step back
-        else if (status == MR_OK)
+        } else if (status == MR_OK) {
             status =
                 mr_fail(err, MR_FATAL, "%s [%u]: %s", mr_config_topic(source->config, f->input),
                         f->partition, batch[i].error);
+        }
         give_back(source, &batch[i]);
     }
     return status;
@@ -275,11 +293,13 @@ static bool is_full(const mr_source *source, const builder *b)
 static const mr_message *keep(builder *b, feed *f, uint32_t index, int64_t now_ms)
 {
     held *h = &b->held[b->held_count++];
-    h->message = f->messages[f->first++];
+    const uint32_t at = f->first++;
+    h->message = f->messages[at];
     h->feed = index;
+    h->input = f->rerouted != NULL ? f->rerouted[at].input : f->input;
     h->cause = MR_CAUSE_NONE;
     f->count--;
-    f->next = h->message.offset + 1;
+    f->next = (f->rerouted != NULL ? f->rerouted[at].offset : h->message.offset) + 1;
     if (b->held_count == 1)
         b->opened_ms = now_ms;
     return &h->message;
@@ -308,20 +328,17 @@ static mr_status take_deltas(mr_source *source, builder *b, int64_t now_ms, bool
 static void hold(mr_source *source, builder *b, feed *f, uint32_t index, int64_t now_ms)
 {
     mr_error err = {0};
+    const mr_rerouted *rerouted = f->rerouted != NULL ? &f->rerouted[f->first] : NULL;
     const mr_message *message = keep(b, f, index, now_ms);
     held *h = &b->held[b->held_count - 1];
     b->bytes += message->value.size + message->key.size;
     source->counters.records++;
     mr_arrival *arrival = &b->arrivals[b->count++];
-    if (mr_decoder_read(source->decoder, f->input, message, &b->arena, arrival, &err) == MR_OK) {
-        b->lines += arrival->event.line_count > 0 ? arrival->event.line_count : 1;
-        return;
-    }
-    // It stands in the epoch all the same: the task counts it as read and refused.
-    h->cause = arrival->cause = err.cause;
-    arrival->event = (mr_event){.time_ms = arrival->record_ms};
-    snprintf(arrival->reason, sizeof arrival->reason, "%.119s", err.text);
-    b->lines++;
+    // One that is bad stands in the epoch all the same: the task counts it as read and refused.
+    if (mr_decoder_take(source->decoder, h->input, message, rerouted, &b->arena, arrival, &err) !=
+        MR_OK)
+        h->cause = arrival->cause;
+    b->lines += arrival->event.line_count > 0 ? arrival->event.line_count : 1;
 }
 
 mr_status mr_source_pump(mr_source *source, int64_t now_ms, bool *moved, mr_error *err)
@@ -380,7 +397,7 @@ static const held *held_of(const mr_source *source, const builder *b, const mr_a
         const held *h = &b->held[i];
         if (h->message.offset == arrival->offset &&
             (int32_t)h->message.partition == arrival->partition && h->feed != b->deltas &&
-            mr_decoder_rank(source->decoder, source->feeds[h->feed].input) == arrival->topic)
+            mr_decoder_rank(source->decoder, h->input) == arrival->topic)
             return h;
     }
     MR_ASSERT(!"an arrival without its message");
@@ -397,7 +414,7 @@ void mr_source_refused(mr_source *source, uint32_t task, mr_refused_visit *visit
         const held *h = held_of(source, b, arrival);
         source->counters.refused[arrival->cause]++;
         const mr_refused refused = {&h->message,
-                                    source->feeds[h->feed].input,
+                                    h->input,
                                     task,
                                     arrival->cause,
                                     arrival->reason,
@@ -443,6 +460,15 @@ bool mr_source_at_end(const mr_source *source)
             return false;
     }
     return true;
+}
+
+bool mr_source_has_read(const mr_source *source, uint32_t input, uint32_t partition, int64_t end)
+{
+    for (uint32_t i = 0; i < source->feed_count; i++) {
+        if (source->feeds[i].input == input && source->feeds[i].partition == partition)
+            return source->feeds[i].read >= end;
+    }
+    return false;
 }
 
 int mr_source_patience(const mr_source *source, int64_t now_ms, int most)

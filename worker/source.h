@@ -7,6 +7,9 @@
 // end. An epoch is closed by the age of its first message, by count, by bytes, or when its memory
 // is nearly used.
 //
+// A record of the repartition topic counts as that of the input it comes from, with its partition,
+// offset and timestamp there (worker/origin.h); only its offset to go on at is that of the topic.
+//
 // What an epoch's events borrow (the messages, decoded lines, vectors) lives until
 // mr_source_learned. Offsets move there too, so that a commit never covers a message that was not
 // learned.
@@ -73,6 +76,10 @@ const mr_source_counters *mr_source_count(const mr_source *source);
 // Whether every feed was read to the end that its log had when the consumer last said so, and all
 // of it was learned.
 bool mr_source_at_end(const mr_source *source);
+
+// Whether the consumer has said that a partition which is read was read up to that offset. (What it
+// gave is learned where mr_source_at_end.)
+bool mr_source_has_read(const mr_source *source, uint32_t input, uint32_t partition, int64_t end);
 
 // How long the loop may wait before an epoch is due, at most `most`.
 int mr_source_patience(const mr_source *source, int64_t now_ms, int most);

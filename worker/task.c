@@ -668,7 +668,9 @@ static mr_status place_one(mr_taker *taker, const char *topic, mr_offset *offset
     MR_TRY(
         taker->bus->input_ends(taker->bus->context, offset->input, offset->partition, &ends, err));
     if (next < 0) {
-        const bool latest = taker->config->start == MR_START_LATEST && !deltas;
+        // What stands in our own topics came after the start.
+        const bool theirs = offset->input < taker->config->input_count;
+        const bool latest = taker->config->start == MR_START_LATEST && theirs;
         offset->next = latest ? ends.end : ends.first;
         return MR_OK;
     }

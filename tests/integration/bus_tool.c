@@ -58,7 +58,8 @@ static void set(rd_kafka_conf_t *conf, const char *name, const char *value)
         stop(name, reason);
 }
 
-static rd_kafka_t *open_client_as(const char *brokers, rd_kafka_type_t type, bool again)
+static rd_kafka_t *open_client_as(const char *brokers, rd_kafka_type_t type, bool again,
+                                  const char *linger_ms)
 {
     char reason[200];
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
@@ -70,7 +71,7 @@ static rd_kafka_t *open_client_as(const char *brokers, rd_kafka_type_t type, boo
     } else {
         set(conf, "enable.idempotence", again ? "false" : "true");
         set(conf, "acks", "all");
-        set(conf, "linger.ms", "5");
+        set(conf, "linger.ms", linger_ms);
         set(conf, "queue.buffering.max.messages", "1000000");
     }
     rd_kafka_t *client = rd_kafka_new(type, conf, reason, sizeof reason);
@@ -81,7 +82,7 @@ static rd_kafka_t *open_client_as(const char *brokers, rd_kafka_type_t type, boo
 
 static rd_kafka_t *open_client(const char *brokers, rd_kafka_type_t type)
 {
-    return open_client_as(brokers, type, false);
+    return open_client_as(brokers, type, false, "5");
 }
 
 static int partition_count(rd_kafka_t *client, rd_kafka_topic_t *topic)
@@ -209,7 +210,9 @@ static int send_clicks(const char *brokers, const char *name, uint64_t count, ui
                        uint32_t items, uint64_t rate, uint64_t bad, bool again)
 {
     const uint64_t fingerprint = click_fingerprint();
-    rd_kafka_t *client = open_client_as(brokers, RD_KAFKA_PRODUCER, again);
+    // A request for each partition and batch: small ones cost brokers more than all else.
+    rd_kafka_t *client =
+        open_client_as(brokers, RD_KAFKA_PRODUCER, again, rate > 0 ? "100" : "5");
     rd_kafka_topic_t *topic = rd_kafka_topic_new(client, name, NULL);
     const uint32_t partitions = (uint32_t)partition_count(client, topic);
     const int64_t begun = now_ms(CLOCK_MONOTONIC);

@@ -26,7 +26,7 @@ broken() {
 start_broker() { # [COUNT]
   command -v java > /dev/null || skip "no java"
   "$here/kafka/kafka.sh" fetch || skip "no Kafka"
-  export KAFKA_DATA=$work/kafka KAFKA_PORT=${KAFKA_PORT:-$((20000 + $$ % 5000 * 2))} KAFKA_JIT=1
+  export KAFKA_DATA=$work/kafka KAFKA_PORT=${KAFKA_PORT:-$((20000 + $$ % 5000 * 2))} KAFKA_JIT=${KAFKA_JIT:-1}
   brokers=$("$here/kafka/kafka.sh" start "${1:-1}")
 }
 

@@ -76,7 +76,7 @@ static void open_cluster(fixture *f)
 
 static int setup(void **state)
 {
-    static const uint32_t counts[] = {1};
+    static const uint32_t counts[MR_CONFIG_READS_MAX] = {1, 1};
     fixture *f = calloc(1, sizeof *f);
     mr_error err = {0};
     *state = f;

@@ -22,8 +22,10 @@ set_tests_properties(demo_learns_and_leaves_nothing PROPERTIES LABELS integratio
 mr_integration(replay_of_topics)
 mr_integration(replay_of_epochs)
 mr_integration(state_errors)
+mr_integration(two_of_one_name)
 mr_integration(backup_under_load)
 mr_integration(torture) # the short form; torture.sh BUILD_DIR --faults 300 is the long one
+mr_integration(repartition)
 
 set_tests_properties(torture PROPERTIES TIMEOUT 900)
 

@@ -42,12 +42,18 @@ from torture_proxy import Proxy  # noqa: E402
 
 HERE = Path(__file__).parent
 APP, TOPIC, TASKS, USERS, ITEMS, BAD = "torture", "clicks", 6, 600, 600, 400
-SESSION_S, TRANSACTION_S, TAKEOVER_S = 6, 4, 6
+SESSION_S, TRANSACTION_S, TAKEOVER_S, STOP_S = 6, 4, 6, 10
 FAILPOINTS = ["learning", "records-sent", "offsets-sent", "commit-sent", "committed", "storing", "restoring"]
 
 
 def now_ms():
     return time.time() * 1000
+
+
+def cpu_times():
+    """(busy, all) of this machine, in ticks."""
+    ticks = [int(n) for n in Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
+    return sum(ticks) - ticks[3] - ticks[4], sum(ticks)
 
 
 def process_state(pid):
@@ -67,11 +73,12 @@ class Worker:
     def __init__(self, rig, index, name, membership, folder):
         self.rig, self.index, self.name, self.membership, self.folder = rig, index, name, membership, folder
         self.process, self.starts, self.wanted, self.armed, self.again_at = None, 0, False, None, 0.0
-        self.last_words, self.log = [], None
+        self.log, self.left_at = None, None
         servers = ",".join(f"127.0.0.1:{port}" for port, _ in rig.routes[str(index)])
         self.config = rig.write_config(name, servers, folder, membership)
 
     def start(self, failpoint=None):
+        self.note_stop()
         self.starts += 1
         self.log = self.rig.work / f"worker-{self.name}-{self.starts}.log"
         environment = dict(os.environ, OPENBLAS_NUM_THREADS="1", MILLRACE_FAILPOINT=failpoint or "")
@@ -89,23 +96,39 @@ class Worker:
 
     def kill(self):
         self.wanted = False
+        self.note_stop(ended=False)
         if self.process is not None:
             self.process.kill()
             self.process.wait()
 
     def leave(self):
-        """SIGTERM, and at most the ten seconds that a stop may take."""
+        """SIGTERM: a stop takes less than STOP_S."""
         self.wanted = False
+        if self.runs():
+            self.left_at = time.time()
         self.signal(signal.SIGTERM)
 
-    def stopped_well(self, seconds=20):
+    def note_stop(self, ended=True):
+        """How long the stop that was asked for has taken; one that a kill ends was too long at any rate."""
+        if self.left_at is None or (ended and self.runs()):
+            return
+        code = self.process.returncode if ended else None
+        self.rig.stops.append((time.time() - self.left_at, code, str(self.log)))
+        self.left_at = None
+
+    def stopped(self, seconds=2 * STOP_S):
+        """Waits for the end of a stop; kills what does not end. Returns its exit status."""
         try:
-            return self.process is None or self.process.wait(seconds) in (0, -signal.SIGKILL)
+            if self.process is not None:
+                self.process.wait(seconds)
         except subprocess.TimeoutExpired:
-            return False
+            self.kill()
+        self.note_stop()
+        return self.process.returncode if self.process is not None else 0
 
     def supervise(self):
         """Starts it again where it ended by itself. Returns the reason, where there is one."""
+        self.note_stop()
         if self.runs() and self.name not in self.rig.busy and process_state(self.process.pid) == "T":
             self.signal(signal.SIGCONT)  # a fail point was reached late
         if not self.wanted or self.runs():
@@ -143,6 +166,7 @@ class Rig:
         self.undo = []  # (when, what it frees, function that returns whether it is done)
         self.busy = set()
         self.exits, self.done, self.episodes = [], collections.Counter(), []
+        self.stops, self.loads, self.cpu = [], [], cpu_times()  # stops: (seconds, exit status or None, log)
         self.begun = time.time()
         self.points = b"MILLRACE_FAILPOINT" in Path(self.millrace).read_bytes()
         self.disk = self.make_disk()
@@ -177,6 +201,7 @@ items: {{max: 5000}}
 lists: {{k: 10}}
 dedup: {{events_max: 400000, window: 1d}}
 metrics: {{interval: 5s}}
+commit: {{interval_min: {self.options.interval}ms}}
 {more}
 """)
         return str(path)
@@ -234,6 +259,9 @@ metrics: {{interval: 5s}}
             if entry[2]():
                 self.undo.remove(entry)
                 self.busy.discard(entry[1])
+        for episode in self.episodes:
+            if episode.get("until", 0) > now_ms():
+                episode["others"] |= {entry[1] for entry in self.undo} - {episode["target"]}
 
     def wait(self, seconds):
         until = time.time() + seconds
@@ -257,9 +285,12 @@ metrics: {{interval: 5s}}
         self.busy.add(what)
         self.undo.append((time.time() + seconds, what, lambda: function() is not False))
 
-    def note(self, kind, target, detail=""):
+    def note(self, kind, target, detail="", seconds=0.0):
+        """seconds: how long it is measured, and looked at what else is broken meanwhile."""
         self.done[kind] += 1
-        self.episodes.append({"kind": kind, "target": target, "ms": now_ms()})
+        self.episodes.append({"kind": kind, "target": target, "ms": now_ms(), "until": now_ms() + 1000 * seconds,
+                              "others": set()})
+        self.loads.append(os.getloadavg()[0])
         self.say(f"{kind} {target} {detail}".rstrip())
 
     # Faults of a worker.
@@ -275,9 +306,7 @@ metrics: {{interval: 5s}}
         late = f":{self.chaos.randint(1, 8)}" if name == "commit-sent" else ""
         text = f"{name}:{self.chaos.randint(1, often)}:{action}{late}"
         w.leave()
-        if not w.stopped_well():
-            self.exits.append(f"{w.name}: it had not stopped 20 s after SIGTERM: {w.log}")
-            w.kill()
+        w.stopped()
         if name == "restoring":
             shutil.rmtree(w.folder, ignore_errors=True)
         w.start(text)
@@ -300,11 +329,9 @@ metrics: {{interval: 5s}}
     def leave(self, w):
         w.leave()
         self.note("leave", w.name)
-        begun = time.time()
 
         def back():
-            if w.runs() and time.time() - begun > 30:
-                self.exits.append(f"{w.name}: it had not stopped 30 s after SIGTERM: {w.log}")
+            if w.runs() and time.time() - w.left_at > 2 * STOP_S:
                 w.kill()
             if not w.runs():
                 w.start()
@@ -392,15 +419,34 @@ metrics: {{interval: 5s}}
         self.note("broker stop", i, f"for {seconds:.1f} s")
         self.later(seconds, "broker", lambda: os.kill(self.broker_pid(i), signal.SIGCONT))
 
+    def absence(self, w):
+        """Killed, and away for so long that others take its tasks, whatever else happens."""
+        w.kill()
+        self.note("takeover", w.name, "with other faults", SESSION_S + TAKEOVER_S)
+        self.later(SESSION_S + TAKEOVER_S, w.name, w.start)
+
     # Measured ones, alone: nothing else is broken before and meanwhile.
 
     def takeover(self, w):
         if self.calm(40) is None:
+            self.say("no takeover: the workers do not come to rest")
             return
         w.kill()
-        self.note("takeover", w.name)
+        self.note("takeover", w.name, "", SESSION_S + TAKEOVER_S)
         self.wait(SESSION_S + TAKEOVER_S)
         w.start()
+
+    def freeze(self, w):
+        """As takeover, but the process is stopped, and wakes up when others have its tasks."""
+        if self.calm(40) is None:
+            self.say("no takeover: the workers do not come to rest")
+            return
+        w.signal(signal.SIGSTOP)
+        self.note("takeover", w.name, "stopped", SESSION_S + TAKEOVER_S)
+        self.busy.add(w.name)
+        self.wait(SESSION_S + TAKEOVER_S)
+        self.busy.discard(w.name)
+        w.signal(signal.SIGCONT)
 
     def join(self, _):
         w = self.workers[2]
@@ -409,11 +455,7 @@ metrics: {{interval: 5s}}
         w.leave()
         self.note("leave for others", w.name)
         self.wait(5)
-        if w.runs():
-            self.say(f"{w.name} has not stopped after 5 s")
-        if not w.stopped_well():
-            self.exits.append(f"{w.name}: it had not stopped 25 s after SIGTERM: {w.log}")
-            w.kill()
+        w.stopped()
         if self.calm_without(w, 20) is None:
             return
         w.start()
@@ -433,7 +475,7 @@ metrics: {{interval: 5s}}
         one = {"kill": self.kill, "stop": self.stop, "leave": self.leave, "lost state": self.lose_state,
                "cut": self.cut, "delay": self.delay, "reset": self.reset, "broker kill": self.broker_kill,
                "broker restart": self.broker_restart, "broker stop": self.broker_stop,
-               "takeover": self.takeover, "join": self.join}
+               "takeover": self.takeover, "freeze": self.freeze, "absence": self.absence, "join": self.join}
         if self.points:
             one.update({"kill at": self.kill_at, "kill at 2": self.kill_at, "stop at": self.stop_at})
         else:
@@ -471,6 +513,8 @@ metrics: {{interval: 5s}}
         while self.undo:
             self.wait(0.1)
         self.proxy_heal()
+        busy, total = cpu_times()
+        self.busy_share = round((busy - self.cpu[0]) / max(1, total - self.cpu[1]), 2)
         self.producer.terminate()
         self.producer.wait(90)
         text = Path(self.sent_log.name).read_text()
@@ -488,7 +532,7 @@ metrics: {{interval: 5s}}
     def stop_workers(self):
         for worker in self.workers:
             worker.leave()
-        bad = [w.name for w in self.workers if not w.stopped_well() or w.process.returncode != 0]
+        bad = [w.name for w in self.workers if w.stopped() != 0]
         time.sleep(SESSION_S + 1)  # static members are members until then
         return [f"worker {name} did not stop well: {w.error()}" for w in self.workers for name in bad if w.name == name]
 
@@ -656,18 +700,20 @@ def quantile(values, share):
     return round(values[min(len(values) - 1, int(share * len(values)))] / 1000, 2) if values else None
 
 
-def takeovers(rig, books):
-    """Milliseconds from each measured kill, less the session time-out, until another worker commits its tasks."""
+def takeovers(rig, books, alone):
+    """Milliseconds from each takeover, less the session time-out, until another worker commits its tasks:
+    those with nothing else broken, or those with other faults in force."""
     found = []
-    for episode in [e for e in rig.episodes if e["kind"] == "takeover"]:
-        rows = sorted((float(row[5]), row[1], row[3]) for row in books["user-rows"])
+    rows = sorted((float(row[5]), row[1], row[3]) for row in books["user-rows"])
+    for episode in [e for e in rig.episodes if e["kind"] == "takeover" and (not e["others"]) == alone]:
         last = {}
         for ms, task, instance in rows:
             if ms <= episode["ms"]:
                 last[task] = instance
         for task in [t for t, instance in last.items() if instance == episode["target"]]:
-            after = [ms for ms, t, instance in rows if t == task and ms > episode["ms"] and instance != episode["target"]]
-            # Where nobody has taken it when its worker starts again, it counts as long as that was.
+            after = [ms for ms, t, instance in rows
+                     if t == task and ms > episode["ms"] and instance != episode["target"]]
+            # Where nobody has taken it when its worker is back, it counts as long as that was.
             took = (after[0] - episode["ms"] if after else 1e9) - 1000 * SESSION_S
             found.append(min(took, 1000 * TAKEOVER_S))
     return found
@@ -720,18 +766,27 @@ def run(rig):
         return wrong + [f"the fresh worker ended with {code}: {log[-400:]}"], {}
     books = make_books(rig, log, sent, bad)
     wrong += check(books)
+    wrong += [f"a stop took {s:.1f} s: {log}" for s, _, log in rig.stops if s > STOP_S]
     for name, copy in doctored(books):
         if not check(copy):
             wrong.append(f"the checks do not find {name}")
-    over, joins, leaves = takeovers(rig, books), pauses(rig, books, "join", (-1, 7)), \
-        pauses(rig, books, "leave for others", (-1, 4.5))
+    over, apart = takeovers(rig, books, True), takeovers(rig, books, False)
+    joins, leaves = pauses(rig, books, "join", (-1, 7)), pauses(rig, books, "leave for others", (-1, 4.5))
     figures = {
         "seed": rig.options.seed, "faults": sum(rig.done.values()), "kinds": dict(sorted(rig.done.items())),
         "events": sent, "commits": len(books["user-rows"]), "lists": len(books["lists"]),
         "takeovers": len(over), "takeover_beyond_session_p50_s": quantile(over, 0.5),
         "takeover_beyond_session_p95_s": quantile(over, 0.95),
+        "takeovers_with_other_faults": len(apart),
+        "takeover_with_other_faults_p50_s": quantile(apart, 0.5),
+        "takeover_with_other_faults_p95_s": quantile(apart, 0.95),
         "join_pause_p50_s": quantile(joins, 0.5), "join_pause_max_s": quantile(joins, 1),
-        "leave_pause_max_s": quantile(leaves, 1), "settled_s": settled and round(settled, 1),
+        "leave_pause_max_s": quantile(leaves, 1), "stops": len(rig.stops),
+        "stop_p50_s": quantile([1000 * s for s, _, _ in rig.stops], 0.5),
+        "stop_max_s": quantile([1000 * s for s, _, _ in rig.stops], 1),
+        "stops_cut_short": sum(code != 0 for _, code, _ in rig.stops),
+        "load_mean": round(sum(rig.loads) / len(rig.loads), 1), "cpu_busy": rig.busy_share,
+        "settled_s": settled and round(settled, 1),
         "worker_exits": rig.exits, "minutes": round((time.time() - rig.begun) / 60, 1),
     }
     try:
@@ -749,6 +804,8 @@ def main():
     parser.add_argument("--faults", type=int, default=12)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--rate", type=int, default=600, help="events a second")
+    parser.add_argument("--interval", type=int, default=250, help="milliseconds between two commits: back to back "
+                        "three workers keep three brokers so busy that a small machine has no time for anything else")
     parser.add_argument("--pause", type=float, default=2.0, help="at most so many seconds between two faults")
     parser.add_argument("--only", default="", help="kinds of faults, with commas")
     rig = Rig(parser.parse_args())

@@ -267,7 +267,10 @@ static void harm_process(history *h, process *p)
         return;
     if ((sink_state(p) == MR_SINK_ENDING || sink_state(p) == MR_SINK_FLUSHING) &&
         sim_fails(&h->faults, SIM_stuck_commit)) {
-        p->client.busy_until_ms[1] = later(h, PAUSE_MS);
+        const int64_t until_ms = later(h, PAUSE_MS);
+        // Never shorter than what it waits for already: a call that saw a disconnect takes its time.
+        if (until_ms > p->client.busy_until_ms[1])
+            p->client.busy_until_ms[1] = until_ms;
         sim_leave(&h->brokers, (uint32_t)(p - h->processes));
     }
     if (sim_fails(&h->faults, SIM_leave))

@@ -252,6 +252,7 @@ static bool open_configs(mr_config **configs, const mr_methods *methods, const c
                                     models,
                                     "topics.clicks.kind=click",
                                     "lanes=1",
+                                    "memory.pages=small",
                                     "users.memory=1MiB",
                                     "models.embedding.dim=8",
                                     "deltas.bytes_max=64KiB",

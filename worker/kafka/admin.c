@@ -8,6 +8,7 @@
 enum {
     CALL_MS = 10000,
     ASK_MS = 2000, // of a question that the loop asks, which learns and serves the group meanwhile
+    SEE_MS = 20,   // between two looks for a topic that was made
 };
 
 struct mr_kafka_admin {
@@ -83,30 +84,54 @@ mr_status mr_kafka_admin_partitions(mr_kafka_admin *admin, const char *topic, ui
     return code == RD_KAFKA_RESP_ERR_NO_ERROR ? MR_OK : failed(code, topic, NULL, err);
 }
 
-mr_status mr_kafka_admin_inputs(mr_kafka_admin *admin, uint32_t counts[static MR_CONFIG_INPUTS_MAX],
-                                uint32_t *lead, mr_error *err)
+mr_status mr_kafka_admin_counts(mr_kafka_admin *admin, uint32_t counts[static MR_CONFIG_INPUTS_MAX],
+                                mr_error *err)
 {
     const mr_config *config = admin->config;
-    const mr_config_input *lead_input;
-    MR_TRY(mr_config_lead(config, &lead_input, err));
-    *lead = (uint32_t)(lead_input - config->inputs);
     for (uint32_t i = 0; i < config->input_count; i++) {
         MR_TRY(mr_kafka_admin_partitions(admin, config->inputs[i].topic, &counts[i], err));
         if (counts[i] == 0)
             return mr_fail(err, MR_FATAL, "topics.%s: there is no topic %s", config->inputs[i].name,
                            config->inputs[i].topic);
     }
+    return MR_OK;
+}
+
+// Items may come in any number of partitions: they reach their owners by key.
+static mr_status check_counts(const mr_config *config, const uint32_t *counts, uint32_t lead,
+                              mr_error *err)
+{
     for (uint32_t i = 0; i < config->input_count; i++) {
-        // Items may come in any number of partitions: they reach their owners by key.
-        if (mr_config_kind(&config->inputs[i]) != MR_EVENT_CATALOGUE && counts[i] != counts[*lead])
-            return mr_fail(
-                err, MR_FATAL,
-                "topics.%s: %s has %u partitions, the lead %s has %u: users' events need "
-                "one count and one partitioner",
-                config->inputs[i].name, config->inputs[i].topic, counts[i], lead_input->topic,
-                counts[*lead]);
+        const mr_config_input *input = &config->inputs[i];
+        if (mr_config_is_by_user(input) && counts[i] != 0 && counts[i] != counts[lead])
+            return mr_fail(err, MR_FATAL,
+                           "%s has %u partitions, the lead %s has %u: users' events need one count "
+                           "and one partitioner; topics.%s.repartition: true mends that",
+                           input->topic, counts[i], mr_config_topic(config, lead), counts[lead],
+                           input->name);
     }
     return MR_OK;
+}
+
+mr_status mr_kafka_admin_inputs(mr_kafka_admin *admin, uint32_t counts[static MR_CONFIG_READS_MAX],
+                                uint32_t *lead, mr_error *err)
+{
+    const mr_config *config = admin->config;
+    const uint32_t repartition = mr_config_repartition(config);
+    MR_TRY(mr_config_lead(config, lead, err));
+    MR_TRY(mr_kafka_admin_counts(admin, counts, err));
+    for (uint32_t i = 0; i < config->input_count; i++)
+        counts[i] = config->inputs[i].repartition ? 0 : counts[i];
+    if (mr_config_repartitions(config)) {
+        const char *const topic = mr_config_topic(config, repartition);
+        MR_TRY(mr_kafka_admin_partitions(admin, topic, &counts[repartition], err));
+        if (counts[repartition] == 0)
+            return mr_fail(err, MR_FATAL,
+                           "there is no topic %s: millrace check --create-topics makes ours",
+                           topic);
+    }
+    counts[mr_config_deltas(config)] = counts[*lead];
+    return check_counts(config, counts, *lead, err);
 }
 
 mr_status mr_kafka_admin_cluster(mr_kafka_admin *admin, char id[static MR_STORE_CLUSTER_MAX + 1],
@@ -166,6 +191,7 @@ static const property *properties_of(mr_topic topic)
     case MR_TOPIC_METRICS:
     case MR_TOPIC_DEAD_LETTERS:
     case MR_TOPIC_ITEM_DELTAS:
+    case MR_TOPIC_REPARTITION:
     case MR_TOPIC_COUNT:
         break;
     }
@@ -206,6 +232,23 @@ static mr_status created(const rd_kafka_event_t *event, const char *name, mr_err
     return MR_OK;
 }
 
+// The controller answers before every broker has heard of the topic.
+static mr_status wait_for_topic(mr_kafka_admin *admin, const char *name, mr_error *err)
+{
+    const mr_clock clock = mr_clock_system();
+    const int64_t until = clock.now_ms(clock.context) + CALL_MS;
+    for (;;) {
+        uint32_t count;
+        MR_TRY(mr_kafka_admin_partitions(admin, name, &count, err));
+        if (count > 0)
+            return MR_OK;
+        if (clock.now_ms(clock.context) > until)
+            return mr_fail(err, MR_RETRY, "%s: was made, but cannot be seen within %d s", name,
+                           CALL_MS / 1000);
+        clock.sleep_ms(clock.context, SEE_MS);
+    }
+}
+
 mr_status mr_kafka_admin_create(mr_kafka_admin *admin, mr_topic topic, uint32_t partition_count,
                                 mr_error *err)
 {
@@ -227,7 +270,7 @@ mr_status mr_kafka_admin_create(mr_kafka_admin *admin, mr_topic topic, uint32_t 
     }
     rd_kafka_queue_destroy(queue);
     rd_kafka_NewTopic_destroy(wanted);
-    return status;
+    return status == MR_OK ? wait_for_topic(admin, name, err) : status;
 }
 
 static void find_property(const rd_kafka_event_t *event, const char *property_name, char *value,

@@ -16,10 +16,16 @@ void mr_kafka_admin_close(mr_kafka_admin *admin);
 // s; MR_FATAL: not permitted.
 MR_CHECKED mr_status mr_kafka_admin_partitions(mr_kafka_admin *admin, const char *topic,
                                                uint32_t *count, mr_error *err);
-// The partition counts of all inputs, and the index of the lead. Errors: MR_RETRY; MR_FATAL where
-// an input is missing, or one of users' events has another count than the lead.
-MR_CHECKED mr_status mr_kafka_admin_inputs(mr_kafka_admin *admin,
+// The partition counts of the inputs of the configuration. Errors: MR_RETRY; MR_FATAL where one is
+// missing.
+MR_CHECKED mr_status mr_kafka_admin_counts(mr_kafka_admin *admin,
                                            uint32_t counts[static MR_CONFIG_INPUTS_MAX],
+                                           mr_error *err);
+// The partition counts of all that tasks read, by number (mr_config_topic), 0 for inputs that go
+// through the repartition topic; and the number of the lead. Errors: MR_RETRY; MR_FATAL where one
+// is missing, or one of users' events has another count than the lead.
+MR_CHECKED mr_status mr_kafka_admin_inputs(mr_kafka_admin *admin,
+                                           uint32_t counts[static MR_CONFIG_READS_MAX],
                                            uint32_t *lead, mr_error *err);
 // Errors: MR_RETRY.
 MR_CHECKED mr_status mr_kafka_admin_cluster(mr_kafka_admin *admin,
@@ -32,7 +38,8 @@ MR_CHECKED mr_status mr_kafka_admin_ends(mr_kafka_admin *admin, const char *topi
 // What a topic of ours has to be.
 const char *mr_kafka_topic_cleanup(mr_topic topic); // "compact" or "delete"
 
-// Makes a topic of ours with the policy that its use needs. Errors: MR_RETRY; MR_FATAL.
+// Makes a topic of ours with the policy that its use needs, and waits until it is there. Errors:
+// MR_RETRY; MR_FATAL.
 MR_CHECKED mr_status mr_kafka_admin_create(mr_kafka_admin *admin, mr_topic topic,
                                            uint32_t partition_count, mr_error *err);
 // The value of a topic's property; empty where the brokers do not say. Errors: MR_RETRY; MR_FATAL.

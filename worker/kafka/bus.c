@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "worker/kafka/bus.h"
 
-#include <string.h>
+static int64_t clock_ms(void)
+{
+    const mr_clock clock = mr_clock_system();
+    return clock.now_ms(clock.context);
+}
 
 static mr_status begin(void *context, mr_error *err)
 {
     mr_kafka_bus *bus = context;
+    bus->begun_ms = clock_ms();
     return mr_kafka_producer_begin(bus->producer, err);
 }
 
@@ -52,20 +57,18 @@ static mr_status commit(void *context, mr_error *err)
     return mr_kafka_producer_commit(bus->producer, err);
 }
 
-// Two processes of one name would fence each other for ever. With static membership the group tells
-// them apart; without, only that it goes on.
+// With static membership the group tells two processes of one name apart, unless both join again;
+// without, only this does.
 static mr_status note_fence(mr_kafka_bus *bus, mr_error *err)
 {
-    const mr_clock clock = mr_clock_system();
-    const int64_t now_ms = clock.now_ms(clock.context), oldest_ms = bus->fenced_ms[0];
-    memmove(bus->fenced_ms, bus->fenced_ms + 1, sizeof bus->fenced_ms - sizeof *bus->fenced_ms);
-    bus->fenced_ms[MR_FENCES_MAX - 1] = now_ms;
-    if (oldest_ms == 0 || now_ms - oldest_ms >= MR_FENCES_MS)
+    const int64_t now_ms = clock_ms();
+    if (!mr_fences_note(&bus->fences, now_ms, now_ms - bus->begun_ms,
+                        bus->config->kafka_transaction_timeout))
         return MR_OK;
     return mr_fail(err, MR_FATAL,
-                   "the producer was fenced %d times within a minute: a second process runs with "
-                   "the instance name %s, or kafka.transaction_timeout is shorter than a commit",
-                   MR_FENCES_MAX + 1, bus->config->instance);
+                   "the producer was fenced twice within a minute, and no transaction had timed "
+                   "out: a second process runs with the instance name %s",
+                   bus->config->instance);
 }
 
 static mr_status renew(void *context, mr_error *err)

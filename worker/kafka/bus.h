@@ -3,16 +3,12 @@
 #ifndef MR_WORKER_KAFKA_BUS_H
 #define MR_WORKER_KAFKA_BUS_H
 
+#include "worker/fences.h"
 #include "worker/kafka/admin.h"
 #include "worker/kafka/consumer.h"
 #include "worker/kafka/follow.h"
 #include "worker/kafka/producer.h"
 #include "worker/kafka/reader.h"
-
-enum {
-    MR_FENCES_MAX = 4, // so many fences of a producer within
-    MR_FENCES_MS = 60000,
-}; // mean that a second process has our name
 
 // Filled by whoever opened its parts. It may replace the producer; whoever filled it closes what is
 // there.
@@ -24,7 +20,8 @@ typedef struct mr_kafka_bus {
     mr_kafka_producer *producer;
     mr_kafka_reader *reader;
     mr_kafka_follow *follow;
-    int64_t fenced_ms[MR_FENCES_MAX]; // when a producer was last found fenced; oldest first
+    int64_t begun_ms; // when the last transaction was begun
+    mr_fences fences;
 } mr_kafka_bus;
 
 mr_bus mr_kafka_bus_port(mr_kafka_bus *bus);

@@ -6,8 +6,6 @@
 
 #include "worker/log.h"
 
-enum { HEARTBEAT_MS = 500 };
-
 void mr_kafka_member_name(const mr_config *config, char *name, size_t size)
 {
     snprintf(name, size, "%s-%s", config->app, config->instance);
@@ -32,6 +30,8 @@ const char *mr_kafka_topic_name(const mr_config *config, mr_topic topic)
         return config->outputs_dead_letters;
     case MR_TOPIC_ITEM_DELTAS:
         return config->outputs_item_deltas;
+    case MR_TOPIC_REPARTITION:
+        return config->outputs_repartition;
     case MR_TOPIC_COUNT:
         break;
     }
@@ -128,7 +128,7 @@ static mr_status set_consumer(rd_kafka_conf_t *conf, const mr_config *config, mr
     MR_TRY(set_number(conf, "session.timeout.ms", config->kafka_session_timeout, err));
     // The answer to a heartbeat is how a member hears that the group changes: with the client's 3 s
     // a task that is free would wait as long for its next owner.
-    MR_TRY(set_number(conf, "heartbeat.interval.ms", HEARTBEAT_MS, err));
+    MR_TRY(set_number(conf, "heartbeat.interval.ms", MR_KAFKA_HEARTBEAT_MS, err));
     return set_number(conf, "max.poll.interval.ms", config->kafka_poll_interval_max, err);
 }
 
@@ -177,6 +177,12 @@ static mr_status set_role(rd_kafka_conf_t *conf, const mr_config *config, mr_kaf
         MR_TRY(set(conf, "fetch.error.backoff.ms", "20", err));
         // Rows are small, and what bounds memory is bytes.
         MR_TRY(set(conf, "queued.min.messages", "10000000", err));
+        return set_reading(conf, config, err);
+    case MR_KAFKA_FOLLOWER:
+        // It reads all the time: a fetch that finds nothing has to wait, or three workers ask three
+        // brokers two thousand times a second.
+        MR_TRY(set(conf, "fetch.wait.max.ms", "100", err));
+        MR_TRY(set(conf, "fetch.error.backoff.ms", "20", err));
         return set_reading(conf, config, err);
     }
     MR_ASSERT(!"a role that is none");

@@ -8,12 +8,15 @@
 #include "worker/config.h"
 #include "worker/ports.h"
 
+enum { MR_KAFKA_HEARTBEAT_MS = 200 };
+
 typedef enum mr_kafka_role {
     MR_KAFKA_ADMIN,            // metadata, topics, ends of logs: sees uncommitted records
     MR_KAFKA_CONSUMER,         // member of the group
     MR_KAFKA_PRODUCER,         // transactional
     MR_KAFKA_PLAIN_PRODUCER,   // of tools: idempotent, without transactions
     MR_KAFKA_CHANGELOG_READER, // no group; sees committed records, and where a log ends
+    MR_KAFKA_FOLLOWER,         // no group; sees committed records as they come
 } mr_kafka_role;
 
 // A configuration for that role: what the protocol fixes, over the user's properties, over defaults

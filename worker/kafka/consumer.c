@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "worker/kafka/message.h"
@@ -17,8 +18,8 @@ enum { ASK_MS = 2000, TAKE_MAX = 256 };
 struct mr_kafka_consumer {
     rd_kafka_t *handle;
     const mr_config *config;
-    uint32_t lead, task_max;
-    uint32_t partition_counts[MR_CONFIG_INPUTS_MAX + 1]; // the deltas are the last
+    uint32_t lead, task_max; // lead MR_LEAD_NONE: the group shares out every partition by itself
+    uint32_t partition_counts[MR_CONFIG_READS_MAX];
     mr_group_state state;
     uint64_t generation; // of the last assignment
     bool closing;
@@ -26,11 +27,14 @@ struct mr_kafka_consumer {
     uint32_t task_count;
     mr_offset *partitions;
     rd_kafka_queue_t **queues; // by index into partitions; NULL before assign
-    uint32_t partition_count;
+    uint32_t partition_count, partition_room;
     uint32_t open_count; // partitions that are read: the first so many queues are open
+    mr_error unusable;   // what the group assigned; status MR_OK: it can be used
     pthread_mutex_t lock;
     rd_kafka_consumer_group_metadata_t *member; // of `generation`; under the lock, as it is itself
     int wake_fd; // written by librdkafka when a queue is no longer empty
+    rd_kafka_queue_t *group; // the queue of the group itself
+    int64_t woken_ms;        // when librdkafka was last made to look at its group
 };
 
 static int compare_tasks(const void *a, const void *b)
@@ -55,12 +59,81 @@ static uint32_t task_of(void *context, uint32_t input, uint32_t partition)
 static void list_partitions(mr_kafka_consumer *consumer)
 {
     consumer->partition_count = 0;
-    for (uint32_t input = 0; input <= mr_config_deltas(consumer->config); input++) {
+    for (uint32_t input = 0; input < mr_config_reads(consumer->config); input++) {
         for (uint32_t p = 0; p < consumer->partition_counts[input]; p++) {
             if (has_task(consumer, task_of(consumer, input, p)))
                 consumer->partitions[consumer->partition_count++] = (mr_offset){input, p, -1};
         }
     }
+}
+
+static bool make_room(mr_kafka_consumer *consumer, uint32_t count)
+{
+    if (count <= consumer->partition_room)
+        return true;
+    mr_offset *partitions = realloc(consumer->partitions, count * sizeof *partitions);
+    consumer->partitions = partitions != NULL ? partitions : consumer->partitions;
+    rd_kafka_queue_t **queues = realloc(consumer->queues, count * sizeof(rd_kafka_queue_t *));
+    consumer->queues = queues != NULL ? queues : consumer->queues;
+    if (partitions == NULL || queues == NULL)
+        return false;
+    consumer->partition_room = count;
+    return true;
+}
+
+static uint32_t input_of(const mr_kafka_consumer *consumer, const char *topic)
+{
+    for (uint32_t i = 0; i < mr_config_reads(consumer->config); i++) {
+        if (strcmp(mr_config_topic(consumer->config, i), topic) == 0)
+            return i;
+    }
+    MR_ASSERT(!"a partition of a topic that we did not subscribe to");
+    return 0;
+}
+
+static int compare_partitions(const void *a, const void *b)
+{
+    const mr_offset *x = a, *y = b;
+    return x->input != y->input ? (x->input > y->input) - (x->input < y->input)
+                                : (x->partition > y->partition) - (x->partition < y->partition);
+}
+
+// Without a lead: what is read are the partitions that the group gives, as many as there are by
+// now.
+static void note_partitions(mr_kafka_consumer *consumer,
+                            const rd_kafka_topic_partition_list_t *partitions)
+{
+    consumer->partition_count = 0;
+    if (!make_room(consumer, (uint32_t)partitions->cnt)) {
+        mr_fail(&consumer->unusable, MR_FATAL, "out of memory");
+        return;
+    }
+    for (int i = 0; i < partitions->cnt; i++) {
+        const rd_kafka_topic_partition_t *p = &partitions->elems[i];
+        consumer->partitions[consumer->partition_count++] =
+            (mr_offset){input_of(consumer, p->topic), (uint32_t)p->partition, -1};
+    }
+    qsort(consumer->partitions, consumer->partition_count, sizeof *consumer->partitions,
+          compare_partitions);
+}
+
+// The tasks, and what is read for them.
+static void note_tasks(mr_kafka_consumer *consumer,
+                       const rd_kafka_topic_partition_list_t *partitions)
+{
+    consumer->task_count = 0;
+    for (int i = 0; i < partitions->cnt; i++) {
+        const rd_kafka_topic_partition_t *p = &partitions->elems[i];
+        if ((uint32_t)p->partition < consumer->task_max)
+            consumer->tasks[consumer->task_count++] = (uint32_t)p->partition;
+        else
+            mr_fail(&consumer->unusable, MR_FATAL,
+                    "%s has grown beyond the %u partitions that it had at the start: its users lie "
+                    "in other partitions now",
+                    p->topic, consumer->task_max);
+    }
+    qsort(consumer->tasks, consumer->task_count, sizeof *consumer->tasks, compare_tasks);
+    list_partitions(consumer);
 }
 
 // Captured at the assignment and nowhere else: metadata made later could carry another generation.
@@ -79,20 +152,25 @@ static bool capture_member(mr_kafka_consumer *consumer)
     return named;
 }
 
+static void log_change(const mr_kafka_consumer *consumer, const char *what, int count)
+{
+    mr_log(MR_LOG_INFO, "rebalance", what,
+           mr_log_long("generation", (int64_t)consumer->generation),
+           mr_log_long(consumer->lead == MR_LEAD_NONE ? "partitions" : "tasks", count),
+           mr_log_text("group", consumer->config->kafka_group));
+}
+
 // The group gave us tasks: they are noted, not read. Reading begins with `assign`, once their rows
 // are restored.
 static void on_assigned(mr_kafka_consumer *consumer,
                         const rd_kafka_topic_partition_list_t *partitions)
 {
-    consumer->task_count = 0;
-    for (int i = 0; i < partitions->cnt; i++)
-        consumer->tasks[consumer->task_count++] = (uint32_t)partitions->elems[i].partition;
-    qsort(consumer->tasks, consumer->task_count, sizeof *consumer->tasks, compare_tasks);
-    list_partitions(consumer);
+    if (consumer->lead == MR_LEAD_NONE)
+        note_partitions(consumer, partitions);
+    else
+        note_tasks(consumer, partitions);
     consumer->state = capture_member(consumer) ? MR_GROUP_ASSIGNED : MR_GROUP_LOST;
-    mr_log(MR_LOG_INFO, "rebalance", "assigned",
-           mr_log_long("generation", (int64_t)consumer->generation),
-           mr_log_long("tasks", consumer->task_count));
+    log_change(consumer, "assigned", partitions->cnt);
 }
 
 // librdkafka waits for rd_kafka_assign before it goes on: it is called in let_go.
@@ -113,20 +191,23 @@ static void on_rebalance(rd_kafka_t *handle, rd_kafka_resp_err_t code,
     }
     const bool lost = rd_kafka_assignment_lost(handle) != 0;
     consumer->state = lost ? MR_GROUP_LOST : MR_GROUP_REVOKING;
-    mr_log(MR_LOG_INFO, "rebalance", lost ? "lost" : "revoked",
-           mr_log_long("generation", (int64_t)consumer->generation),
-           mr_log_long("tasks", consumer->task_count));
+    log_change(consumer, lost ? "lost" : "revoked", partitions->cnt);
 }
 
 static mr_status subscribe(mr_kafka_consumer *consumer, mr_error *err)
 {
-    const char *const topic = consumer->config->inputs[consumer->lead].topic;
     rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(topics, topic, RD_KAFKA_PARTITION_UA);
+    for (uint32_t i = 0; i < mr_config_reads(consumer->config); i++) {
+        if (i == consumer->lead ||
+            (consumer->lead == MR_LEAD_NONE && consumer->partition_counts[i] > 0))
+            rd_kafka_topic_partition_list_add(topics, mr_config_topic(consumer->config, i),
+                                              RD_KAFKA_PARTITION_UA);
+    }
     const rd_kafka_resp_err_t code = rd_kafka_subscribe(consumer->handle, topics);
     rd_kafka_topic_partition_list_destroy(topics);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return mr_fail(err, MR_FATAL, "subscribe to %s: %s", topic, rd_kafka_err2str(code));
+        return mr_fail(err, MR_FATAL, "group %s: subscribe: %s", consumer->config->kafka_group,
+                       rd_kafka_err2str(code));
     return MR_OK;
 }
 
@@ -141,6 +222,9 @@ static mr_status open_handle(mr_kafka_consumer *consumer, mr_error *err)
     consumer->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (consumer->wake_fd < 0)
         return mr_fail(err, MR_FATAL, "eventfd: %s", strerror(errno));
+    const uint64_t one = 1;
+    consumer->group = rd_kafka_queue_get_consumer(consumer->handle);
+    rd_kafka_queue_io_event_enable(consumer->group, consumer->wake_fd, &one, sizeof one);
     return subscribe(consumer, err);
 }
 
@@ -152,23 +236,19 @@ mr_status mr_kafka_consumer_open(const mr_config *config, uint32_t lead,
     if (consumer == NULL)
         return mr_fail(err, MR_FATAL, "out of memory");
     uint32_t all = 0;
-    for (uint32_t i = 0; i < config->input_count; i++) {
+    for (uint32_t i = 0; i < mr_config_reads(config); i++) {
         consumer->partition_counts[i] = partition_counts[i];
         all += partition_counts[i];
     }
-    consumer->partition_counts[mr_config_deltas(config)] = partition_counts[lead];
-    all += partition_counts[lead];
     consumer->config = config;
     consumer->lead = lead;
-    consumer->task_max = partition_counts[lead];
+    consumer->task_max = lead == MR_LEAD_NONE ? 0 : partition_counts[lead];
     consumer->wake_fd = -1;
     consumer->state = MR_GROUP_JOINING;
     pthread_mutex_init(&consumer->lock, NULL);
     consumer->tasks = calloc(consumer->task_max + 1, sizeof *consumer->tasks);
-    consumer->partitions = calloc(all + 1, sizeof *consumer->partitions);
-    consumer->queues = calloc(all + 1, sizeof(rd_kafka_queue_t *));
     mr_status status = MR_OK;
-    if (consumer->tasks == NULL || consumer->partitions == NULL || consumer->queues == NULL)
+    if (consumer->tasks == NULL || !make_room(consumer, all + 1))
         status = mr_fail(err, MR_FATAL, "out of memory");
     if (status == MR_OK)
         status = open_handle(consumer, err);
@@ -189,16 +269,29 @@ static void close_queues(mr_kafka_consumer *consumer)
     consumer->open_count = 0;
 }
 
+void mr_kafka_consumer_leave(mr_kafka_consumer *consumer)
+{
+    if (consumer == NULL || consumer->closing)
+        return;
+    consumer->closing = true;
+    close_queues(consumer);
+    if (consumer->group != NULL) {
+        rd_kafka_queue_io_event_enable(consumer->group, -1, NULL, 0);
+        rd_kafka_queue_destroy(consumer->group);
+    }
+    if (consumer->handle == NULL)
+        return;
+    if (consumer->state == MR_GROUP_REVOKING || consumer->state == MR_GROUP_LOST)
+        rd_kafka_assign(consumer->handle, NULL);
+    rd_kafka_consumer_close(consumer->handle);
+}
+
 void mr_kafka_consumer_close(mr_kafka_consumer *consumer)
 {
     if (consumer == NULL)
         return;
-    consumer->closing = true;
-    close_queues(consumer);
+    mr_kafka_consumer_leave(consumer);
     if (consumer->handle != NULL) {
-        if (consumer->state == MR_GROUP_REVOKING || consumer->state == MR_GROUP_LOST)
-            rd_kafka_assign(consumer->handle, NULL);
-        rd_kafka_consumer_close(consumer->handle);
         if (consumer->member != NULL)
             rd_kafka_consumer_group_metadata_destroy(consumer->member);
         rd_kafka_destroy(consumer->handle);
@@ -235,9 +328,24 @@ static mr_status group_error(const mr_kafka_consumer *consumer, rd_kafka_resp_er
     return MR_OK;
 }
 
+// librdkafka's own thread looks at its group, and sends a heartbeat where one is due, once a second
+// and whenever something wakes it: this question does. All members stand still from the first that
+// hears of a rebalance to the last.
+static void keep_beating(mr_kafka_consumer *consumer)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    const int64_t now_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    if (now_ms - consumer->woken_ms < MR_KAFKA_HEARTBEAT_MS)
+        return;
+    consumer->woken_ms = now_ms;
+    rd_kafka_mem_free(consumer->handle, rd_kafka_memberid(consumer->handle));
+}
+
 static mr_status poll_group(void *context, int wait_ms, mr_error *err)
 {
     mr_kafka_consumer *consumer = context;
+    keep_beating(consumer);
     rd_kafka_message_t *message = rd_kafka_consumer_poll(consumer->handle, wait_ms);
     mr_status status = MR_OK;
     // Partitions have queues of their own, so that only errors of the group come here.
@@ -245,7 +353,10 @@ static mr_status poll_group(void *context, int wait_ms, mr_error *err)
         status = group_error(consumer, message->err, rd_kafka_message_errstr(message), err);
     if (message != NULL)
         rd_kafka_message_destroy(message);
-    return status;
+    if (status != MR_OK || consumer->unusable.status == MR_OK)
+        return status;
+    *err = consumer->unusable;
+    return err->status;
 }
 
 static mr_membership look(void *context)
@@ -353,6 +464,8 @@ static void wait_for_some(void *context, int extra_fd, int wait_ms)
     struct pollfd fds[] = {{.fd = consumer->wake_fd, .events = POLLIN},
                            {.fd = extra_fd, .events = POLLIN}};
     uint64_t count;
+    if (wait_ms > MR_KAFKA_HEARTBEAT_MS)
+        wait_ms = MR_KAFKA_HEARTBEAT_MS;
     if (poll(fds, 2, wait_ms) <= 0 || (fds[0].revents & POLLIN) == 0)
         return;
     if (read(consumer->wake_fd, &count, sizeof count) < 0)

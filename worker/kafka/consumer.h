@@ -7,6 +7,10 @@
 // only back-pressure. Nothing is ever sought, paused or resumed: librdkafka before 2.1 loses
 // records then. What is read is changed by assigning the whole list again, at our own offsets.
 //
+// Without a lead there are no tasks: the group shares out the partitions of all inputs, each by
+// itself, and what it gives is what is read. Members that see other partition counts, or other
+// inputs, than their neighbours then still never read a partition twice.
+//
 // A revocation waits for let_go: until then the group's generation is the old one, and a last
 // commit of it is taken. The group's queue has to be polled at least each second. All calls are the
 // loop's thread's, but for mr_kafka_consumer_member and wake.
@@ -15,14 +19,20 @@
 
 #include "worker/kafka/client.h"
 
+enum { MR_LEAD_NONE = MR_CONFIG_READS_MAX };
+
 typedef struct mr_kafka_consumer mr_kafka_consumer;
 
-// Joins the group. partition_counts: of each input of the configuration, in its order; lead: index
-// of the lead input. Borrows config. Errors: MR_FATAL.
+// Joins the group. partition_counts: of each input, by its number (mr_config_topic); 0: it is not
+// read. lead: number of the lead, or MR_LEAD_NONE. Borrows config. Errors: MR_FATAL; `poll` gives
+// it too where the lead has more partitions by then.
 MR_CHECKED mr_status mr_kafka_consumer_open(const mr_config *config, uint32_t lead,
                                             const uint32_t *partition_counts,
                                             mr_kafka_consumer **consumer, mr_error *err);
-// Leaves the group; a static member keeps its tasks until the session times out.
+// Leaves the group; a static member keeps its tasks until the session times out. Nothing is read any
+// more, but what was taken is still to be given back, and the member can be asked for.
+void mr_kafka_consumer_leave(mr_kafka_consumer *consumer);
+// Leaves, where that is still to be done, and frees all.
 void mr_kafka_consumer_close(mr_kafka_consumer *consumer);
 
 // The port; of the consumer's life.

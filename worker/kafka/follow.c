@@ -33,11 +33,11 @@ mr_status mr_kafka_follow_open(const mr_config *config, const char *topic, mr_ka
     if (follow == NULL)
         return mr_fail(err, MR_FATAL, "out of memory");
     follow->topic = topic;
-    mr_status status = mr_kafka_conf(config, MR_KAFKA_CHANGELOG_READER, &conf, err);
+    mr_status status = mr_kafka_conf(config, MR_KAFKA_FOLLOWER, &conf, err);
     if (status == MR_OK)
         status = name_group(config, conf, err);
     if (status == MR_OK)
-        status = mr_kafka_open(conf, MR_KAFKA_CHANGELOG_READER, &follow->handle, err);
+        status = mr_kafka_open(conf, MR_KAFKA_FOLLOWER, &follow->handle, err);
     if (status != MR_OK) {
         free(follow);
         return status;

@@ -10,8 +10,8 @@ static uint32_t read_headers(const mr_message *message, mr_header *headers, uint
     uint32_t count = 0;
     if (rd_kafka_message_headers(message->handle, &theirs) != RD_KAFKA_RESP_ERR_NO_ERROR)
         return 0;
-    while (count < max && rd_kafka_header_get_all(theirs, count, &name, &value, &size) ==
-                              RD_KAFKA_RESP_ERR_NO_ERROR)
+    while (count < max && rd_kafka_header_get_all(theirs, message->headers_first + count, &name,
+                                                  &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR)
         headers[count++] = (mr_header){name, mr_bytes_of(value, size)};
     return count;
 }

@@ -18,7 +18,7 @@ static const struct {
     {"transactional.id", "set app and instance"},
     {"client.id", "set app and instance"},
     {"session.timeout.ms", "set kafka.session_timeout"},
-    {"heartbeat.interval.ms", "it is always 500"},
+    {"heartbeat.interval.ms", "it is always 200"},
     {"max.poll.interval.ms", "set kafka.poll_interval_max"},
     {"transaction.timeout.ms", "set kafka.transaction_timeout"},
     {"queued.max.messages.kbytes", "set kafka.queue_bytes_max"},

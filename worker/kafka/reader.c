@@ -13,7 +13,7 @@
 
 enum {
     BATCH = 1000, // messages of a batch, which waits until it is full, or for so long:
-    WAIT_MS = 20,
+    WAIT_MS = 5,
     SLICE_MS = 100, // of one call
     ASK_MS = 1000,  // for an answer that nobody wants
 };

@@ -113,7 +113,7 @@ static void every_type_is_read(void **state)
 static void inputs_keep_the_order_of_the_file_and_the_first_of_users_leads(void **state)
 {
     (void)state;
-    const mr_config_input *lead = NULL;
+    uint32_t lead = 0;
     mr_error err = {0};
     mr_config *config = good("topics:\n"
                              "  items: {kind: catalogue, topic: shop-items}\n"
@@ -129,12 +129,49 @@ static void inputs_keep_the_order_of_the_file_and_the_first_of_users_leads(void 
     assert_string_equal(config->inputs[1].mapping.rows[0].value, "a.b");
     assert_int_equal(config->inputs[2].key, MR_MESSAGE_KEY_NONE);
     assert_int_equal(mr_config_lead(config, &lead, &err), MR_OK);
-    assert_string_equal(lead->name, "clicks");
+    assert_string_equal(config->inputs[lead].name, "clicks");
     mr_config_free(config);
 
     config = good("topics: {items: {kind: catalogue}}\n");
     assert_int_equal(mr_config_lead(config, &lead, &err), MR_FATAL);
     mr_config_free(config);
+}
+
+static void inputs_that_are_repartitioned_do_not_lead(void **state)
+{
+    (void)state;
+    uint32_t lead = 0;
+    mr_error err = {0};
+    mr_config *config = good("app: shop\n"
+                             "topics:\n"
+                             "  items: {kind: catalogue}\n"
+                             "  views: {kind: click, repartition: true}\n"
+                             "  clicks: {kind: click}\n");
+    assert_true(config->inputs[1].repartition && !config->inputs[2].repartition);
+    assert_int_equal(mr_config_lead(config, &lead, &err), MR_OK);
+    assert_int_equal(lead, 2);
+    assert_int_equal(mr_config_reads(config), 5);
+    assert_string_equal(mr_config_topic(config, mr_config_deltas(config)), "shop.item-deltas");
+    assert_string_equal(mr_config_topic(config, mr_config_repartition(config)), "shop.repartition");
+    mr_config_free(config);
+
+    // With all of them repartitioned the topic itself leads.
+    config = good("topics: {views: {kind: click, repartition: true}, items: {kind: catalogue}}\n");
+    assert_int_equal(mr_config_lead(config, &lead, &err), MR_OK);
+    assert_int_equal(lead, mr_config_repartition(config));
+    mr_config_free(config);
+
+    config = good("topics: {clicks: {kind: click}}\n");
+    assert_int_equal(mr_config_reads(config), 2);
+    mr_config_free(config);
+
+    refused("topics:\n  items: {kind: catalogue, repartition: true}\n",
+            "c.yaml:2:41: topics.items.repartition: a catalogue may have any partitions: its "
+            "records reach the items' owners by key");
+    refused(
+        "lead: views\ntopics: {clicks: {kind: click}, views: {kind: click, repartition: true}}\n",
+        "c.yaml:1:7: lead: found 'views', which goes through millrace.repartition: the lead is "
+        "read directly");
 }
 
 static void kinds_and_choices_are_in_the_order_of_their_enums(void **state)
@@ -480,6 +517,7 @@ int main(void)
         cmocka_unit_test(an_empty_file_gives_the_defaults),
         cmocka_unit_test(every_type_is_read),
         cmocka_unit_test(inputs_keep_the_order_of_the_file_and_the_first_of_users_leads),
+        cmocka_unit_test(inputs_that_are_repartitioned_do_not_lead),
         cmocka_unit_test(kinds_and_choices_are_in_the_order_of_their_enums),
         cmocka_unit_test(the_command_line_wins_over_the_environment_over_the_file),
         cmocka_unit_test(values_of_the_file_take_variables),
