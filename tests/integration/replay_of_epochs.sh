@@ -18,12 +18,13 @@ users: {memory: 16MiB}
 items: {max: 20000}
 dedup: {events_max: 20000}
 commit: {events_max: 4000}
+metrics: {interval: 1s}
 lanes: 1
 Y
 "$tool" "$brokers" make clicks 4
 "$millrace" check --config "$work/worker.yaml" --create-topics > "$work/check.log" || broken "$(cat "$work/check.log")"
-sent=30000
-"$tool" "$brokers" clicks clicks $sent 1000 2000 1500 500 > "$work/sent.log" &
+sent=36000
+"$tool" "$brokers" clicks clicks $sent 1000 2000 1200 500 > "$work/sent.log" &
 sender=$!
 
 workers=()
@@ -44,13 +45,13 @@ until_line "$work/one.log" ' rebalance: ready'
 sleep 2
 run two two
 second=$worker
-until_line "$work/two.log" ' rebalance: ready'
-sleep 4
+until_line "$work/two.log" ' window .*commits=[1-9]'
+sleep 2
 kill -9 "$second" && wait "$second" 2> /dev/null || [ $? = 137 ] || broken "the worker ended before it was killed"
 sleep 1
 run two "two again"
 second=$worker
-until_line "$work/two again.log" ' rebalance: ready'
+until_line "$work/two again.log" ' window .*commits=[1-9]'
 wait "$sender"
 sleep 2
 kill "$first" "$second"
