@@ -17,6 +17,7 @@
 #include "tests/sim/history.h"
 #include "worker/decoder.h"
 #include "worker/log.h"
+#include "worker/memory.h"
 #include "worker/planted.h"
 
 mr_bug mr_planted_bug = MR_BUG_NONE;
@@ -244,11 +245,13 @@ static const char *const real_models = "models.off=covisit,diag_linucb";
 static bool open_configs(mr_config **configs, const mr_methods *methods, const char *models)
 {
     for (uint32_t i = 0; i < WORKERS; i++) {
-        char instance[32];
+        char instance[32], standby[32];
         mr_error err = {0};
         snprintf(instance, sizeof instance, "instance=w%u", i);
+        snprintf(standby, sizeof standby, "standby=%u", i % 2 == 0 ? 0 : 2 * i);
         const char *const sets[] = {"app=sim",
                                     instance,
+                                    standby,
                                     models,
                                     "topics.clicks.kind=click",
                                     "lanes=1",
@@ -294,6 +297,7 @@ int main(int argc, char **argv)
     mr_catalog *catalog;
     mr_decoder *mappings; // the catalogue borrows them from its first decoder
     sim_totals totals = {0};
+    mr_memory_keep();
     if (!parse(argc, argv, &a)) {
         fprintf(stderr,
                 "usage: %s [--jobs N] [--seeds N] [--first SEED] [--seed SEED] [--until QUESTION] "

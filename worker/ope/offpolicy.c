@@ -136,19 +136,6 @@ static void merge_moments(mr_ope_moments *m, const mr_ope_moments *o)
     m->n = n;
 }
 
-// A count of Poisson(1): the number of thresholds of its distribution that a uniform draw passes.
-static uint32_t poisson(mr_rng *rng)
-{
-    static const uint32_t thresholds[] = {1580030169u, 3160060337u, 3950075422u, 4213413783u,
-                                          4279248374u, 4292415292u, 4294609778u, 4294923276u,
-                                          4294962463u, 4294966817u, 4294967253u, 4294967292u};
-    const uint32_t u = mr_rng_u32(rng);
-    uint32_t count = 0;
-    while (count < sizeof thresholds / sizeof *thresholds && u >= thresholds[count])
-        count++;
-    return count;
-}
-
 void mr_offpolicy_add(mr_offpolicy *policy, const mr_logged_round *round)
 {
     MR_ASSERT(isfinite(round->weight) && round->weight >= 0.0 && isfinite(round->reward) &&
@@ -169,7 +156,7 @@ void mr_offpolicy_add(mr_offpolicy *policy, const mr_logged_round *round)
     }
     mr_rng rng = mr_rng_make(policy->seed, 0, 0, round->cluster, MR_PURPOSE_BOOTSTRAP);
     for (uint32_t b = 0; b < policy->resamples; b++) {
-        const uint32_t times = poisson(&rng);
+        const uint32_t times = mr_resample_times(&rng);
         double *sums = policy->boot + b * row;
         if (times == 0)
             continue;
@@ -238,71 +225,37 @@ double mr_offpolicy_error(const mr_offpolicy *policy, uint32_t estimator)
     return sqrt(fmax(m->m2[0][0] + bc / (c * c) + 2.0 * abc / c, 0.0)) / m->n;
 }
 
-mr_ope_interval mr_offpolicy_student(const mr_offpolicy *policy, uint32_t estimator, double level)
+mr_interval mr_offpolicy_student(const mr_offpolicy *policy, uint32_t estimator, double level)
 {
     const double value = mr_offpolicy_value(policy, estimator);
     const double error = mr_offpolicy_error(policy, estimator);
     if (!isfinite(value) || !isfinite(error))
-        return (mr_ope_interval){NAN, NAN};
+        return (mr_interval){NAN, NAN};
     const double half =
         error * mr_student_quantile(0.5 + level / 2.0, policy->sums[estimator].moments.n - 1.0);
-    return (mr_ope_interval){value - half, value + half};
+    return (mr_interval){value - half, value + half};
 }
 
-// Numbers that ascend as doubles do. No NaN.
-static uint64_t to_key(double x)
-{
-    uint64_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    return bits >> 63 != 0 ? ~bits : bits | 1ull << 63;
-}
-
-static double from_key(uint64_t key)
-{
-    const uint64_t bits = key >> 63 != 0 ? key ^ 1ull << 63 : ~key;
-    double x;
-    memcpy(&x, &bits, sizeof x);
-    return x;
-}
-
-// Between the two values next to it, as most packages do.
-static double percentile(const mr_sorted *sorted, uint32_t count, double p)
-{
-    const double at = p * (count - 1);
-    const uint32_t low = (uint32_t)at, high = low + 1 < count ? low + 1 : low;
-    const double a = from_key(sorted[low].key), b = from_key(sorted[high].key);
-    return a + (at - low) * (b - a);
-}
-
-mr_ope_interval mr_offpolicy_bootstrap(const mr_offpolicy *policy, uint32_t estimator, double level,
-                                       mr_sorted *scratch)
+mr_interval mr_offpolicy_bootstrap(const mr_offpolicy *policy, uint32_t estimator, double level,
+                                   mr_sorted *scratch)
 {
     const mr_ope_kind kind = policy->sums[estimator].estimator.kind;
     for (uint32_t b = 0; b < policy->resamples; b++) {
         const double *sums = policy->boot + b * row_of(policy->count);
-        const double value = value_of(kind, sums[0], sums + 1 + MR_OPE_TERMS * estimator);
-        // Where a resample has no support the others would tell too good a story.
-        if (!isfinite(value))
-            return (mr_ope_interval){NAN, NAN};
-        scratch[b] = (mr_sorted){to_key(value), b, 0};
+        mr_resample_note(scratch, b, value_of(kind, sums[0], sums + 1 + MR_OPE_TERMS * estimator));
     }
-    if (policy->resamples == 0)
-        return (mr_ope_interval){NAN, NAN};
-    mr_sort(scratch, policy->resamples);
-    const double tail = (1.0 - level) / 2.0;
-    return (mr_ope_interval){percentile(scratch, policy->resamples, tail),
-                             percentile(scratch, policy->resamples, 1.0 - tail)};
+    return mr_resample_interval(scratch, policy->resamples, level);
 }
 
-mr_ope_interval mr_ope_bernstein(double mean, double variance, double rounds, double bound,
-                                 double level)
+mr_interval mr_ope_bernstein(double mean, double variance, double rounds, double bound,
+                             double level)
 {
     if (rounds < 2.0)
-        return (mr_ope_interval){NAN, NAN};
+        return (mr_interval){NAN, NAN};
     const double log_term = log(4.0 / (1.0 - level));
     const double half =
         sqrt(2.0 * variance * log_term / rounds) + 7.0 * bound * log_term / (3.0 * (rounds - 1.0));
-    return (mr_ope_interval){mean - half, mean + half};
+    return (mr_interval){mean - half, mean + half};
 }
 
 double mr_offpolicy_risk(const mr_offpolicy *policy, uint32_t estimator)

@@ -28,6 +28,7 @@
 
 #include "core/base/arena.h"
 #include "core/base/sort.h"
+#include "worker/measure/resample.h"
 
 typedef struct mr_logged_round {
     double weight;    // w
@@ -99,21 +100,17 @@ double mr_offpolicy_value(const mr_offpolicy *policy, uint32_t estimator);
 // independent here, which the rounds of one user are not: see mr_offpolicy_bootstrap.
 double mr_offpolicy_error(const mr_offpolicy *policy, uint32_t estimator);
 
-typedef struct mr_ope_interval {
-    double low, high;
-} mr_ope_interval;
-
 // Of Student's t with rounds - 1 degrees of freedom. level: 0.95.
-mr_ope_interval mr_offpolicy_student(const mr_offpolicy *policy, uint32_t estimator, double level);
+mr_interval mr_offpolicy_student(const mr_offpolicy *policy, uint32_t estimator, double level);
 // Percentiles of the Poisson bootstrap over clusters: each cluster counts Poisson(1) times in each
 // resample, drawn by (seed, cluster), so that it is additive and the same in any order. Numerator
 // and denominator are resampled together. scratch: `resamples` entries. NAN without resamples.
-mr_ope_interval mr_offpolicy_bootstrap(const mr_offpolicy *policy, uint32_t estimator, double level,
+mr_interval mr_offpolicy_bootstrap(const mr_offpolicy *policy, uint32_t estimator, double level,
                                        mr_sorted *scratch);
 // Empirical Bernstein (Maurer and Pontil, 2009), two-sided, for a mean of terms within [0, bound]:
 // holds for any number of rounds. bound is the largest that is possible, not the largest seen.
-mr_ope_interval mr_ope_bernstein(double mean, double variance, double rounds, double bound,
-                                 double level);
+mr_interval mr_ope_bernstein(double mean, double variance, double rounds, double bound,
+                             double level);
 // Bound of the mean squared error by which a lambda is chosen: variance of the mean plus the square
 // of an upper bound of the bias, at confidence 0.95 (Su et al., as the Open Bandit Pipeline has
 // it). The least wins, of equals the smaller lambda.

@@ -35,7 +35,7 @@ typedef struct mr_ope_row {
     mr_ope_estimator estimator;
     double value, error, risk;
     double taken; // what clipping takes from the estimate, as far as the log tells
-    mr_ope_interval student, bootstrap, bernstein; // NAN where there is none
+    mr_interval student, bootstrap, bernstein; // NAN where there is none
     bool refused, chosen; // chosen: least risk among the lambdas of its kind
 } mr_ope_row;
 

@@ -39,7 +39,7 @@ static void describe_policy(const mr_ope_options *options, char *text, size_t si
         snprintf(text, size, "the item that %s shows most often at the position", path);
 }
 
-static void print_interval(mr_ope_interval interval, FILE *out)
+static void print_interval(mr_interval interval, FILE *out)
 {
     if (isnan(interval.low))
         fprintf(out, "  %-23s", "-");
@@ -145,7 +145,7 @@ static json_t *number(double x)
     return isfinite(x) ? json_real(x) : json_null();
 }
 
-static json_t *interval_json(mr_ope_interval interval)
+static json_t *interval_json(mr_interval interval)
 {
     return isnan(interval.low) ? json_null()
                                : json_pack("[o, o]", number(interval.low), number(interval.high));

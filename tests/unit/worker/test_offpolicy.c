@@ -105,8 +105,8 @@ static void parts_of_a_log_merge_into_the_whole(void **state)
         near(mr_offpolicy_error(&a.policy, i), mr_offpolicy_error(&whole.policy, i), 1e-9);
         near(mr_offpolicy_risk(&a.policy, i), mr_offpolicy_risk(&whole.policy, i), 1e-12);
     }
-    const mr_ope_interval x = mr_offpolicy_bootstrap(&a.policy, 4, .95, scratch);
-    const mr_ope_interval y = mr_offpolicy_bootstrap(&whole.policy, 4, .95, scratch);
+    const mr_interval x = mr_offpolicy_bootstrap(&a.policy, 4, .95, scratch);
+    const mr_interval y = mr_offpolicy_bootstrap(&whole.policy, 4, .95, scratch);
     near(x.low, y.low, 1e-9);
     near(x.high, y.high, 1e-9);
     free(whole.memory);
@@ -125,8 +125,8 @@ static void rounds_of_one_user_are_resampled_together(void **state)
         round.cluster = t;
         mr_offpolicy_add(&alone.policy, &round);
     }
-    const mr_ope_interval wide = mr_offpolicy_bootstrap(&together.policy, 0, .95, scratch);
-    const mr_ope_interval narrow = mr_offpolicy_bootstrap(&alone.policy, 0, .95, scratch);
+    const mr_interval wide = mr_offpolicy_bootstrap(&together.policy, 0, .95, scratch);
+    const mr_interval narrow = mr_offpolicy_bootstrap(&alone.policy, 0, .95, scratch);
     // The standard errors differ by the root of 20 rounds a user.
     const double ratio = (wide.high - wide.low) / (narrow.high - narrow.low);
     assert_true(ratio > 3.0 && ratio < 6.0);
@@ -164,7 +164,7 @@ static void quantiles_of_student_are_those_of_the_tables(void **state)
 static void the_empirical_bernstein_interval_has_the_published_width(void **state)
 {
     (void)state;
-    const mr_ope_interval i = mr_ope_bernstein(.8, 2.6222222222, 10, 5, .95);
+    const mr_interval i = mr_ope_bernstein(.8, 2.6222222222, 10, 5, .95);
     near(i.high - .8, 7.1963632, 1e-7);
     near(.8 - i.low, 7.1963632, 1e-7);
 }
@@ -195,13 +195,13 @@ static void intervals_cover_the_truth_as_often_as_they_say(void **state)
         static const uint32_t judged[] = {0, 1, 4, 5};
         const double truth = .7 * .3 + .3 * .3;
         for (uint32_t j = 0; j < 4; j++) {
-            const mr_ope_interval i = mr_offpolicy_bootstrap(&f.policy, judged[j], .95, scratch);
+            const mr_interval i = mr_offpolicy_bootstrap(&f.policy, judged[j], .95, scratch);
             covered[j] += i.low <= truth && truth <= i.high;
         }
-        const mr_ope_interval t = mr_offpolicy_student(&f.policy, 4, .95);
+        const mr_interval t = mr_offpolicy_student(&f.policy, 4, .95);
         covered[4] += t.low <= truth && truth <= t.high;
         const mr_ope_moments *m = &f.policy.sums[0].moments;
-        const mr_ope_interval b = mr_ope_bernstein(mr_offpolicy_value(&f.policy, 0),
+        const mr_interval b = mr_ope_bernstein(mr_offpolicy_value(&f.policy, 0),
                                                    m->m2[0][0] / (m->n - 1), m->n, 3.5, .95);
         covered[5] += b.low <= truth && truth <= b.high;
         free(f.memory);
