@@ -66,6 +66,7 @@ static void move(mr_worker *worker, mr_phase to)
     mr_log(MR_LOG_INFO, "rebalance", "phase", mr_log_text("from", names[own->phase]),
            mr_log_text("to", names[to]), mr_log_long("generation", (int64_t)own->generation),
            mr_log_long("held", own->held_count));
+    mr_standby_stop(&own->standby, own->taker);
     own->phase = to;
 }
 
@@ -90,12 +91,14 @@ mr_status mr_ownership_open(mr_worker *worker, int64_t copy_age_max_ms, mr_error
         .copy_age_max_ms = copy_age_max_ms,
     };
     own->phase = MR_PHASE_JOINING;
+    MR_TRY(mr_standby_open(worker->config, worker->tasks, &own->standby, err));
     return mr_taker_open(own->taker, err);
 }
 
 void mr_ownership_close(mr_worker *worker)
 {
     mr_ownership *own = &worker->own;
+    mr_standby_close(&own->standby);
     if (own->taker != NULL)
         mr_taker_close(own->taker);
     free(own->taker);
@@ -604,9 +607,10 @@ static mr_status work(mr_worker *worker, const mr_committer_view *commits,
         begin_check(worker, member);
         return MR_OK;
     }
-    *moved = own->wanted_count > 0;
-    if (!*moved)
-        return MR_OK;
+    if (own->wanted_count == 0)
+        return mr_standby_step(&own->standby, own->taker, own->held, own->held_count,
+                               worker->clock.now_ms(worker->clock.context), moved, err);
+    *moved = true;
     const mr_status status = take(worker, moved, err);
     if (status == MR_RETRY)
         *moved = false;

@@ -11,6 +11,7 @@
 
 #include "worker/committer.h"
 #include "worker/ports.h"
+#include "worker/standby.h"
 #include "worker/task.h"
 
 typedef enum mr_phase {
@@ -33,6 +34,7 @@ typedef struct mr_ownership {
     mr_taker *taker;
     mr_taking *takings;   // of the wanted, in their order
     uint32_t taken;       // of them that are PLACED: the first so many
+    mr_standby standby;   // copies of tasks of others, while nothing is wanted
     bool rewritten;       // what the local copy asked for is in the changelogs
     bool born;            // a task was fresh: its first marker has to be committed
     uint64_t history[2];  // once taker->known

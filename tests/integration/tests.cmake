@@ -23,6 +23,7 @@ mr_integration(replay_of_topics)
 mr_integration(state_errors)
 mr_integration(two_of_one_name)
 mr_integration(backup_under_load)
+mr_integration(standby)
 mr_integration(torture) # the short form; torture.sh BUILD_DIR --faults 300 is the long one
 mr_integration(repartition)
 

@@ -235,11 +235,13 @@ static bool run_bugs(const sim_options *options, const arguments *a, sim_totals 
 static bool open_configs(mr_config **configs, const mr_methods *methods)
 {
     for (uint32_t i = 0; i < 5; i++) {
-        char instance[32];
+        char instance[32], standby[32];
         mr_error err = {0};
         snprintf(instance, sizeof instance, "instance=w%u", i);
+        snprintf(standby, sizeof standby, "standby=%u", i % 2 == 0 ? 0 : 2 * i);
         const char *const sets[] = {"app=sim",
                                     instance,
+                                    standby,
                                     "topics.clicks.kind=click",
                                     "lanes=1",
                                     "users.memory=1MiB",

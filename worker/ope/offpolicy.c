@@ -11,7 +11,8 @@
 const char *mr_ope_name(mr_ope_kind kind)
 {
     static const char *const names[] = {"replay", "ips",       "snips", "dm",     "dr",
-                                        "sndr",   "switch-dr", "dros",  "sg-ips", "sg-dr"};
+                                        "sndr",   "switch-dr", "dros",  "sg-ips", "sg-dr",
+                                        "sips",   "sn-sips",   "rips",  "iips",   "cascade-dr"};
     return names[kind];
 }
 
@@ -38,6 +39,11 @@ double mr_ope_weight(mr_ope_estimator e, double w)
     case MR_OPE_SNIPS:
     case MR_OPE_DM:
     case MR_OPE_SNDR:
+    case MR_OPE_SIPS:
+    case MR_OPE_SN_SIPS:
+    case MR_OPE_RIPS:
+    case MR_OPE_IIPS:
+    case MR_OPE_CASCADE_DR:
         break;
     }
     return w;
@@ -99,6 +105,12 @@ static void terms_of(mr_ope_estimator e, const mr_logged_round *round, double te
     case MR_OPE_SG_DR:
         a = round->q_policy + w * rest;
         break;
+    case MR_OPE_SIPS:
+    case MR_OPE_SN_SIPS:
+    case MR_OPE_RIPS:
+    case MR_OPE_IIPS:
+    case MR_OPE_CASCADE_DR:
+        MR_ASSERT(false); // a slate is no single action
     }
     terms[0] = a;
     terms[1] = b;
@@ -136,25 +148,18 @@ static void merge_moments(mr_ope_moments *m, const mr_ope_moments *o)
     m->n = n;
 }
 
-void mr_offpolicy_add(mr_offpolicy *policy, const mr_logged_round *round)
+void mr_offpolicy_add_terms(mr_offpolicy *policy, const double *terms, const double *lost,
+                            uint64_t cluster)
 {
-    MR_ASSERT(isfinite(round->weight) && round->weight >= 0.0 && isfinite(round->reward) &&
-              isfinite(round->q) && isfinite(round->q_policy));
     const size_t row = row_of(policy->count);
-    double terms[MR_OPE_ESTIMATORS_MAX * MR_OPE_TERMS];
     policy->rounds += 1.0;
-    policy->weight_mean_square +=
-        (round->weight * round->weight - policy->weight_mean_square) / policy->rounds;
-    policy->weight_max = fmax(policy->weight_max, round->weight);
     for (uint32_t i = 0; i < policy->count; i++) {
         mr_ope_sum *sum = &policy->sums[i];
-        terms_of(sum->estimator, round, terms + MR_OPE_TERMS * i);
         add_moments(&sum->moments, terms + MR_OPE_TERMS * i);
-        const double lost = (round->weight - mr_ope_weight(sum->estimator, round->weight)) *
-                            (round->reward - round->q);
-        sum->shift += (lost - sum->shift) / sum->moments.n;
+        if (lost != NULL)
+            sum->shift += (lost[i] - sum->shift) / sum->moments.n;
     }
-    mr_rng rng = mr_rng_make(policy->seed, 0, 0, round->cluster, MR_PURPOSE_BOOTSTRAP);
+    mr_rng rng = mr_rng_make(policy->seed, 0, 0, cluster, MR_PURPOSE_BOOTSTRAP);
     for (uint32_t b = 0; b < policy->resamples; b++) {
         const uint32_t times = mr_resample_times(&rng);
         double *sums = policy->boot + b * row;
@@ -164,6 +169,23 @@ void mr_offpolicy_add(mr_offpolicy *policy, const mr_logged_round *round)
         for (uint32_t i = 0; i < MR_OPE_TERMS * policy->count; i++)
             sums[1 + i] += times * terms[i];
     }
+}
+
+void mr_offpolicy_add(mr_offpolicy *policy, const mr_logged_round *round)
+{
+    MR_ASSERT(isfinite(round->weight) && round->weight >= 0.0 && isfinite(round->reward) &&
+              isfinite(round->q) && isfinite(round->q_policy));
+    double terms[MR_OPE_ESTIMATORS_MAX * MR_OPE_TERMS], lost[MR_OPE_ESTIMATORS_MAX];
+    const double square = round->weight * round->weight;
+    for (uint32_t i = 0; i < policy->count; i++) {
+        const mr_ope_estimator estimator = policy->sums[i].estimator;
+        terms_of(estimator, round, terms + MR_OPE_TERMS * i);
+        lost[i] =
+            (round->weight - mr_ope_weight(estimator, round->weight)) * (round->reward - round->q);
+    }
+    mr_offpolicy_add_terms(policy, terms, lost, round->cluster);
+    policy->weight_mean_square += (square - policy->weight_mean_square) / policy->rounds;
+    policy->weight_max = fmax(policy->weight_max, round->weight);
 }
 
 void mr_offpolicy_merge(mr_offpolicy *policy, const mr_offpolicy *other)
@@ -188,7 +210,8 @@ void mr_offpolicy_merge(mr_offpolicy *policy, const mr_offpolicy *other)
 
 static bool is_ratio(mr_ope_kind kind)
 {
-    return kind == MR_OPE_REPLAY || kind == MR_OPE_SNIPS || kind == MR_OPE_SNDR;
+    return kind == MR_OPE_REPLAY || kind == MR_OPE_SNIPS || kind == MR_OPE_SNDR ||
+           kind == MR_OPE_SN_SIPS;
 }
 
 // Of means, or of sums over `n` rounds.

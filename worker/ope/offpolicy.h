@@ -16,6 +16,14 @@
 //   sg-ips   a = w' r             w' = w / (1 - l + l w)
 //   sg-dr    a = q_e + w' (r - q)
 //
+// and for slates, whose rewards come position by position (slates.h):
+//
+//   sips     a = W_k sum of r_j                       W_j = product of w_1 .. w_j, W_0 = 1
+//   sn-sips  b = W_k sum of r_j   c = W_k
+//   rips     a = sum of W_j r_j
+//   iips     a = sum of v_j r_j                       v_j = weight of the item at position j
+//   cascade-dr  a = sum of W_j (r_j - Q_j) + W_{j-1} E_e[Q_j]
+//
 // w = pi_e(a|x) / p, q = q(x, a) and q_e = the sum over actions of pi_e(a|x) q(x, a). The policy
 // must not have learned from the rounds that it is judged by. Sources: Saito et al., "Open Bandit
 // Dataset and Pipeline" (the names, and the digits of its package); Su et al., "Doubly robust
@@ -50,6 +58,11 @@ typedef enum mr_ope_kind {
     MR_OPE_DR_OS,
     MR_OPE_SG_IPS,
     MR_OPE_SG_DR,
+    MR_OPE_SIPS,
+    MR_OPE_SN_SIPS,
+    MR_OPE_RIPS,
+    MR_OPE_IIPS,
+    MR_OPE_CASCADE_DR,
 } mr_ope_kind;
 
 typedef struct mr_ope_estimator {
@@ -89,8 +102,13 @@ size_t mr_offpolicy_bytes(uint32_t count, uint32_t resamples);
 // resamples: of the bootstrap, 0 for none. estimators are copied. Memory is the arena's.
 void mr_offpolicy_init(mr_offpolicy *policy, const mr_ope_estimator *estimators, uint32_t count,
                        uint32_t resamples, uint64_t seed, mr_arena *arena);
-// Weights, rewards and values of the model must be finite, weights not negative (asserted).
+// Weights, rewards and values of the model must be finite, weights not negative (asserted). Not of
+// slates.
 void mr_offpolicy_add(mr_offpolicy *policy, const mr_logged_round *round);
+// What mr_offpolicy_add comes down to: terms a, b, c of each estimator, in their order; lost: of
+// each, (w - w') (r - q), or NULL where nothing is clipped.
+void mr_offpolicy_add_terms(mr_offpolicy *policy, const double *terms, const double *lost,
+                            uint64_t cluster);
 // Adds another part of the log; both were begun alike (asserted).
 void mr_offpolicy_merge(mr_offpolicy *policy, const mr_offpolicy *other);
 
@@ -106,7 +124,7 @@ mr_interval mr_offpolicy_student(const mr_offpolicy *policy, uint32_t estimator,
 // resample, drawn by (seed, cluster), so that it is additive and the same in any order. Numerator
 // and denominator are resampled together. scratch: `resamples` entries. NAN without resamples.
 mr_interval mr_offpolicy_bootstrap(const mr_offpolicy *policy, uint32_t estimator, double level,
-                                       mr_sorted *scratch);
+                                   mr_sorted *scratch);
 // Empirical Bernstein (Maurer and Pontil, 2009), two-sided, for a mean of terms within [0, bound]:
 // holds for any number of rounds. bound is the largest that is possible, not the largest seen.
 mr_interval mr_ope_bernstein(double mean, double variance, double rounds, double bound,

@@ -159,8 +159,7 @@ static mr_status conclude(judge *j, mr_error *err)
         row->taken = j->policy.sums[i].shift;
         row->risk = mr_offpolicy_risk(&j->policy, i);
         row->refused = !options->insist && !carried && mr_ope_weighs(row->estimator.kind);
-        row->student = row->bootstrap = row->bernstein =
-            (mr_interval){(double)NAN, (double)NAN};
+        row->student = row->bootstrap = row->bernstein = (mr_interval){(double)NAN, (double)NAN};
         if (row->estimator.kind == MR_OPE_DM) // the spread of a model's answers is no interval
             continue;
         row->student = mr_offpolicy_student(&j->policy, i, options->level);

@@ -36,7 +36,7 @@ typedef struct mr_ope_row {
     double value, error, risk;
     double taken; // what clipping takes from the estimate, as far as the log tells
     mr_interval student, bootstrap, bernstein; // NAN where there is none
-    bool refused, chosen; // chosen: least risk among the lambdas of its kind
+    bool refused, chosen;                      // chosen: least risk among the lambdas of its kind
 } mr_ope_row;
 
 typedef struct mr_ope_result {
