@@ -73,6 +73,9 @@ bool mr_options_load(mr_options *options, mr_config **config);
 // Frees what mr_options_load made.
 void mr_options_unload(mr_options *options, mr_config *config);
 
+// replay --epochs, with so many input files on its command line. Returns the exit status.
+int mr_command_rerun(mr_options *options, uint32_t input_count);
+
 // Prints "millrace COMMAND: TEXT" to stderr and returns `exit_status`.
 int mr_command_fail(const char *command, const char *text, int exit_status);
 

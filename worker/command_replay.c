@@ -13,6 +13,9 @@ static const mr_option rows[] = {
     {"kafka", NULL, "reads the topics of the configuration instead of files; commits nothing"},
     {"from", "PLACE", "with --kafka: an offset, a time such as 2026-01-31T12:30:00Z, or beginning"},
     {"to", "PLACE", "with --kafka: an offset or a time, which are left out, or end"},
+    {"epochs", NULL,
+     "runs what millrace run has learned once more, from epoch log and topics, and compares every "
+     "state hash and list"},
     {"as", "NAME", "the files have the kind and the mapping of topics.NAME of the configuration"},
     {"out", "DIR",
      "folder for state, lists.avro, windows.csv and summary.json; must not hold a state"},
@@ -122,6 +125,8 @@ int mr_command_replay(int argc, char **argv)
         replay.inputs[replay.input_count++] = mr_options_get(&options, "input");
     for (int i = options.operand_first; i < argc && replay.input_count < MR_REPLAY_INPUTS_MAX; i++)
         replay.inputs[replay.input_count++] = argv[i];
+    if (mr_options_get(&options, "epochs") != NULL)
+        return mr_command_rerun(&options, replay.input_count);
     if (!read_range(&options, &replay) || !read_judging(&options, &replay))
         return MR_EXIT_USAGE;
     if (!replay.topics && replay.input_count == 0)

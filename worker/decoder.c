@@ -203,3 +203,34 @@ mr_status mr_decoder_read(mr_decoder *decoder, uint32_t number, const mr_message
     };
     return decode(decoder, arena, in, message, &arrival->event, err);
 }
+
+// Unless it was refused before it came here.
+static mr_status decode_unrefused(mr_decoder *decoder, uint32_t number, const mr_message *message,
+                                  const mr_rerouted *rerouted, mr_arena *arena,
+                                  mr_arrival *arrival, mr_error *err)
+{
+    if (rerouted == NULL || rerouted->cause == MR_CAUSE_NONE)
+        return mr_decoder_read(decoder, number, message, arena, arrival, err);
+    *arrival = (mr_arrival){
+        .record_ms = message->time_ms,
+        .offset = message->offset,
+        .partition = (int32_t)message->partition,
+        .topic = mr_decoder_rank(decoder, number),
+    };
+    return mr_reject(err, rerouted->cause, "%.*s", (int)rerouted->reason.size,
+                     (const char *)rerouted->reason.data);
+}
+
+mr_status mr_decoder_take(mr_decoder *decoder, uint32_t number, const mr_message *message,
+                          const mr_rerouted *rerouted, mr_arena *arena, mr_arrival *arrival,
+                          mr_error *err)
+{
+    const mr_status status =
+        decode_unrefused(decoder, number, message, rerouted, arena, arrival, err);
+    if (status == MR_OK)
+        return MR_OK;
+    arrival->cause = err->cause;
+    arrival->event = (mr_event){.time_ms = arrival->record_ms};
+    snprintf(arrival->reason, sizeof arrival->reason, "%.119s", err->text);
+    return status;
+}

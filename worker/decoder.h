@@ -10,6 +10,7 @@
 #include "core/event/epoch.h"
 #include "schemas/catalog.h"
 #include "worker/config.h"
+#include "worker/origin.h"
 #include "worker/ports.h"
 
 typedef struct mr_decoder mr_decoder;
@@ -28,6 +29,14 @@ size_t mr_decoder_room(const mr_decoder *decoder);
 // the message is bad; place and timestamp in *arrival are filled all the same.
 MR_CHECKED mr_status mr_decoder_read(mr_decoder *decoder, uint32_t input, const mr_message *message,
                                      mr_arena *arena, mr_arrival *arrival, mr_error *err);
+
+// The same, of a record that stands in its epoch also where it is bad: its cause and reason are then
+// in *arrival, and it has no event but the time of its record. rerouted: of a message that came
+// through the repartition topic (worker/origin.h); otherwise NULL. Errors: MR_REJECT: the message is
+// bad.
+MR_CHECKED mr_status mr_decoder_take(mr_decoder *decoder, uint32_t input, const mr_message *message,
+                                     const mr_rerouted *rerouted, mr_arena *arena,
+                                     mr_arrival *arrival, mr_error *err);
 
 // The input's place in the order of topic names, which decides between equal event times. The
 // worker's own inputs come after those of the configuration.

@@ -129,6 +129,22 @@ mr_link_verdict mr_links_receive(mr_links *links, const mr_delta *delta, bool ov
     return next || mr_planted(MR_BUG_LINK_IGNORED) ? MR_LINK_NEXT : MR_LINK_GAP;
 }
 
+mr_status mr_links_accept(mr_links *links, const mr_engine *engine, const uint64_t history[2],
+                          uint32_t task, mr_bytes value, bool over_gaps, mr_delta *delta,
+                          mr_link_verdict *verdict, mr_error *err)
+{
+    *verdict = MR_LINK_FOREIGN;
+    MR_TRY(mr_delta_read(value, delta, err));
+    if (memcmp(delta->history, history, sizeof delta->history) != 0)
+        return MR_OK; // of a state that was before this one
+    if (delta->receiver != task || delta->sender >= links->tasks)
+        return mr_reject(err, MR_CAUSE_bad_delta, "deltas of task %u to task %u in partition %u",
+                         delta->sender, delta->receiver, task);
+    MR_TRY(mr_engine_delta_check(engine, task, delta->record, err));
+    *verdict = mr_links_receive(links, delta, over_gaps);
+    return MR_OK;
+}
+
 uint32_t mr_links_taken(const mr_links *links, uint32_t task, mr_sequence *out)
 {
     const size_t first = (size_t)task * links->tasks;

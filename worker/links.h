@@ -46,10 +46,19 @@ uint64_t mr_links_send(mr_links *links, uint32_t sender, uint32_t receiver);
 typedef enum mr_link_verdict {
     MR_LINK_NEXT,
     MR_LINK_SEEN,
-    MR_LINK_GAP, // links between it and the last one are missing
+    MR_LINK_GAP,     // links between it and the last one are missing
+    MR_LINK_FOREIGN, // of another history
 } mr_link_verdict;
 // Whether a delta is the next one for its receiver; advances where it is, or where `over_gaps`.
 mr_link_verdict mr_links_receive(mr_links *links, const mr_delta *delta, bool over_gaps);
+
+// The same for the value of a record in the task's partition, looked at from all sides: *delta is
+// read from it, checked by the engine, and of this history unless *verdict is MR_LINK_FOREIGN.
+// Errors: MR_REJECT: it can never be learned; MR_FATAL of mr_engine_delta_check.
+MR_CHECKED mr_status mr_links_accept(mr_links *links, const mr_engine *engine,
+                                     const uint64_t history[2], uint32_t task, mr_bytes value,
+                                     bool over_gaps, mr_delta *delta, mr_link_verdict *verdict,
+                                     mr_error *err);
 
 // The last links of the senders from whom the task has received something since mr_links_keep, in
 // order of sender; returns how many. out has room for all tasks.

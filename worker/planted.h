@@ -24,6 +24,8 @@ typedef enum mr_bug {
     MR_BUG_GROUP_TRUSTED,        // inputs go on at the group's offsets
     MR_BUG_TIMEOUT_IS_FAILURE,   // a commit that timed out is taken for one that failed
     MR_BUG_DEAD_LETTER_OUTSIDE,  // dead letters are not part of the transaction
+    MR_BUG_TICK_UNNOTED,         // an epoch record does not say that a clock was moved
+    MR_BUG_VIEW_NOTED_LATE,      // the view of a round is noted with a later one
     MR_BUG_COUNT,
 } mr_bug;
 

@@ -26,6 +26,7 @@
 #include "worker/progress.h"
 #include "worker/replay_result.h"
 #include "worker/rewrite.h"
+#include "worker/scratch.h"
 #include "worker/store_port.h"
 #include "worker/version.h"
 
@@ -291,24 +292,9 @@ static mr_status open_folder(replay *r, mr_error *err)
         return mr_container_file_open(path, mr_bytes_of(schema->text, schema->size), &r->lists,
                                       err);
     }
-    const char *base = getenv("TMPDIR");
-    snprintf(r->folder, sizeof r->folder, "%s/millrace-replay-XXXXXX",
-             base != NULL ? base : "/tmp");
-    if (mkdtemp(r->folder) == NULL)
-        return mr_fail(err, MR_FATAL, "%s: %s", r->folder, strerror(errno));
+    MR_TRY(mr_scratch_make(r->folder, sizeof r->folder, err));
     r->temporary = true;
     return MR_OK;
-}
-
-static void remove_temporary(const replay *r)
-{
-    static const char *const names[] = {"state/data.mdb", "state/lock.mdb", "state/lock",
-                                        "state/owner",    "state",          ""};
-    char path[PATH_BYTES + 32];
-    for (uint32_t i = 0; r->temporary && i < sizeof names / sizeof names[0]; i++) {
-        snprintf(path, sizeof path, "%s/%s", r->folder, names[i]);
-        remove(path);
-    }
 }
 
 // ---- opening and closing
@@ -398,7 +384,8 @@ static void close_all(replay *r)
     if (r->local_open)
         (void)mr_local_close(&r->local, &ignored);
     (void)mr_container_file_close(r->lists, &ignored);
-    remove_temporary(r);
+    if (r->temporary)
+        mr_scratch_remove(r->folder);
     mr_memory_free(r->memory, r->memory_bytes);
     if (r->pool != NULL)
         mr_lane_pool_close(r->pool);

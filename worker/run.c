@@ -95,7 +95,7 @@ static void note_epoch(mr_worker *worker, const mr_epoch *epoch)
         .task = epoch->task,
         .epoch = (int64_t)view.epoch,
         .clock_ms = view.clock_ms,
-        .tick_ms = epoch->tick_ms,
+        .tick_ms = mr_planted(MR_BUG_TICK_UNNOTED) ? 0 : epoch->tick_ms,
         .offsets = worker->next_offsets,
         .offset_count = epoch->tick_ms == 0 ? next_offsets(worker, epoch->task) : 0,
         .links = worker->taken_links,
@@ -111,8 +111,11 @@ static void note_round(mr_worker *worker, const mr_epoch *epochs, uint32_t count
 {
     uint32_t view_count;
     const mr_sequence *views = mr_follower_shown(worker->follower, &view_count);
+    if (mr_planted(MR_BUG_VIEW_NOTED_LATE))
+        view_count = 0; // the close notes them
+    else
+        mr_follower_noted(worker->follower);
     mr_outputs_round(worker->outputs, views, view_count);
-    mr_follower_noted(worker->follower);
     for (uint32_t i = 0; i < count; i++)
         note_epoch(worker, &epochs[i]);
 }
@@ -137,22 +140,16 @@ static mr_status lost_deltas(mr_worker *worker, const mr_delta *delta, mr_error 
 static mr_status accept_delta(mr_worker *worker, uint32_t task, mr_bytes value, mr_delta *delta,
                               bool *accepted, mr_error *err)
 {
-    *accepted = false;
-    MR_TRY(mr_delta_read(value, delta, err));
-    if (memcmp(delta->history, worker->own.history, sizeof delta->history) != 0) {
-        worker->deltas_foreign++; // of a state that was before this one
-        return MR_OK;
-    }
-    if (delta->receiver != task || delta->sender >= worker->tasks)
-        return mr_reject(err, MR_CAUSE_bad_delta, "deltas of task %u to task %u in partition %u",
-                         delta->sender, delta->receiver, task);
-    MR_TRY(mr_engine_delta_check(worker->engine, task, delta->record, err));
     const bool over_gaps = worker->config->on_delta_gap == MR_GAP_CONTINUE;
-    const mr_link_verdict verdict = mr_links_receive(worker->links, delta, over_gaps);
+    mr_link_verdict verdict;
+    *accepted = false;
+    MR_TRY(mr_links_accept(worker->links, worker->engine, worker->own.history, task, value,
+                           over_gaps, delta, &verdict, err));
     if (verdict == MR_LINK_GAP)
         MR_TRY(lost_deltas(worker, delta, err));
+    worker->deltas_foreign += verdict == MR_LINK_FOREIGN;
     worker->deltas_seen_again += verdict == MR_LINK_SEEN;
-    *accepted = verdict != MR_LINK_SEEN;
+    *accepted = verdict == MR_LINK_NEXT || verdict == MR_LINK_GAP;
     return MR_OK;
 }
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "worker/source.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -326,22 +325,6 @@ static mr_status take_deltas(mr_source *source, builder *b, int64_t now_ms, bool
     }
 }
 
-// Decodes the message that is held, unless it was refused before it came here.
-static mr_status decode(mr_source *source, builder *b, const held *h, const mr_rerouted *rerouted,
-                        mr_arrival *arrival, mr_error *err)
-{
-    if (rerouted == NULL || rerouted->cause == MR_CAUSE_NONE)
-        return mr_decoder_read(source->decoder, h->input, &h->message, &b->arena, arrival, err);
-    *arrival = (mr_arrival){
-        .record_ms = h->message.time_ms,
-        .offset = h->message.offset,
-        .partition = (int32_t)h->message.partition,
-        .topic = mr_decoder_rank(source->decoder, h->input),
-    };
-    return mr_reject(err, rerouted->cause, "%.*s", (int)rerouted->reason.size,
-                     (const char *)rerouted->reason.data);
-}
-
 static void hold(mr_source *source, builder *b, feed *f, uint32_t index, int64_t now_ms)
 {
     mr_error err = {0};
@@ -351,15 +334,11 @@ static void hold(mr_source *source, builder *b, feed *f, uint32_t index, int64_t
     b->bytes += message->value.size + message->key.size;
     source->counters.records++;
     mr_arrival *arrival = &b->arrivals[b->count++];
-    if (decode(source, b, h, rerouted, arrival, &err) == MR_OK) {
-        b->lines += arrival->event.line_count > 0 ? arrival->event.line_count : 1;
-        return;
-    }
-    // It stands in the epoch all the same: the task counts it as read and refused.
-    h->cause = arrival->cause = err.cause;
-    arrival->event = (mr_event){.time_ms = arrival->record_ms};
-    snprintf(arrival->reason, sizeof arrival->reason, "%.119s", err.text);
-    b->lines++;
+    // One that is bad stands in the epoch all the same: the task counts it as read and refused.
+    if (mr_decoder_take(source->decoder, h->input, message, rerouted, &b->arena, arrival, &err) !=
+        MR_OK)
+        h->cause = arrival->cause;
+    b->lines += arrival->event.line_count > 0 ? arrival->event.line_count : 1;
 }
 
 mr_status mr_source_pump(mr_source *source, int64_t now_ms, bool *moved, mr_error *err)

@@ -20,6 +20,7 @@ add_test(NAME demo_learns_and_leaves_nothing
     COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/integration/demo_learns_and_leaves_nothing.py $<TARGET_FILE:millrace>)
 set_tests_properties(demo_learns_and_leaves_nothing PROPERTIES LABELS integration TIMEOUT 180)
 mr_integration(replay_of_topics)
+mr_integration(replay_of_epochs)
 mr_integration(state_errors)
 mr_integration(two_of_one_name)
 mr_integration(backup_under_load)

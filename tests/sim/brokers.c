@@ -99,6 +99,19 @@ int64_t sim_stable(const sim_brokers *brokers, sim_log *log)
     return log->end;
 }
 
+uint32_t sim_find(const sim_log *log, int64_t offset)
+{
+    uint32_t low = 0, high = log->count;
+    while (low < high) {
+        const uint32_t middle = low + (high - low) / 2;
+        if (log->records[middle].offset < offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 // ---- transactions
 
 // The control record takes an offset in every partition that the transaction wrote to.

@@ -99,6 +99,8 @@ void sim_brokers_close(sim_brokers *brokers);
 void sim_append(sim_brokers *brokers, sim_log *log, mr_bytes key, mr_bytes value, uint32_t tx);
 // The first offset of an open transaction, or the end.
 int64_t sim_stable(const sim_brokers *brokers, sim_log *log);
+// Index of the first record at or behind an offset.
+uint32_t sim_find(const sim_log *log, int64_t offset);
 bool sim_committed(const sim_brokers *brokers, const sim_record *record);
 
 // Transactions of the producer of that name. A fence is MR_FENCED.

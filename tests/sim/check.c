@@ -206,6 +206,13 @@ static void see_letter(sim_check *check, uint32_t t, mr_topic topic, const sim_r
     s->letters++;
 }
 
+static void see_epoch_record(sim_check *check, uint32_t t, mr_topic topic, const sim_record *record,
+                             seen *s)
+{
+    (void)t, (void)topic, (void)record, (void)s;
+    check->epoch_records++;
+}
+
 static uint64_t read_long(const uint8_t **at)
 {
     uint64_t raw = 0;
@@ -303,6 +310,7 @@ static void check_task(sim_check *check, sim_brokers *brokers, uint32_t tx, uint
     visit_log(check, brokers, tx, MR_TOPIC_DEAD_LETTERS, t, &s, see_letter);
     visit_log(check, brokers, tx, MR_TOPIC_LISTS, t, &s, see_list);
     visit_log(check, brokers, tx, MR_TOPIC_ITEM_DELTAS, t, &s, see_delta);
+    visit_log(check, brokers, tx, MR_TOPIC_EPOCHS, t, &s, see_epoch_record);
     if (s.markers[0].data == NULL && s.markers[1].data == NULL)
         return; // its rows belong to a marker that follows
     if (s.markers[0].data == NULL || s.markers[1].data == NULL) {

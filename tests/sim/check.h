@@ -8,6 +8,7 @@
 //   I4  offsets and clocks never fall; each bad record below the offsets has one dead letter
 //   I5  a task has one committing worker a generation; no local copy is ahead of Kafka
 //   I6  a marker's count and hash are those of the changelog; a local copy at seq s has its rows
+//   I7  (rerun.c) what the epoch log says, run again, leaves the same hashes, lists and deltas
 //   I8  (history.c) once nothing goes wrong any more, everything is consumed in bounded steps
 #ifndef MR_TESTS_SIM_CHECK_H
 #define MR_TESTS_SIM_CHECK_H
@@ -52,6 +53,7 @@ typedef struct sim_check {
     uint32_t task_count;
     mr_counted items[SIM_ITEMS];
     uint64_t commits;
+    uint64_t epoch_records;
     char violation[400]; // empty: none
     mr_marker_pair pairs[MR_MARKER_PAIRS_MAX];
     mr_marker_offset offsets[MR_MARKER_OFFSETS_MAX];

@@ -230,20 +230,6 @@ static mr_status input_ends(void *context, uint32_t input, uint32_t partition, m
     return say(call(client), err);
 }
 
-// Index of the first record at or behind an offset.
-static uint32_t find(const sim_log *log, int64_t offset)
-{
-    uint32_t low = 0, high = log->count;
-    while (low < high) {
-        const uint32_t middle = low + (high - low) / 2;
-        if (log->records[middle].offset < offset)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
 static mr_status changelog_read(void *context, mr_topic topic, uint32_t partition, int64_t first,
                                 int64_t end_offset, mr_bus_visit *visit, void *visit_context,
                                 int64_t *next, mr_error *err)
@@ -259,7 +245,7 @@ static mr_status changelog_read(void *context, mr_topic topic, uint32_t partitio
     const int64_t stable = sim_stable(client->brokers, log);
     const int64_t limit = stable < end_offset ? stable : end_offset;
     uint32_t left = 1 + sim_below(&client->faults->chance, READ_MAX);
-    for (uint32_t i = find(log, first); i < log->count && log->records[i].offset < limit; i++) {
+    for (uint32_t i = sim_find(log, first); i < log->count && log->records[i].offset < limit; i++) {
         const sim_record *record = &log->records[i];
         if (left-- == 0)
             return mr_fail(err, MR_RETRY, "more is there");
@@ -378,7 +364,7 @@ static uint32_t read_some(const sim_client *client, sim_log *log, mr_offset *at,
 {
     uint32_t count = 0;
     const int64_t stable = sim_stable(client->brokers, log);
-    for (uint32_t i = find(log, at->next);
+    for (uint32_t i = sim_find(log, at->next);
          i < log->count && log->records[i].offset < stable && count < most; i++) {
         const sim_record *record = &log->records[i];
         if (sim_committed(client->brokers, record))

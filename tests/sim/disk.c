@@ -126,7 +126,8 @@ static mr_status disk_write(void *context, const mr_store_batch *batch, mr_error
             if (part->offsets[c] >= 0)
                 rows->offsets[c] = part->offsets[c];
         }
-        disk->on_write(disk->on_write_context, disk, part->task);
+        if (disk->on_write != NULL)
+            disk->on_write(disk->on_write_context, disk, part->task);
     }
     return MR_OK;
 }

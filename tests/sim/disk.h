@@ -27,7 +27,7 @@ typedef struct sim_image { // the whole file at one time
 
 typedef struct sim_disk sim_disk;
 
-// Told after each write: rows of a task as they are now.
+// Told after each write, where somebody wants to know: rows of a task as they are now.
 typedef void sim_on_write(void *context, const sim_disk *disk, uint32_t task);
 
 struct sim_disk {

@@ -9,6 +9,7 @@
 #include "schemas/frame.h"
 #include "tests/sim/check.h"
 #include "tests/sim/client.h"
+#include "tests/sim/rerun.h"
 
 enum {
     COMMITS_MIN = 200,
@@ -23,6 +24,8 @@ enum {
     SESSION_MS = 20000, // time-outs: at most so much longer than the least
     TRANSACTION_MS = 40000,
     TOMBSTONE_MS = 120000, // delete.retention.ms of the changelogs
+    RERUN_EVERY = 8,       // histories: one is run again (I7)
+    REAL_EVERY = 16,       // one of them has models of the product too
 };
 
 typedef struct process {
@@ -38,6 +41,8 @@ typedef struct process {
 
 typedef struct history {
     const sim_options *options;
+    mr_config *const *configs;
+    bool rerun;        // at the end
     sim_chance chance; // of schedule and traffic
     sim_faults faults;
     sim_brokers brokers;
@@ -163,7 +168,7 @@ static void start_process(history *h, process *p)
     p->disk.dead = &p->client.dead;
     mr_worker *worker = calloc(1, sizeof *worker);
     MR_ASSERT(worker != NULL);
-    worker->config = h->options->configs[index];
+    worker->config = h->configs[index];
     worker->methods = h->options->methods;
     worker->catalog = h->options->catalog;
     worker->clock = (mr_clock){&h->brokers, clock_now, clock_now, clock_sleep};
@@ -374,10 +379,35 @@ static void calm_down(history *h)
         sim_check_end(&h->check);
 }
 
+static void run_again(history *h)
+{
+    mr_rerun_result result;
+    mr_error err = {0};
+    const mr_status status = sim_rerun(&h->brokers, h->configs[0], h->options->methods,
+                                       h->options->catalog, &result, &err);
+    if (status != MR_OK)
+        snprintf(h->check.violation, sizeof h->check.violation, "I7: %s", err.text);
+    else if (result.commits != h->check.epoch_records || result.lists_gone > 0 ||
+             result.hashes == 0)
+        snprintf(h->check.violation, sizeof h->check.violation,
+                 "I7: %llu of %llu commits were run again, with %llu hashes; %llu lists are in no "
+                 "topic",
+                 (unsigned long long)result.commits, (unsigned long long)h->check.epoch_records,
+                 (unsigned long long)result.hashes, (unsigned long long)result.lists_gone);
+    h->totals->reruns++;
+    h->totals->rerun_commits += result.commits;
+    h->totals->rerun_epochs += result.epochs;
+    h->totals->rerun_lists += result.lists;
+    h->totals->rerun_deltas += result.deltas;
+    h->totals->rerun_engines += result.engines;
+}
+
 static void open_history(history *h, uint64_t seed)
 {
     const mr_catalog_schema *schema;
     h->chance = (sim_chance){seed};
+    h->configs = seed % REAL_EVERY == 0 ? h->options->real_configs : h->options->configs;
+    h->rerun = seed % RERUN_EVERY == 0;
     sim_faults_open(&h->faults, seed);
     h->faults.allowed_until = h->options->faults_until;
     h->worker_count = 2 + sim_below(&h->chance, 3);
@@ -437,6 +467,8 @@ bool sim_history(const sim_options *options, uint64_t seed, sim_totals *totals, 
         step(h, true);
     if (holds(h))
         calm_down(h);
+    if (holds(h) && h->rerun)
+        run_again(h);
     const bool good = holds(h);
     snprintf(violation, size, "%s", h->check.violation);
     *questions = h->faults.asked;

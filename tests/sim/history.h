@@ -14,6 +14,8 @@ enum { SIM_POINTS = 25 }; // crash points of the commit protocol, from 1
 
 typedef struct sim_totals { // over histories
     uint64_t histories, commits, steps, exits;
+    // Histories that were run again from their epoch logs, and what was compared.
+    uint64_t reruns, rerun_commits, rerun_epochs, rerun_lists, rerun_deltas, rerun_engines;
     uint64_t points[SIM_POINTS]; // how often a history went through each crash point
     uint64_t injected[SIM_FAULT_COUNT];
     // Where processes were killed: crash points.
@@ -25,6 +27,7 @@ typedef struct sim_totals { // over histories
 
 typedef struct sim_options {
     mr_config *const *configs; // one a worker: they differ by the instance's name
+    mr_config *const *real_configs; // with models of the product beside the counting one
     const mr_methods *methods;
     mr_catalog *catalog;
     uint64_t faults_until; // questions for faults after this one are answered no

@@ -42,9 +42,11 @@ static const char *const bugs[MR_BUG_COUNT] = {
     [MR_BUG_GROUP_TRUSTED] = "group-trusted",
     [MR_BUG_TIMEOUT_IS_FAILURE] = "timeout-is-failure",
     [MR_BUG_DEAD_LETTER_OUTSIDE] = "dead-letter-outside",
+    [MR_BUG_TICK_UNNOTED] = "tick-unnoted",
+    [MR_BUG_VIEW_NOTED_LATE] = "view-noted-late",
 };
 
-enum { JOBS_MAX = 64 };
+enum { JOBS_MAX = 64, WORKERS = 5 };
 
 typedef struct arguments {
     uint64_t seeds, first, until, jobs;
@@ -117,6 +119,11 @@ static void print_counts(const sim_totals *totals)
     printf("%llu histories, %llu commits, %llu steps, %llu exits\n",
            (unsigned long long)totals->histories, (unsigned long long)totals->commits,
            (unsigned long long)totals->steps, (unsigned long long)totals->exits);
+    printf("%llu of them run again: %llu commits, %llu engines, %llu epochs, %llu lists, %llu "
+           "records of deltas\n",
+           (unsigned long long)totals->reruns, (unsigned long long)totals->rerun_commits,
+           (unsigned long long)totals->rerun_engines, (unsigned long long)totals->rerun_epochs,
+           (unsigned long long)totals->rerun_lists, (unsigned long long)totals->rerun_deltas);
     for (int i = 0; i < SIM_FAULT_COUNT; i++)
         printf("%s%s %llu", i == 0 ? "faults: " : ", ", sim_fault_name((sim_fault)i),
                (unsigned long long)totals->injected[i]);
@@ -232,9 +239,12 @@ static bool run_bugs(const sim_options *options, const arguments *a, sim_totals 
     return all;
 }
 
-static bool open_configs(mr_config **configs, const mr_methods *methods)
+static const char *const counting_alone = "models.off=popularity,covisit,embedding,diag_linucb";
+static const char *const real_models = "models.off=covisit,diag_linucb";
+
+static bool open_configs(mr_config **configs, const mr_methods *methods, const char *models)
 {
-    for (uint32_t i = 0; i < 5; i++) {
+    for (uint32_t i = 0; i < WORKERS; i++) {
         char instance[32], standby[32];
         mr_error err = {0};
         snprintf(instance, sizeof instance, "instance=w%u", i);
@@ -242,11 +252,12 @@ static bool open_configs(mr_config **configs, const mr_methods *methods)
         const char *const sets[] = {"app=sim",
                                     instance,
                                     standby,
+                                    models,
                                     "topics.clicks.kind=click",
                                     "lanes=1",
-                                    "users.memory=1MiB",
                                     "memory.pages=small",
-                                    "models.off=popularity,covisit,embedding,diag_linucb",
+                                    "users.memory=1MiB",
+                                    "models.embedding.dim=8",
                                     "deltas.bytes_max=64KiB",
                                     "items.max=64",
                                     "lists.k=4",
@@ -271,7 +282,8 @@ static bool open_configs(mr_config **configs, const mr_methods *methods)
         }
         // Less than a configuration may ask for: a history begins a hundred engines, and the pages
         // that their indexes touch were a third of its time.
-        configs[i]->users_memory = 96 << 10;
+        if (models == counting_alone)
+            configs[i]->users_memory = 96 << 10;
     }
     return true;
 }
@@ -280,7 +292,7 @@ int main(int argc, char **argv)
 {
     arguments a;
     mr_error err = {0};
-    mr_config *configs[5];
+    mr_config *configs[WORKERS], *real[WORKERS];
     mr_methods methods;
     mr_catalog *catalog;
     mr_decoder *mappings; // the catalogue borrows them from its first decoder
@@ -295,7 +307,8 @@ int main(int argc, char **argv)
     }
     FILE *quiet = a.trace ? stderr : fopen("/dev/null", "we");
     mr_log_open(&(mr_log_options){.out = quiet, .level = a.trace ? MR_LOG_INFO : MR_LOG_ERROR});
-    if (mr_methods_open(&methods, &err) != MR_OK || !open_configs(configs, &methods) ||
+    if (mr_methods_open(&methods, &err) != MR_OK || !open_configs(configs, &methods, counting_alone) ||
+        !open_configs(real, &methods, real_models) ||
         mr_catalog_open(NULL, &catalog, &err) != MR_OK ||
         mr_decoder_open(configs[0], catalog, &mappings, &err) != MR_OK) {
         fprintf(stderr, "%s\n", err.text);
@@ -305,6 +318,7 @@ int main(int argc, char **argv)
     methods.extra = &counting;
     methods.extra_count = 1;
     const sim_options options = {.configs = configs,
+                                 .real_configs = real,
                                  .methods = &methods,
                                  .catalog = catalog,
                                  .faults_until = a.until,
@@ -315,8 +329,10 @@ int main(int argc, char **argv)
     print_counts(&totals);
     mr_decoder_close(mappings);
     mr_catalog_close(catalog);
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < WORKERS; i++) {
         mr_config_free(configs[i]);
+        mr_config_free(real[i]);
+    }
     mr_methods_close(&methods);
     return good ? 0 : 1;
 }

@@ -4,7 +4,7 @@
 // It is told of published lists and of learned events, in the order in which they come about, and
 // keeps for each user the list in force. Nothing that it does reaches the engine. All memory is
 // taken at the start and does not grow with the log (pages that are never touched are never there);
-// users beyond MR_MEASURE_USERS_MAX are left out altogether, with their lists and acts, and counted.
+// users beyond MR_MEASURE_USERS_MAX are left out altogether, with lists and acts, and counted.
 #ifndef MR_WORKER_MEASURE_MEASURE_H
 #define MR_WORKER_MEASURE_MEASURE_H
 

@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Shows: what two workers did, one of them killed by SIGKILL while it worked and brought back, is run
+# again from the epoch log: every commit leads to the same state hashes, lists and deltas, byte for byte.
+# Under another configuration nothing is run.
+#
+# usage: replay_of_epochs.sh BUILD_DIR
+BUILD=$1
+. "$(dirname "$0")/lib.sh"
+start_broker
+
+cat > "$work/worker.yaml" << Y
+app: again
+kafka: {bootstrap_servers: "$brokers"}
+topics:
+  clicks: {kind: click}
+users: {memory: 16MiB}
+items: {max: 20000}
+dedup: {events_max: 20000}
+commit: {events_max: 4000}
+metrics: {interval: 1s}
+lanes: 1
+Y
+"$tool" "$brokers" make clicks 4
+"$millrace" check --config "$work/worker.yaml" --create-topics > "$work/check.log" || broken "$(cat "$work/check.log")"
+sent=36000
+"$tool" "$brokers" clicks clicks $sent 1000 2000 1200 500 > "$work/sent.log" &
+sender=$!
+
+workers=()
+run() { # NAME LOG: a worker with that name, which ends with the test
+  "$millrace" run --config "$work/worker.yaml" --set instance="$1" --set state.path="$work/$1" 2> "$work/$2.log" &
+  worker=$!
+  workers+=($worker)
+}
+stop_all() {
+  for pid in "${workers[@]}"; do kill -9 "$pid" 2> /dev/null || true; done
+  end
+}
+trap stop_all EXIT
+
+run one one
+first=$worker
+until_line "$work/one.log" ' rebalance: ready'
+sleep 2
+run two two
+second=$worker
+until_line "$work/two.log" ' window .*commits=[1-9]'
+sleep 2
+kill -9 "$second" && wait "$second" 2> /dev/null || [ $? = 137 ] || broken "the worker ended before it was killed"
+sleep 1
+run two "two again"
+second=$worker
+until_line "$work/two again.log" ' window .*commits=[1-9]'
+wait "$sender"
+sleep 2
+kill "$first" "$second"
+wait "$first" || broken "the first worker ended badly"
+wait "$second" || broken "the second worker ended badly"
+worker=
+
+again() { # NAME
+  timeout 120 "$millrace" replay --config "$work/worker.yaml" --epochs --json > "$work/$1.json" 2> "$work/$1.log" \
+    || broken "replay --epochs: $(tail -3 "$work/$1.log")"
+  echo "$1: $(tr -d '\n ' < "$work/$1.json")"
+}
+value() { sed -n "s/.*\"$2\": \"\{0,1\}\([0-9a-f]*\).*/\1/p" "$work/$1.json" | head -1; }
+again first
+[ "$(value first events)" = $sent ] || broken "want $sent events"
+for what in hashes_same lists_same deltas_same; do # a slow machine makes few commits
+  [ "$(value first $what)" -gt 10 ] || broken "$what: too few to show anything"
+done
+[ "$(value first lists_gone)" = 0 ] || broken "lists were not compared"
+[ "$(value first engines)" -ge 3 ] || broken "want three engines and more: one was killed"
+again second
+[ "$(value first state_hash)" = "$(value second state_hash)" ] || broken "another state the second time"
+
+expect_fail other "another configuration" \
+  "$millrace" replay --config "$work/worker.yaml" --epochs --set lists.k=7
+status=0
+"$millrace" replay --config "$work/worker.yaml" --epochs --kafka > "$work/usage.log" 2>&1 || status=$?
+[ "$status" = 2 ] || broken "--epochs with --kafka: exit $status, want 2"
+echo "ok"

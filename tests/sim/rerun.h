@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+// rerun: I7: what the brokers hold of a history, run again from its epoch log by the product's own
+// code, leads to the same state hashes, lists and deltas.
+#ifndef MR_TESTS_SIM_RERUN_H
+#define MR_TESTS_SIM_RERUN_H
+
+#include "tests/sim/brokers.h"
+#include "worker/rerun.h"
+
+// Runs the history again. Errors: what mr_rerun_run says.
+MR_CHECKED mr_status sim_rerun(sim_brokers *brokers, const mr_config *config,
+                               const mr_methods *methods, mr_catalog *catalog,
+                               mr_rerun_result *result, mr_error *err);
+
+#endif
