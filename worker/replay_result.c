@@ -48,17 +48,16 @@ static void note_sample(mr_replay_result *result, mr_engine *engine)
     read_sums(result, engine, &sample->sums);
 }
 
+// A window ends with its last round: a straggler of an earlier one counts for the present one.
 static void note_window(mr_replay_result *result, mr_engine *engine, int64_t time_ms)
 {
     const int64_t from = time_ms - time_ms % result->window_ms;
-    if (result->window_count > 0 && result->windows[result->window_count - 1].from_ms >= from) {
-        result->windows[result->window_count - 1].events = result->events;
-        return; // still the same window, or a straggler of an earlier one
-    }
-    if (result->window_count > 0)
-        read_sums(result, engine, &result->windows[result->window_count - 1].sums);
-    if (result->window_count < MR_WINDOWS_MAX)
+    const uint32_t count = result->window_count;
+    if ((count == 0 || result->windows[count - 1].from_ms < from) && count < MR_WINDOWS_MAX)
         result->windows[result->window_count++].from_ms = from;
+    mr_window *window = &result->windows[result->window_count - 1];
+    window->events = result->events;
+    read_sums(result, engine, &window->sums);
 }
 
 void mr_replay_note(mr_replay_result *result, mr_engine *engine, int64_t time_ms)
