@@ -12,9 +12,9 @@ browser=$(command -v chromium || command -v chromium-browser || command -v googl
 awk 'BEGIN {
   srand(7); print "timestamp_ms,user,item,type"
   for (i = 0; i < 4000; i++)
-    printf "%d,u%d,i%d,click\n", 1700000000000 + i * 600000, rand() * 60, rand() * rand() * 80
+    printf "%.0f,u%d,i%d,click\n", 1700000000000 + i * 600000, rand() * 60, rand() * rand() * 80
 }' > "$work/log.csv"
-"$millrace" replay --input "$work/log.csv" --out "$work/replay" > "$work/replay.log" 2>&1 || broken "replay: $(tail -1 "$work/replay.log")"
+"$millrace" replay --input "$work/log.csv" --out "$work/replay" --set replay.commit_events=200 > "$work/replay.log" 2>&1 || broken "replay: $(tail -1 "$work/replay.log")"
 "$millrace" report "$work/replay" > "$work/report.txt" || broken "report"
 grep -oE '(src|href)="[^"]*"' "$work/replay/report.html" && broken "the page asks for other files"
 
@@ -32,14 +32,19 @@ onload = () => setTimeout(() => {
     if (plots.length !== 3) found.push(`${width}: ${plots.length} plots, want 3`);
     for (const plot of plots) {
       const pixels = plot.getContext('2d').getImageData(0, 0, plot.width, plot.height).data;
+      // Axes and texts are grey: what is drawn of the data has colours.
       let drawn = 0;
-      for (let i = 3; i < pixels.length; i += 4) drawn += pixels[i] > 0;
-      if (drawn < 500) found.push(`${width}: a plot has ${drawn} pixels`);
+      for (let i = 0; i < pixels.length; i += 4)
+        drawn += Math.max(pixels[i], pixels[i + 1], pixels[i + 2]) - Math.min(pixels[i], pixels[i + 1], pixels[i + 2]) > 60;
+      if (drawn < 1500) found.push(`${width}: a plot has ${drawn} coloured pixels`);
     }
     if (page.documentElement.scrollWidth > width) found.push(`${width}: the page is ${page.documentElement.scrollWidth} wide`);
     for (const e of page.querySelectorAll('h1,h2,p,li,.tile,section'))
       if (e.scrollWidth > e.clientWidth + 1) found.push(`${width}: ${e.tagName} "${e.textContent.slice(0, 40)}" runs over`);
-    if (page.querySelectorAll('tbody tr').length < 5) found.push(`${width}: the table of models lacks rows`);
+    const tables = [...page.querySelectorAll('table')].map((t) => t.querySelectorAll('tbody tr').length);
+    if (tables.length !== 3 || tables[0] !== 10 || tables[1] < 5) found.push(`${width}: tables of ${tables} rows, want three`);
+    const text = page.body.innerText;
+    if (!text.includes('4,000 learned') || text.includes('NaN') || text.includes('undefined')) found.push(`${width}: figures are missing`);
   }
   document.getElementById('found').textContent = found.length ? found.join('\n') : 'all is well';
 }, 1500);

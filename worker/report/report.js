@@ -92,7 +92,7 @@
     scales: {
       x: {
         type: 'linear', bounds: 'data',
-        ticks: { maxTicksLimit: window.innerWidth < 560 ? 4 : 6, maxRotation: 0, callback: format },
+        ticks: { includeBounds: false, maxTicksLimit: window.innerWidth < 560 ? 4 : 6, maxRotation: 0, callback: format },
       },
       y: { beginAtZero: true, title: { display: true, text: title } },
     },
@@ -143,22 +143,35 @@
 
   // ---- what the lists are like
 
-  const walk = (parent, object) => {
-    for (const [name, value] of Object.entries(object)) {
-      const isInterval = Array.isArray(value) && value.every((v) => typeof v !== 'object' || v === null);
-      if (value !== null && typeof value === 'object' && !isInterval) {
-        parent.append(make('tr', {}, make('th', { colspan: 2 }, name.replace(/_/g, ' '))));
-        walk(parent, value);
-      } else {
-        const text = isInterval ? value.map((v) => (typeof v === 'number' ? figure(v) : v)).join(' .. ') : typeof value === 'number' || value === null ? figure(value) : value;
-        parent.append(make('tr', {}, make('td', {}, name.replace(/_/g, ' ')), make('td', {}, text)));
-      }
-    }
+  const measured = (m) => (m === null || m.value === null ? 'n/a' : `${share(m.value)} (${share(m.low)}–${share(m.high)})`);
+  const NAMES = {
+    lists: 'lists', items: 'items recommendable', head_items: 'of them in the head (80 % of acts)', coverage: 'coverage of the items',
+    gini: 'Gini of exposure', shannon: 'Shannon entropy of exposure, bit', arp: 'mean popularity of an item, users',
+    aclt: 'tail items a list', aplt: 'tail share of a list', epc: 'expected popularity complement', novelty: 'novelty, bit',
+    popreo: 'PopREO: head against tail, 0 is fair',
   };
-  if (summary.measures) {
+  const segmentsTable = (segments) => {
+    const names = ['recall@20', 'ndcg@20', 'rr@20'];
+    const top = make('tr', {}, ...['acts of', 'acts', 'with a list', 'recall@20', 'nDCG@20', 'MRR@20'].map((t) => make('th', {}, t)));
+    return make('table', {}, make('thead', {}, top), make('tbody', {}, ...segments.map((s) => make('tr', {},
+      make('td', {}, s.segment), make('td', {}, count(s.acts)), make('td', {}, share(s.listed)),
+      ...names.map((n) => make('td', {}, measured(s[n])))))));
+  };
+  const listsOf = (measures) => {
     const body = make('tbody', {});
-    walk(body, summary.measures);
-    section('What the lists are like', 'Measures of the published lists.', make('div', { class: 'wide' }, make('table', {}, body)));
+    const row = (name, value) => body.append(make('tr', {}, make('td', {}, name), make('td', {}, value === null ? 'n/a' : figure(value))));
+    for (const [name, label] of Object.entries(NAMES)) if (name in measures.shown) row(label, measures.shown[name]);
+    const fair = measures.shown.item_fairness.corrected;
+    for (const [name, value] of Object.entries(fair)) row(`fairness to items, corrected ${name}`, value);
+    row('churn: what a new list changes of the last', measures.counts.churn);
+    return make('table', {}, body);
+  };
+  if (summary.measures && summary.measures.shown.lists > 0) {
+    const percent = Math.round(100 * summary.measures.level);
+    section('The lists as served', `Each act is judged against the list that was in force before it; ${percent} % intervals over users. `
+      + `Lists are renewed at commits, every ${count(summary.replay.commit_events)} events here.`,
+      make('div', { class: 'wide' }, segmentsTable(summary.measures.segments)));
+    section('What the lists are like', 'Over all lists of the replay.', make('div', { class: 'wide' }, listsOf(summary.measures)));
   }
 
   // ---- what to know before believing it
