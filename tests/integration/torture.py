@@ -205,6 +205,7 @@ dedup: {{events_max: 400000, window: 1d}}
 metrics: {{interval: 5s}}
 commit: {{interval_min: {self.options.interval}ms}}
 standby: {self.options.standby}
+memory: {{pages: small}}
 {more}
 """)
         return str(path)
