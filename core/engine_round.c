@@ -242,6 +242,7 @@ static void ingest(mr_engine *engine, mr_work *work)
         mr_arrival *arrival = &work->epoch->arrivals[a];
         const mr_event *event = &arrival->event;
         mr_error err;
+        arrival->learned = false;
         task->counters.read++;
         if (arrival->cause != MR_CAUSE_NONE) { // could not be decoded: counted here, once
             task->counters.refused++;
@@ -270,6 +271,7 @@ static void ingest(mr_engine *engine, mr_work *work)
             refuse(arrival, task, &err);
             continue;
         }
+        arrival->learned = true;
         task->counters.learned++;
         if (event->time_ms > task->clock_ms)
             task->clock_ms = event->time_ms;

@@ -23,6 +23,7 @@ int mr_command_ope(int argc, char **argv);
 int mr_command_produce(int argc, char **argv);
 int mr_command_recover(int argc, char **argv);
 int mr_command_replay(int argc, char **argv);
+int mr_command_report(int argc, char **argv);
 int mr_command_restore(int argc, char **argv);
 int mr_command_run(int argc, char **argv);
 int mr_command_schema(int argc, char **argv);

@@ -23,6 +23,10 @@ static const mr_option rows[] = {
     {"warmup", "SHARE", "share of the events that is learned from but not scored (0.1)"},
     {"window", "HOURS", "length of a row's window in windows.csv, in hours of event time (24)"},
     {"no-metrics", NULL, "learn only: nothing is ranked, much faster"},
+    {"no-measures", NULL, "published lists are not judged by what their users did next"},
+    {"by", "FIELD", "judged acts also by the values of this field of the context (context.FIELD)"},
+    {"split", "TIME",
+     "judges the lists in force at this time, such as 2026-01-31T12:30Z, by all acts after it"},
     {"json", NULL, "prints one JSON object instead of a table"},
     {0},
 };
@@ -57,6 +61,22 @@ static bool read_range(const mr_options *options, mr_replay_options *replay)
         return false;
     }
     return read_end(options, "from", &replay->from) && read_end(options, "to", &replay->to);
+}
+
+static bool read_judging(const mr_options *options, mr_replay_options *replay)
+{
+    if (!read_end(options, "split", &replay->split))
+        return false;
+    if (mr_options_get(options, "split") != NULL && replay->split.kind != MR_RANGE_TIME) {
+        mr_command_fail("replay", "--split: want a time", MR_EXIT_USAGE);
+        return false;
+    }
+    if ((replay->split.kind == MR_RANGE_TIME || replay->field != NULL) && !replay->judge) {
+        mr_command_fail("replay", "--by and --split judge lists: want no --no-measures",
+                        MR_EXIT_USAGE);
+        return false;
+    }
+    return true;
 }
 
 static int run(const mr_options *options, mr_replay_options *replay)
@@ -99,6 +119,8 @@ int mr_command_replay(int argc, char **argv)
                                 .mapped_as = mr_options_get(&options, "as"),
                                 .measure = mr_options_get(&options, "no-metrics") == NULL,
                                 .warmup = 0.1};
+    replay.judge = replay.measure && mr_options_get(&options, "no-measures") == NULL;
+    replay.field = mr_options_get(&options, "by");
     double hours = 24;
     if (mr_options_get(&options, "input") != NULL)
         replay.inputs[replay.input_count++] = mr_options_get(&options, "input");
@@ -108,7 +130,7 @@ int mr_command_replay(int argc, char **argv)
         return mr_command_rerun(&options, replay.input_count);
     if (mr_options_get(&options, "base") != NULL)
         return mr_command_fail("replay", "--base is of --epochs", MR_EXIT_USAGE);
-    if (!read_range(&options, &replay))
+    if (!read_range(&options, &replay) || !read_judging(&options, &replay))
         return MR_EXIT_USAGE;
     if (!replay.topics && replay.input_count == 0)
         return mr_command_fail("replay", "no input: name a file (--input FILE), or --kafka",

@@ -109,7 +109,7 @@ static void print(const mr_rerun_result *r)
 static bool is_alone(const mr_options *options, uint32_t input_count)
 {
     static const char *const others[] = {"kafka", "from", "to", "as", "out", "warmup", "window",
-                                         "no-metrics"};
+                                         "no-metrics", "no-measures", "by", "split"};
     char text[160];
     for (uint32_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         if (mr_options_get(options, others[i]) == NULL)

@@ -102,6 +102,8 @@ static void take_list(void *context, const mr_list *list)
     mr_writer out = mr_writer_make(r->list, LIST_BYTES_MAX);
     mr_encode_list(&out, list);
     MR_ASSERT(!out.full);
+    if (r->result->judged)
+        mr_measure_list(&r->result->measure, list);
     const mr_hash128 chain[2] = {r->result->lists_hash, mr_hash128_of(out.data, out.size, 0)};
     r->result->lists_hash = mr_hash128_of(chain, sizeof chain, 0);
     if (r->lists != NULL && r->list_status == MR_OK)
@@ -170,11 +172,16 @@ static mr_status commit(replay *r, mr_error *err)
 
 // ---- rounds
 
-static void count_refused(replay *r, const mr_epoch *epoch)
+// Lists that were published before this round are the ones in force.
+static void count_arrivals(replay *r, const mr_epoch *epoch)
 {
-    for (uint32_t a = 0; a < epoch->count; a++)
-        if (epoch->arrivals[a].cause != MR_CAUSE_NONE)
-            r->result->refused[epoch->arrivals[a].cause]++;
+    for (uint32_t a = 0; a < epoch->count; a++) {
+        const mr_arrival *arrival = &epoch->arrivals[a];
+        if (arrival->cause != MR_CAUSE_NONE)
+            r->result->refused[arrival->cause]++;
+        if (arrival->learned && r->result->judged)
+            mr_measure_event(&r->result->measure, &arrival->event);
+    }
 }
 
 static mr_status learn(replay *r, const bool *due, int64_t time_ms, mr_error *err)
@@ -201,7 +208,7 @@ static mr_status learn(replay *r, const bool *due, int64_t time_ms, mr_error *er
         return status;
     for (uint32_t i = 0; i < count; i++) {
         gathering *g = &r->gathered[r->round[i].task];
-        count_refused(r, &r->round[i]);
+        count_arrivals(r, &r->round[i]);
         g->epoch.count = g->lines = 0;
         mr_arena_reset(&g->arena);
     }
@@ -334,6 +341,22 @@ static mr_status open_engine(replay *r, mr_error *err)
     return mr_engine_init(&r->engine, &r->engine_config, r->memory, r->memory_bytes, err);
 }
 
+static mr_status open_measure(replay *r, mr_error *err)
+{
+    const mr_measure_options options = {
+        .users_max = MR_MEASURE_USERS_MAX,
+        .items_max = (uint32_t)r->config->items_max,
+        .resamples = MR_MEASURE_RESAMPLES,
+        .seed = (uint64_t)r->config->seed,
+        .field = r->options->field,
+        .split = r->options->split.kind == MR_RANGE_TIME,
+        .split_ms = r->options->split.value,
+    };
+    MR_TRY(mr_measure_open(&r->result->measure, &options, err));
+    r->result->judged = true;
+    return MR_OK;
+}
+
 static mr_status open_result(replay *r, mr_error *err)
 {
     mr_replay_result *result = calloc(1, sizeof *result);
@@ -349,9 +372,9 @@ static mr_status open_result(replay *r, mr_error *err)
     result->window_ms = r->options->window_ms;
     result->epoch_events_max = (uint32_t)r->config->epoch_events_max;
     result->commit_events = (uint64_t)r->config->replay_commit_events;
-    return result->samples != NULL && result->windows != NULL
-               ? MR_OK
-               : mr_fail(err, MR_FATAL, "out of memory");
+    if (result->samples == NULL || result->windows == NULL)
+        return mr_fail(err, MR_FATAL, "out of memory");
+    return r->options->judge ? open_measure(r, err) : MR_OK;
 }
 
 static void close_all(replay *r)

@@ -10,6 +10,7 @@
 #define MR_WORKER_REPLAY_H
 
 #include "worker/arrivals.h"
+#include "worker/measure/measure.h"
 #include "worker/methods.h"
 
 enum { MR_REPLAY_INPUTS_MAX = 16 };
@@ -26,6 +27,9 @@ typedef struct mr_replay_options {
     double warmup;         // share of the events that is learned from but not scored
     int64_t window_ms;     // of windows.csv
     bool measure;          // false: learn only
+    bool judge;            // published lists by what their users do next
+    const char *field;     // of the context, by which judged acts are split; NULL: none
+    mr_range_end split;    // a time: lists in force then are judged by all acts after it
     bool progress;
 } mr_replay_options;
 

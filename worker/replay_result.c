@@ -10,6 +10,7 @@ void mr_replay_result_free(mr_replay_result *result)
 {
     if (result == NULL)
         return;
+    mr_measure_close(&result->measure);
     free(result->samples);
     free(result->windows);
     free(result);
@@ -17,13 +18,18 @@ void mr_replay_result_free(mr_replay_result *result)
 
 // ---- notes
 
-static void read_sums(mr_engine *engine, mr_sums *sums)
+static void read_sums(const mr_replay_result *result, mr_engine *engine, mr_sums *sums)
 {
     mr_engine_metrics metrics;
     mr_engine_sums(engine, &metrics);
     memcpy(sums->all, metrics.all, sizeof sums->all);
     memcpy(sums->fresh, metrics.fresh, sizeof sums->fresh);
     sums->served = metrics.served;
+    sums->lists = (mr_prequential){0};
+    if (!result->judged)
+        return;
+    const mr_measure_sums now = mr_measure_now(&result->measure);
+    sums->lists = (mr_prequential){now.count, now.of[0], now.of[1], now.of[2]};
 }
 
 static void note_sample(mr_replay_result *result, mr_engine *engine)
@@ -39,20 +45,19 @@ static void note_sample(mr_replay_result *result, mr_engine *engine)
     }
     mr_sample *sample = &result->samples[result->sample_count++];
     sample->events = result->events;
-    read_sums(engine, &sample->sums);
+    read_sums(result, engine, &sample->sums);
 }
 
+// A window ends with its last round: a straggler of an earlier one counts for the present one.
 static void note_window(mr_replay_result *result, mr_engine *engine, int64_t time_ms)
 {
     const int64_t from = time_ms - time_ms % result->window_ms;
-    if (result->window_count > 0 && result->windows[result->window_count - 1].from_ms >= from) {
-        result->windows[result->window_count - 1].events = result->events;
-        return; // still the same window, or a straggler of an earlier one
-    }
-    if (result->window_count > 0)
-        read_sums(engine, &result->windows[result->window_count - 1].sums);
-    if (result->window_count < MR_WINDOWS_MAX)
+    const uint32_t count = result->window_count;
+    if ((count == 0 || result->windows[count - 1].from_ms < from) && count < MR_WINDOWS_MAX)
         result->windows[result->window_count++].from_ms = from;
+    mr_window *window = &result->windows[result->window_count - 1];
+    window->events = result->events;
+    read_sums(result, engine, &window->sums);
 }
 
 void mr_replay_note(mr_replay_result *result, mr_engine *engine, int64_t time_ms)
@@ -74,6 +79,7 @@ static mr_sums sums_minus(const mr_sums *a, const mr_sums *b)
         rest.fresh[i] = minus(a->fresh[i], b->fresh[i]);
     }
     rest.served = minus(a->served, b->served);
+    rest.lists = minus(a->lists, b->lists);
     return rest;
 }
 
@@ -81,7 +87,7 @@ void mr_replay_conclude(mr_replay_result *result, mr_engine *engine, double warm
 {
     mr_engine_measure(engine, &result->last);
     mr_sums end;
-    read_sums(engine, &end);
+    read_sums(result, engine, &end);
     if (result->window_count > 0)
         result->windows[result->window_count - 1].sums = end;
     uint32_t first = 0;
@@ -92,6 +98,8 @@ void mr_replay_conclude(mr_replay_result *result, mr_engine *engine, double warm
     const mr_sums none = {0};
     result->scored =
         sums_minus(&end, warmup > 0 && first > 0 ? &result->samples[first].sums : &none);
+    if (result->judged)
+        mr_measure_conclude(&result->measure, warmup);
 }
 
 // ---- for machines
@@ -150,6 +158,8 @@ json_t *mr_replay_json(const mr_replay_result *result)
     json_object_set_new(root, "models", models_json(result));
     json_object_set_new(root, "served", metrics_json(result->scored.served));
     json_object_set_new(root, "counters", counters_json(result));
+    if (result->judged)
+        json_object_set_new(root, "measures", mr_measure_json(&result->measure));
     json_t *arms = json_array();
     for (int s = 0; s < 4; s++)
         json_array_append_new(arms, json_string(result->last.arm[s]));
@@ -201,6 +211,11 @@ void mr_replay_print(const mr_replay_result *result, FILE *out)
                 "only\n",
                 result->scored.all[n].count, result->scored.fresh[n].count, result->warmup * 100);
     }
+    if (result->judged) {
+        mr_measure_print(&result->measure, out);
+        fprintf(out, "  lists are renewed at commits, every %llu events (replay.commit_events)\n\n",
+                (unsigned long long)result->commit_events);
+    }
     fprintf(out, "  learned %llu, duplicate %llu, late %llu, refused %llu\n",
             (unsigned long long)result->counters.learned,
             (unsigned long long)result->counters.duplicate,
@@ -210,6 +225,15 @@ void mr_replay_print(const mr_replay_result *result, FILE *out)
             (unsigned long long)result->state_hash.high, (unsigned long long)result->state_hash.low,
             (unsigned long long)result->lists_hash.high,
             (unsigned long long)result->lists_hash.low);
+}
+
+static void write_row(FILE *file, const mr_window *window, uint64_t events, const char *protocol,
+                      const char *model, mr_prequential s)
+{
+    const double count = s.count > 0 ? s.count : 1;
+    fprintf(file, "%lld,%llu,%s,%s,%.0f,%.6f,%.6f,%.6f\n", (long long)window->from_ms,
+            (unsigned long long)events, protocol, model, s.count, s.recall / count, s.ndcg / count,
+            s.rr / count);
 }
 
 mr_status mr_replay_write_windows(const mr_replay_result *result, const char *path, mr_error *err)
@@ -222,15 +246,13 @@ mr_status mr_replay_write_windows(const mr_replay_result *result, const char *pa
     for (uint32_t w = 0; w < result->window_count; w++) {
         const mr_window *window = &result->windows[w], *before = w > 0 ? window - 1 : &none;
         const mr_sums sums = sums_minus(&window->sums, &before->sums);
-        for (uint32_t i = 0; i <= result->last.column_count; i++)
-            for (int p = 0; p < 2; p++) {
-                const mr_prequential s = p == 0 ? sums.all[i] : sums.fresh[i];
-                const double count = s.count > 0 ? s.count : 1;
-                fprintf(file, "%lld,%llu,%s,%s,%.0f,%.6f,%.6f,%.6f\n", (long long)window->from_ms,
-                        (unsigned long long)(window->events - before->events),
-                        p == 0 ? "all" : "new", result->last.names[i], s.count, s.recall / count,
-                        s.ndcg / count, s.rr / count);
-            }
+        const uint64_t events = window->events - before->events;
+        for (uint32_t i = 0; i <= result->last.column_count; i++) {
+            write_row(file, window, events, "all", result->last.names[i], sums.all[i]);
+            write_row(file, window, events, "new", result->last.names[i], sums.fresh[i]);
+        }
+        if (result->judged)
+            write_row(file, window, events, "served", "lists", sums.lists);
     }
     if (fclose(file) != 0)
         return mr_fail(err, MR_FATAL, "%s: %s", path, strerror(errno));

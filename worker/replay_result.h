@@ -10,6 +10,7 @@ enum { MR_SAMPLES_MAX = 2048, MR_WINDOWS_MAX = 4096 };
 
 typedef struct mr_sums { // of every model, as the engine counts since the start
     mr_prequential all[MR_ENGINE_COLUMNS_MAX + 1], fresh[MR_ENGINE_COLUMNS_MAX + 1], served;
+    mr_prequential lists; // acts against lists in force (worker/measure)
 } mr_sums;
 
 typedef struct mr_sample { // the sums when so many events were learned
@@ -24,6 +25,8 @@ typedef struct mr_window { // the sums at the end of a window of event time
 } mr_window;
 
 struct mr_replay_result {
+    mr_measure measure;
+    bool judged; // measure is open
     uint64_t events, epochs, rounds, commits, lists_published;
     uint64_t refused[MR_CAUSE_COUNT], unreadable;
     mr_task_counters counters;

@@ -15,6 +15,7 @@ typedef struct mr_arrival { // an event and where it came from
     // Filled by the engine: MR_CAUSE_NONE where the event was taken; otherwise why it was refused.
     mr_cause cause;
     char reason[120];
+    bool learned; // filled by the engine: neither refused nor a duplicate, nor dropped as late
 } mr_arrival;
 
 typedef struct mr_epoch {

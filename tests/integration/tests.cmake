@@ -15,6 +15,10 @@ mr_integration(replay_then_run)
 mr_integration(poison)
 mr_integration(foreign_consumer)
 
+# In a browser, without a broker.
+add_test(NAME report COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/integration/report.sh ${CMAKE_BINARY_DIR})
+set_tests_properties(report PROPERTIES LABELS integration SKIP_RETURN_CODE 77 TIMEOUT 300)
+
 # On the mock brokers of librdkafka: needs nothing.
 add_test(NAME demo_learns_and_leaves_nothing
     COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/integration/demo_learns_and_leaves_nothing.py $<TARGET_FILE:millrace>)

@@ -67,7 +67,7 @@ mr_listed mr_listed_of(const uint32_t *list, uint32_t count, const bool *relevan
         return (mr_listed){NAN, NAN, NAN, NAN, NAN, NAN, NAN};
     for (uint32_t place = 0; place < count; place++) {
         const double had = popularity->counts[list[place]], d = mr_rank_discount(place + 1);
-        const double rest = 1 - had / popularity->users;
+        const double rest = fmax(0, 1 - had / popularity->users);
         sum += had;
         tail += !popularity->head[list[place]];
         discounts += d;

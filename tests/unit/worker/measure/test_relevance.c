@@ -28,6 +28,29 @@ static void a_worked_list_gives_its_figures(void **state)
     near(at.hit, 1, 0);
 }
 
+// scikit-learn 1.9.1: precision_recall_fscore_support, ndcg_score and roc_auc_score.
+static void one_list_has_the_values_of_scikit_learn(void **state)
+{
+    (void)state;
+    const uint64_t list[] = {7, 2, 9, 14, 0, 5, 11, 3, 8, 1}, relevant[] = {2, 3, 5, 9, 12, 13};
+    const uint32_t cuts[] = {3, 5, 10};
+    const double precision[] = {2.0 / 3, .4, .4}, recall[] = {1.0 / 3, 1.0 / 3, 2.0 / 3};
+    const double f1[] = {.4444444444444444, .36363636363636365, .5};
+    const double ndcg[] = {.5307212739772434, .3835663673713356, .5454716605423198};
+    const float scores[] = {.9f, .9f, .1f, .4f, .4f, .4f, .7f, .2f};
+    const uint8_t labels[] = {1, 0, 0, 1, 1, 0, 1, 0};
+    mr_sorted scratch[8];
+    mr_relevance at[3];
+    mr_relevance_of(list, 10, relevant, 6, cuts, 3, at);
+    for (int c = 0; c < 3; c++) {
+        near(at[c].precision, precision[c], 1e-12);
+        near(at[c].recall, recall[c], 1e-12);
+        near(at[c].f1, f1[c], 1e-12);
+        near(at[c].ndcg, ndcg[c], 1e-12);
+    }
+    near(mr_auc(scores, labels, 8, scratch), .71875, 1e-12);
+}
+
 static void the_small_example_has_its_means(void **state)
 {
     (void)state;
@@ -265,6 +288,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_worked_list_gives_its_figures),
+        cmocka_unit_test(one_list_has_the_values_of_scikit_learn),
         cmocka_unit_test(the_small_example_has_its_means),
         cmocka_unit_test(short_lists_divide_by_the_cut_off_and_no_list_is_zeros),
         cmocka_unit_test(a_repeated_item_is_a_miss_where_it_stands_again),

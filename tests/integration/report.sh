@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Shows: the report of a replay draws itself in a real browser, at the width of a desk and of a phone: no
+# plot is missing or empty, no text runs out of its box, and nothing is asked of the network.
+#
+# usage: report.sh BUILD_DIR
+BUILD=$1
+. "$(dirname "$0")/lib.sh"
+browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome) || skip "no Chromium"
+
+# Four weeks of events, so that there are windows to draw.
+awk 'BEGIN {
+  srand(7); print "timestamp_ms,user,item,type"
+  for (i = 0; i < 4000; i++)
+    printf "%d,u%d,i%d,click\n", 1700000000000 + i * 600000, rand() * 60, rand() * rand() * 80
+}' > "$work/log.csv"
+"$millrace" replay --input "$work/log.csv" --out "$work/replay" > "$work/replay.log" 2>&1 || broken "replay: $(tail -1 "$work/replay.log")"
+"$millrace" report "$work/replay" > "$work/report.txt" || broken "report"
+grep -oE '(src|href)="[^"]*"' "$work/replay/report.html" && broken "the page asks for other files"
+
+# A page that shows the report in a frame of each width and writes what is wrong into itself.
+cat > "$work/look.html" << 'H'
+<!doctype html><body><pre id="found">nothing was looked at</pre>
+<iframe id="w1280" width="1280" height="2000" src="replay/report.html"></iframe>
+<iframe id="w390" width="390" height="2000" src="replay/report.html"></iframe>
+<script>
+onload = () => setTimeout(() => {
+  const found = [];
+  for (const width of [1280, 390]) {
+    const page = document.getElementById('w' + width).contentDocument;
+    const plots = [...page.querySelectorAll('canvas')];
+    if (plots.length !== 3) found.push(`${width}: ${plots.length} plots, want 3`);
+    for (const plot of plots) {
+      const pixels = plot.getContext('2d').getImageData(0, 0, plot.width, plot.height).data;
+      let drawn = 0;
+      for (let i = 3; i < pixels.length; i += 4) drawn += pixels[i] > 0;
+      if (drawn < 500) found.push(`${width}: a plot has ${drawn} pixels`);
+    }
+    if (page.documentElement.scrollWidth > width) found.push(`${width}: the page is ${page.documentElement.scrollWidth} wide`);
+    for (const e of page.querySelectorAll('h1,h2,p,li,.tile,section'))
+      if (e.scrollWidth > e.clientWidth + 1) found.push(`${width}: ${e.tagName} "${e.textContent.slice(0, 40)}" runs over`);
+    if (page.querySelectorAll('tbody tr').length < 5) found.push(`${width}: the table of models lacks rows`);
+  }
+  document.getElementById('found').textContent = found.length ? found.join('\n') : 'all is well';
+}, 1500);
+</script>
+H
+timeout 120 "$browser" --headless --no-sandbox --disable-gpu --allow-file-access-from-files --user-data-dir="$work/browser" \
+  --window-size=1700,4200 --virtual-time-budget=8000 --dump-dom "file://$work/look.html" > "$work/dom.html" 2> "$work/browser.txt" ||
+  skip "Chromium does not run here: $(tail -1 "$work/browser.txt")"
+found=$(grep -ozP '<pre id="found">\K[^<]*' "$work/dom.html" | tr -d '\0')
+echo "$found"
+[ "$found" = "all is well" ] || broken "$found"

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+// Draws a replay from the JSON in this page. No network, no clock: the same data, the same page.
+(function () {
+  'use strict';
+  const data = JSON.parse(document.getElementById('data').textContent);
+  const { summary, windows } = data;
+  const report = document.getElementById('report');
+  const METRICS = [['recall@20', 'recall@20'], ['ndcg@20', 'nDCG@20'], ['mrr', 'MRR@20']];
+  const PROTOCOLS = [['all', 'every act is a target'], ['new', 'items new to the user']];
+  const COLOURS = ['#4269d0', '#efb118', '#ff725c', '#6cc5b0', '#3ca951', '#ff8ab7', '#a463f2', '#97bbf5', '#9c6b4e', '#9498a0'];
+  const models = Object.keys(summary.models);
+  const whole = models[models.length - 1]; // what is published comes last
+
+  const make = (tag, attributes, ...children) => {
+    const element = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes || {})) element.setAttribute(name, value);
+    element.append(...children.map((c) => (c instanceof Node ? c : String(c))));
+    return element;
+  };
+  const count = (x) => Number(x).toLocaleString('en');
+  const share = (x) => (x === null || x === undefined || Number.isNaN(x) ? 'n/a' : x.toFixed(4).replace(/^0\./, '.'));
+  const figure = (x) => (x === null ? 'n/a' : Number.isInteger(x) ? count(x) : Math.abs(x) >= 100 ? count(Math.round(x)) : x.toFixed(4));
+  const day = (ms) => new Date(ms).toISOString().slice(0, 10);
+  const section = (title, note, ...children) => {
+    const element = make('section', {}, make('h2', {}, title), note ? make('p', { class: 'faint' }, note) : '', ...children);
+    report.append(element);
+    return element;
+  };
+  const colour = (model) => (model === whole ? '#111827' : COLOURS[models.indexOf(model) % COLOURS.length]);
+
+  // ---- what was replayed
+
+  report.replaceChildren(make('h1', {}, 'Replay'), make('p', { class: 'faint' },
+    windows.from_ms.length > 0 ? `events of ${day(windows.from_ms[0])} to ${day(windows.from_ms[windows.from_ms.length - 1])}` : ''));
+  const best = Object.entries(summary.models).filter(([name]) => name !== whole)
+    .sort((a, b) => (b[1].all['recall@20'] || 0) - (a[1].all['recall@20'] || 0))[0];
+  const tiles = make('div', { class: 'tiles' });
+  for (const [value, label] of [
+    [count(summary.events), 'events'],
+    [count(Math.round(summary.events_per_s)), 'events a second, measured and learned'],
+    [count(summary.models[whole].all.targets), 'targets scored'],
+    [share(summary.models[whole].all['recall@20']), `recall@20 of ${whole}`],
+    [best ? share(best[1].all['recall@20']) : 'n/a', best ? `of the best model alone: ${best[0]}` : ''],
+  ]) tiles.append(make('div', { class: 'tile' }, make('b', {}, value), make('span', { class: 'faint' }, label)));
+  report.append(tiles);
+
+  // ---- the models
+
+  const head = make('tr', {}, make('th', { rowspan: 2 }, 'model'));
+  const under = make('tr', {});
+  for (const [protocol] of PROTOCOLS) {
+    head.append(make('th', { colspan: METRICS.length, class: 'group' }, protocol));
+    for (const [, label] of METRICS) under.append(make('th', {}, label));
+  }
+  head.append(make('th', { rowspan: 2 }, 'weight'));
+  const rows = models.map((model) => {
+    const row = make('tr', model === whole ? { class: 'whole' } : {}, make('td', {}, model));
+    for (const [protocol] of PROTOCOLS) {
+      for (const [metric] of METRICS) {
+        const value = summary.models[model][protocol][metric];
+        const top = Math.max(...models.map((m) => summary.models[m][protocol][metric] || 0));
+        row.append(make('td', value > 0 && value === top ? { class: 'best' } : {}, share(value)));
+      }
+    }
+    const weight = summary.models[model].blend_weight;
+    row.append(make('td', {}, weight === undefined ? '' : weight.toFixed(3)));
+    return row;
+  });
+  section('Models', 'Each event is ranked before it is learned from. all: ' + PROTOCOLS[0][1] + '; new: ' + PROTOCOLS[1][1] + '. weight: in the blend.',
+    make('div', { class: 'wide' }, make('table', {}, make('thead', {}, head, under), make('tbody', {}, ...rows))));
+
+  // ---- over time
+
+  const plot = (parent, type, options, datasets, labels) => {
+    const canvas = make('canvas', { role: 'img' });
+    parent.append(make('div', { class: 'plot' }, canvas));
+    return new Chart(canvas, {
+      type,
+      data: { labels, datasets },
+      options: Object.assign({
+        animation: false, maintainAspectRatio: false, responsive: true,
+        interaction: { mode: 'index', intersect: false },
+        plugins: { legend: { position: 'bottom', labels: { boxWidth: 22, boxHeight: 0, padding: 8 } } },
+      }, options),
+    });
+  };
+  const line = (model, points) => ({
+    label: model, data: points, parsing: false, borderColor: colour(model), backgroundColor: colour(model),
+    borderWidth: model === whole ? 2.5 : 1.25, pointRadius: 0, pointHitRadius: 6, tension: 0,
+  });
+  const scales = (format, title) => ({
+    scales: {
+      x: {
+        type: 'linear', bounds: 'data',
+        ticks: { maxTicksLimit: window.innerWidth < 560 ? 4 : 6, maxRotation: 0, callback: format },
+      },
+      y: { beginAtZero: true, title: { display: true, text: title } },
+    },
+  });
+  // Windows with few targets say little by themselves: neighbours are taken together, so that each point
+  // stands for about the same number of targets.
+  const POINTS = 48;
+  const pooled = (values) => {
+    const total = (values.targets || []).reduce((sum, n) => sum + (n || 0), 0);
+    const points = [];
+    let hits = 0, targets = 0, from = null;
+    windows.from_ms.forEach((x, i) => {
+      const n = values.targets[i] || 0;
+      from = from === null ? x : from;
+      hits += n * (values.recall[i] || 0);
+      targets += n;
+      if (targets > 0 && (targets >= total / POINTS || i === windows.from_ms.length - 1)) {
+        points.push({ x: (from + x) / 2, y: hits / targets });
+        hits = targets = 0;
+        from = null;
+      }
+    });
+    return points;
+  };
+  const over = make('div', { class: 'two' });
+  section('Over time', `Recall@20 over event time, in up to ${POINTS} parts of about as many targets each.`, over);
+  for (const [protocol, text] of PROTOCOLS) {
+    const box = make('div', {}, make('p', { class: 'faint' }, `${protocol}: ${text}`));
+    over.append(box);
+    plot(box, 'line', scales((x) => day(x), 'recall@20'), models.map((model) => {
+      return line(model, pooled((windows.models[model] || {})[protocol] || { recall: [], targets: [] }));
+    }));
+  }
+
+  // ---- how much log is enough
+
+  const growth = section('How much of the log is enough', 'Recall@20 (all) over everything up to then: where the lines are flat, more of the same log would not change the verdict.');
+  plot(growth, 'line', scales((x) => count(x), 'recall@20 so far'), models.map((model) => {
+    const values = (windows.models[model] || {}).all || { recall: [], targets: [] };
+    let hits = 0, targets = 0, events = 0;
+    return line(model, windows.events.map((n, i) => {
+      events += n;
+      hits += (values.recall[i] || 0) * (values.targets[i] || 0);
+      targets += values.targets[i] || 0;
+      return { x: events, y: targets > 0 ? hits / targets : null };
+    }).filter((p) => p.y !== null));
+  }));
+
+  // ---- what the lists are like
+
+  const walk = (parent, object) => {
+    for (const [name, value] of Object.entries(object)) {
+      const isInterval = Array.isArray(value) && value.every((v) => typeof v !== 'object' || v === null);
+      if (value !== null && typeof value === 'object' && !isInterval) {
+        parent.append(make('tr', {}, make('th', { colspan: 2 }, name.replace(/_/g, ' '))));
+        walk(parent, value);
+      } else {
+        const text = isInterval ? value.map((v) => (typeof v === 'number' ? figure(v) : v)).join(' .. ') : typeof value === 'number' || value === null ? figure(value) : value;
+        parent.append(make('tr', {}, make('td', {}, name.replace(/_/g, ' ')), make('td', {}, text)));
+      }
+    }
+  };
+  if (summary.measures) {
+    const body = make('tbody', {});
+    walk(body, summary.measures);
+    section('What the lists are like', 'Measures of the published lists.', make('div', { class: 'wide' }, make('table', {}, body)));
+  }
+
+  // ---- what to know before believing it
+
+  const c = summary.counters;
+  const refused = Object.entries(c.refused_by_cause || {});
+  const notes = make('ul', {},
+    make('li', {}, `${count(c.read)} events were read, ${count(c.learned)} learned.`),
+    make('li', {}, `${count(c.duplicate || 0)} were duplicates, ${count(c.late || 0)} late.`));
+  notes.append(make('li', {}, refused.length === 0 ? 'None was refused.' : `Refused: ${refused.map(([name, n]) => `${count(n)} ${name}`).join(', ')}.`));
+  notes.append(make('li', {}, `The first ${Math.round(100 * summary.replay.warmup)} % were learned from and not scored.`));
+  section('Before you believe it', '', notes,
+    make('p', { class: 'faint' }, `state ${summary.state_hash}, lists ${summary.lists_hash}: the same log, configuration and release give the same two numbers.`));
+})();
