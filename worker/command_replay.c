@@ -16,6 +16,7 @@ static const mr_option rows[] = {
     {"epochs", NULL,
      "runs what millrace run has learned once more, from epoch log and topics, and compares every "
      "state hash and list"},
+    {"base", "DIR", "with --epochs: begins with this backup, not with the history's beginning"},
     {"as", "NAME", "the files have the kind and the mapping of topics.NAME of the configuration"},
     {"out", "DIR",
      "folder for state, lists.avro, windows.csv and summary.json; must not hold a state"},
@@ -127,6 +128,8 @@ int mr_command_replay(int argc, char **argv)
         replay.inputs[replay.input_count++] = argv[i];
     if (mr_options_get(&options, "epochs") != NULL)
         return mr_command_rerun(&options, replay.input_count);
+    if (mr_options_get(&options, "base") != NULL)
+        return mr_command_fail("replay", "--base is of --epochs", MR_EXIT_USAGE);
     if (!read_range(&options, &replay) || !read_judging(&options, &replay))
         return MR_EXIT_USAGE;
     if (!replay.topics && replay.input_count == 0)

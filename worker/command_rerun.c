@@ -4,12 +4,22 @@
 #include <jansson.h>
 #include <stdio.h>
 
+#include "worker/backup.h"
 #include "worker/command.h"
 #include "worker/rerun.h"
 #include "worker/scratch.h"
 #include "worker/store_port.h"
 
-enum { PATH_BYTES = 4096 };
+enum { PATH_BYTES = 4096, BASE_MS = 600000 };
+
+static mr_status put_base(const mr_config *config, const char *base, const char *path,
+                          mr_error *err)
+{
+    const mr_backup_options options = {
+        .from = base, .to = path, .app = config->app, .limit_ms = BASE_MS};
+    mr_backup_about about;
+    return mr_backup_restore(&options, &about, err);
+}
 
 static mr_status run_over(const mr_rerun_options *like, const char *path, mr_rerun_result *result,
                           mr_error *err)
@@ -28,31 +38,38 @@ static mr_status run_over(const mr_rerun_options *like, const char *path, mr_rer
     return status;
 }
 
-static mr_status run_in_scratch(const mr_rerun_options *options, mr_rerun_result *result,
-                                mr_error *err)
+static mr_status run_in_scratch(const mr_rerun_options *options, const char *base,
+                                mr_rerun_result *result, mr_error *err)
 {
     char folder[PATH_BYTES], path[PATH_BYTES + 8];
     MR_TRY(mr_scratch_make(folder, sizeof folder, err));
     snprintf(path, sizeof path, "%s/state", folder);
-    const mr_status status = run_over(options, path, result, err);
+    mr_status status = base != NULL ? put_base(options->config, base, path, err) : MR_OK;
+    if (status == MR_OK)
+        status = run_over(options, path, result, err);
     mr_scratch_remove(folder);
     return status;
 }
 
 static mr_status run_from_topics(const mr_config *config, const mr_methods *methods,
-                                 mr_rerun_result *result, mr_error *err)
+                                 const char *base, mr_rerun_result *result, mr_error *err)
 {
     const mr_clock clock = mr_clock_system();
     const char *const directory = config->schemas_directory;
     mr_rerun_options options = {
-        .config = config, .methods = methods, .clock = &clock, .progress = true};
+        .config = config,
+        .methods = methods,
+        .clock = &clock,
+        .base = base != NULL,
+        .progress = true,
+    };
     mr_archive_kafka *kafka = NULL;
     MR_TRY(mr_catalog_open(directory[0] != '\0' ? directory : NULL, &options.catalog, err));
     mr_status status = mr_archive_kafka_open(config, &options.tasks, &kafka, err);
     if (status == MR_OK) {
         const mr_archive archive = mr_archive_kafka_port(kafka);
         options.archive = &archive;
-        status = run_in_scratch(&options, result, err);
+        status = run_in_scratch(&options, base, result, err);
     }
     mr_archive_kafka_close(kafka);
     mr_catalog_close(options.catalog);
@@ -115,7 +132,8 @@ int mr_command_rerun(mr_options *options, uint32_t input_count)
     if (!is_alone(options, input_count) || !mr_options_load(options, &config))
         return MR_EXIT_USAGE;
     int exit_status = MR_EXIT_GOOD;
-    const mr_status status = run_from_topics(config, &options->methods, &result, &err);
+    const mr_status status = run_from_topics(config, &options->methods,
+                                             mr_options_get(options, "base"), &result, &err);
     if (status == MR_REJECT)
         mr_wrap(&err, "not the same");
     if (status != MR_OK)

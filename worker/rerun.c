@@ -148,11 +148,20 @@ static mr_status next_record(mr_rerun *r, uint32_t partition, mr_error *err)
     return err->status = MR_FATAL;
 }
 
+static bool in_base(const mr_rerun *r, const mr_epoch_record *record)
+{
+    for (uint32_t i = 0; i < record->mark_count; i++)
+        if ((uint64_t)record->marks[i].sequence > r->tasks_of[record->marks[i].of].base)
+            return false;
+    return true;
+}
+
 static mr_status next_of_ours(mr_rerun *r, uint32_t partition, mr_error *err)
 {
+    const mr_rerun_head *h = &r->heads[partition];
     do
         MR_TRY(next_record(r, partition, err));
-    while (r->heads[partition].there && !is_ours(r, &r->heads[partition].record));
+    while (h->there && (!is_ours(r, &h->record) || in_base(r, &h->record)));
     return MR_OK;
 }
 
@@ -188,6 +197,8 @@ static mr_status open_log(mr_rerun *r, mr_error *err)
 {
     r->until_ms = r->options->clock->wall_ms(r->options->clock->context);
     MR_TRY(find_history(r, err));
+    if (r->options->base)
+        MR_TRY(mr_rerun_load_base(r, err));
     for (uint32_t p = 0; p < r->tasks; p++) {
         mr_log_ends lists;
         MR_TRY(ask_end(r, p, err));
@@ -295,6 +306,8 @@ static mr_status learn(mr_rerun *r, mr_error *err)
     const mr_epoch_record *record = r->record;
     uint32_t first = 0;
     MR_TRY(mr_rerun_find_engine(r, record->engine, &r->engine, err));
+    if (r->options->base)
+        MR_TRY(mr_rerun_take_base(r, err));
     if (record->round_count > 0 && mr_rerun_places(r, &record->rounds[0], r->engine))
         first = 1;
     MR_TRY(mr_rerun_change_tasks(r, first > 0 ? &record->rounds[0] : NULL, err));

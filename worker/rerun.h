@@ -23,6 +23,7 @@ typedef struct mr_rerun_options {
     uint32_t tasks; // P
     const mr_archive *archive;
     const mr_store_port *store; // with nothing in it
+    bool base; // or with every task of a backup, to begin with: what it has is not run
     const mr_clock *clock;
     bool other_configuration; // the history may have had another one: what differs is expected to
     bool progress;            // shown on stderr

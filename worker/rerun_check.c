@@ -138,6 +138,18 @@ static mr_status push(mr_rerun_pair *pair, uint64_t hash, mr_error *err)
     return MR_OK;
 }
 
+mr_status mr_rerun_pair_base(mr_rerun *r, mr_error *err)
+{
+    for (size_t i = 0; i < (size_t)r->tasks * r->tasks; i++) {
+        mr_rerun_pair *pair = &r->pairs[i];
+        const uint64_t low = pair->made < pair->read ? pair->made : pair->read;
+        const uint64_t high = pair->made < pair->read ? pair->read : pair->made;
+        for (uint64_t link = low; link < high; link++)
+            MR_TRY(push(pair, NOT_COMPARED, err));
+    }
+    return MR_OK;
+}
+
 // One side is at `link`; `mine` and `theirs` are the last links of both sides. Either the other side
 // has its hash already, or it is kept for it.
 static mr_status meet(mr_rerun *r, const mr_delta *delta, mr_bytes value, uint64_t *mine,

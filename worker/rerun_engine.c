@@ -120,6 +120,23 @@ static mr_status take_task(mr_rerun *r, uint32_t task, const mr_task_epoch *plac
     return mr_rerun_place(r, place, err);
 }
 
+mr_status mr_rerun_take_base(mr_rerun *r, mr_error *err)
+{
+    const mr_store_port *store = r->options->store;
+    if (r->record->mark_count != r->tasks)
+        return MR_OK; // what is missing will be said
+    for (uint32_t t = 0; t < r->tasks; t++)
+        if (mr_engine_has(r->engine->engine, t) || r->tasks_of[t].seq != r->tasks_of[t].base)
+            return MR_OK;
+    for (uint32_t t = 0; t < r->tasks; t++) {
+        loading l = {r->engine->engine, t};
+        mr_engine_take(r->engine->engine, t, mr_rerun_seq(r, t));
+        MR_TRY(store->each(store->context, t, load_row, &l, err));
+        r->engine->seqs[t] = r->tasks_of[t].seq;
+    }
+    return mr_engine_ready(r->engine->engine, err);
+}
+
 static bool in_record(const mr_rerun *r, uint32_t task)
 {
     for (uint32_t i = 0; i < r->record->mark_count; i++)

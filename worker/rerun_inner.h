@@ -2,6 +2,7 @@
 // rerun_inner: what the parts of a re-run share.
 //
 //   rerun.c          which commit is next, and the steps of one
+//   rerun_base.c     a backup to begin with
 //   rerun_engine.c   the engines: which tasks they hold, their view, their close
 //   rerun_round.c    a round: its epochs, from the inputs
 //   rerun_check.c    what a commit has to have left: hashes, lists, deltas
@@ -21,7 +22,8 @@
 typedef struct mr_rerun_task {
     bool known;      // it has committed
     uint64_t seq;    // its last commit
-    uint64_t born;   // its first one
+    uint64_t born;   // its first one that is run
+    uint64_t base;   // up to which the base has it; 0: there is none
     uint64_t engine; // by whom
     mr_hash128 hash; // of its rows
     int64_t lists_next, lists_end;
@@ -116,12 +118,19 @@ MR_CHECKED mr_status mr_rerun_find_engine(mr_rerun *r, uint64_t name, mr_rerun_e
 void mr_rerun_close_engines(mr_rerun *r, bool all);
 // Whether the first round only says where inputs of taken tasks go on.
 bool mr_rerun_places(const mr_rerun *r, const mr_round *round, const mr_rerun_engine *engine);
+// An engine that was at work when the base was made: it takes all tasks.
+MR_CHECKED mr_status mr_rerun_take_base(mr_rerun *r, mr_error *err);
 // Releases and takes tasks so that the engine holds those of the record.
 MR_CHECKED mr_status mr_rerun_change_tasks(mr_rerun *r, const mr_round *places, mr_error *err);
 MR_CHECKED mr_status mr_rerun_show(mr_rerun *r, const mr_sequence *views, uint32_t count,
                                    mr_error *err);
 // Closes the commit into r->frozen, which is sealed and stored.
 MR_CHECKED mr_status mr_rerun_close_commit(mr_rerun *r, mr_error *err);
+
+// ---- rerun_base.c
+
+// The tasks are as the store has them. Errors: MR_FATAL: it lacks one, or is of another history.
+MR_CHECKED mr_status mr_rerun_load_base(mr_rerun *r, mr_error *err);
 
 // ---- rerun_round.c
 
@@ -136,6 +145,8 @@ MR_CHECKED mr_status mr_rerun_delta_made(mr_rerun *r, const mr_delta *delta, mr_
                                          mr_error *err);
 MR_CHECKED mr_status mr_rerun_delta_read(mr_rerun *r, const mr_delta *delta, mr_bytes value,
                                          int64_t epoch, mr_error *err);
+// Deltas that were on their way when the base was made are not compared.
+MR_CHECKED mr_status mr_rerun_pair_base(mr_rerun *r, mr_error *err);
 MR_CHECKED mr_status mr_rerun_check(mr_rerun *r, mr_error *err); // after the close
 
 #endif

@@ -77,6 +77,12 @@ to_the_end "the rest"
 "$millrace" inspect "$work/state" hash --json > "$work/hash.json" || broken "hash"
 hash=$(sed -n 's/.*"state_hash": "\(.*\)".*/\1/p' "$work/hash.json" | head -1)
 
+# The whole history is run again, and what came after a backup.
+runs_again "from the beginning" "${settings[@]}"
+runs_again "from a backup" "${settings[@]}" --base "$work/backup2"
+[ "$(again "from a backup" commits)" -lt "$(again "from the beginning" commits)" ] || broken "the base saved nothing"
+[ "$(again "from a backup" state_hash)" = "$(again "from the beginning" state_hash)" ] || broken "another state from a backup"
+
 # Another machine: the last backup and the brokers are all it has.
 expect_fail "restore over a state" "holds a state of this history already" \
   "$millrace" restore "${settings[@]}" --from "$work/backup3"
@@ -112,5 +118,6 @@ to_the_end "after --from-local"
 rm -rf "$work/state"
 to_the_end "what it wrote, read back"
 based_on "what it wrote, read back" changelog
+runs_again "with rows written again" "${settings[@]}"
 "$millrace" inspect "$work/state" hash --json | grep -q "$hash" || broken "another state than before"
 echo "ok"

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Shows: a worker that is killed by SIGKILL three times while it works counts every event once, publishes
-# no older list after a newer one, and commits each number once; also from a lost disk.
+# no older list after a newer one, and commits each number once; also from a lost disk. The whole history,
+# run again from its epoch log, comes to the same.
 #
 # With MILLRACE_DATA (a folder with globo/sample.csv.gz) `millrace produce` sends that real log at full
 # speed, and bad records come from a second producer; otherwise all events are made up.
@@ -84,4 +85,6 @@ done
 rm -rf "$work/state"
 run_to_the_end "after a lost disk"
 grep -q 'restored.*base=changelog' "$work/after a lost disk.log" || broken "it did not restore from the changelog"
+runs_again "the whole history" --config "$work/worker.yaml"
+[ "$(again "the whole history" events)" = "$sent" ] || broken "want $sent events"
 echo "ok"

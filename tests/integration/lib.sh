@@ -51,6 +51,17 @@ until_line() {
 # counted LOG: "read learned duplicate" as the worker said at its end.
 counted() { sed -n 's/.*counted read=\([0-9]*\) learned=\([0-9]*\) duplicate=\([0-9]*\).*/\1 \2 \3/p' "$1"; }
 
+# runs_again NAME OPTION...: replay --epochs has to come to what was left, every list compared.
+runs_again() {
+  local name=$1
+  shift
+  timeout 200 "$millrace" replay --epochs --json "$@" > "$work/$name.json" 2> "$work/$name.log" \
+    || broken "replay --epochs, $name: $(tail -3 "$work/$name.log")"
+  echo "$name: $(tr -d '\n ' < "$work/$name.json")"
+  [ "$(again "$name" lists_gone)" = 0 ] || broken "$name: lists were not compared"
+}
+again() { sed -n "s/.*\"$2\": \"\{0,1\}\([0-9a-f]*\).*/\1/p" "$work/$1.json" | head -1; } # NAME KEY
+
 # python COMMAND...: in a venv of the build folder with the packages of python/requirements.txt.
 python() {
   local venv=$build/python

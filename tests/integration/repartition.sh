@@ -5,7 +5,7 @@
 # counted once, each user in one task, over two SIGKILLs; dead letters name the record where it came from.
 # In a build with fail points the SIGKILLs are four, in the middle of the stage's transactions.
 # Then the same of an application that has all of its inputs go through the topic, on two workers of which one
-# is killed.
+# is killed. Both histories are run again from their epoch logs.
 #
 # usage: repartition.sh BUILD_DIR [EVENTS]
 BUILD=$1
@@ -127,4 +127,6 @@ echo "two workers: counted=$all learned=$learned duplicate=$duplicate"
 [ "$all" = "$((good + bad))" ] && [ "$learned" = "$good" ] && [ "$duplicate" = 0 ] || broken "want $good learned, each once"
 found=$(python "$here/python/repartition.py" check "$brokers" whole "$work/notes.json" clicks views carts) || broken "$found"
 echo "$found"
+runs_again "some through the topic" --config "$work/worker.yaml"
+runs_again "all through the topic" --config "$work/a.yaml"
 echo "ok"

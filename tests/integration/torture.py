@@ -16,6 +16,7 @@ tasks from the changelogs; bus_tool reads the topics as any read_committed consu
   epochs    the epoch log has each of these commits once, and no other
   lists     a user's version never falls nor repeats, and each list is of a commit that exists
   letters   as many dead letters as the topic has bad events
+  again     the whole history, run again from its epoch log, comes to the same hashes, lists and deltas
 
 Then each check has to find a mistake that is put into a copy of its input: a check that cannot fail
 shows nothing. The last line is a JSON object with the figures.
@@ -563,6 +564,16 @@ memory: {{pages: small}}
                                    timeout=seconds, check=False)
         return log.read_text(), ended.returncode
 
+    def run_again(self, seconds=600):
+        """The whole history once more, from epoch log and topics: what was compared, or what differs."""
+        config = self.write_config("again", self.brokers, self.work / "state-again")
+        again = subprocess.run([self.millrace, "replay", "--config", config, "--epochs", "--json"],
+                               capture_output=True, text=True, timeout=seconds, check=False)
+        if again.returncode != 0:
+            return {}, [f"replay --epochs: {again.stderr[-400:]}"]
+        found = json.loads(again.stdout)
+        return found, [f"replay --epochs: {found['lists_gone']} lists were not compared"] if found["lists_gone"] else []
+
     def trace(self, topic):
         traced = self.run_tool("trace", topic)
         assert traced.returncode == 0, f"{topic}: {traced.stderr}"
@@ -805,6 +816,8 @@ def run(rig):
     for name, copy in doctored(books):
         if not check(copy):
             wrong.append(f"the checks do not find {name}")
+    compared, differences = rig.run_again()
+    wrong += differences
     joins, leaves = pauses(rig, books, "join", (-1, 7)), pauses(rig, books, "leave for others", (-1, 4.5))
     figures = {
         "seed": rig.options.seed, "faults": sum(rig.done.values()), "kinds": dict(sorted(rig.done.items())),
@@ -817,6 +830,8 @@ def run(rig):
         "stops_cut_short": sum(code != 0 for _, code, _ in rig.stops),
         "load_mean": round(sum(rig.loads) / len(rig.loads), 1), "cpu_busy": rig.busy_share,
         "settled_s": settled and round(settled, 1),
+        "run_again": {what: compared.get(what) for what in ("commits", "engines", "hashes_same", "lists_same",
+                                                            "deltas_same")},
         "worker_exits": rig.exits, "minutes": round((time.time() - rig.begun) / 60, 1),
     }
     try:
