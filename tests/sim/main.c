@@ -11,13 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/sim/counting.h"
 #include "tests/sim/history.h"
 #include "worker/decoder.h"
 #include "worker/log.h"
-#include "worker/memory.h"
 #include "worker/planted.h"
 
 mr_bug mr_planted_bug = MR_BUG_NONE;
@@ -49,13 +49,14 @@ static const char *const bugs[MR_BUG_COUNT] = {
 enum { JOBS_MAX = 64, WORKERS = 5 };
 
 typedef struct arguments {
-    uint64_t seeds, first, until, jobs;
+    uint64_t seeds, first, until, jobs, minutes; // minutes: no history begins later; 0: no end
+    time_t begun;
     bool all_bugs, trace;
 } arguments;
 
 static bool parse(int argc, char **argv, arguments *a)
 {
-    *a = (arguments){.seeds = 100, .first = 1, .until = UINT64_MAX, .jobs = 1};
+    *a = (arguments){.seeds = 100, .first = 1, .until = UINT64_MAX, .jobs = 1, .begun = time(NULL)};
     for (int i = 1; i < argc; i++) {
         const char *value = i + 1 < argc ? argv[i + 1] : "";
         if (strcmp(argv[i], "--seeds") == 0) {
@@ -70,6 +71,9 @@ static bool parse(int argc, char **argv, arguments *a)
         } else if (strcmp(argv[i], "--seed") == 0) {
             a->first = strtoull(value, NULL, 10);
             a->seeds = 1;
+            i++;
+        } else if (strcmp(argv[i], "--minutes") == 0) {
+            a->minutes = strtoull(value, NULL, 10);
             i++;
         } else if (strcmp(argv[i], "--until") == 0) {
             a->until = strtoull(value, NULL, 10);
@@ -153,6 +157,8 @@ static bool run_seeds(const sim_options *options, const arguments *a, sim_totals
 {
     for (uint64_t i = 0; i < a->seeds; i++) {
         char violation[400];
+        if (a->minutes > 0 && (uint64_t)(time(NULL) - a->begun) >= 60 * a->minutes)
+            break;
         uint64_t asked;
         const uint64_t seed = a->first + i;
         if (sim_history(options, seed, totals, violation, sizeof violation, &asked))
@@ -297,17 +303,18 @@ int main(int argc, char **argv)
     mr_catalog *catalog;
     mr_decoder *mappings; // the catalogue borrows them from its first decoder
     sim_totals totals = {0};
-    mr_memory_keep();
     if (!parse(argc, argv, &a)) {
         fprintf(stderr,
-                "usage: %s [--jobs N] [--seeds N] [--first SEED] [--seed SEED] [--until QUESTION] "
+                "usage: %s [--jobs N] [--seeds N] [--minutes N] [--first SEED] [--seed SEED] "
+                "[--until QUESTION] "
                 "[--bug NAME | --bugs] [--trace]\n",
                 argv[0]);
         return 2;
     }
     FILE *quiet = a.trace ? stderr : fopen("/dev/null", "we");
     mr_log_open(&(mr_log_options){.out = quiet, .level = a.trace ? MR_LOG_INFO : MR_LOG_ERROR});
-    if (mr_methods_open(&methods, &err) != MR_OK || !open_configs(configs, &methods, counting_alone) ||
+    if (mr_methods_open(&methods, &err) != MR_OK ||
+        !open_configs(configs, &methods, counting_alone) ||
         !open_configs(real, &methods, real_models) ||
         mr_catalog_open(NULL, &catalog, &err) != MR_OK ||
         mr_decoder_open(configs[0], catalog, &mappings, &err) != MR_OK) {

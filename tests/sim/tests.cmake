@@ -8,7 +8,7 @@ add_executable(millrace-sim ${sim_sources} ${planted_sources})
 target_compile_definitions(millrace-sim PRIVATE MR_PLANTED)
 target_link_libraries(millrace-sim PRIVATE mr_flags mr_worker)
 
-# MILLRACE_SEEDS in the environment: how many; 20,000 is the long form.
+# MILLRACE_SEEDS in the environment: how many, 20,000 is the long form; MILLRACE_MINUTES: how long at most.
 add_test(NAME histories COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/sim/run $<TARGET_FILE:millrace-sim> seeds)
 add_test(NAME planted_mistakes_are_found
     COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/sim/run $<TARGET_FILE:millrace-sim> bugs)
