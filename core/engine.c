@@ -503,6 +503,7 @@ mr_status mr_engine_init(mr_engine **out, const mr_engine_config *config, void *
     add_named_rows(engine);
     mr_users_init(&engine->users, engine->user_parts, engine->user_part_count,
                   config->user_id_bytes_max, config->users_max, config->seed, &engine->memory);
+    engine->rows_end = engine->memory.used;
     engine->tasks = mr_arena_push(&engine->memory, config->tasks * sizeof(mr_task));
     engine->work = mr_arena_push(&engine->memory, config->tasks * sizeof(mr_work));
     for (uint32_t t = 0; t < config->tasks; t++) {
@@ -539,6 +540,11 @@ mr_status mr_engine_init(mr_engine **out, const mr_engine_config *config, void *
 }
 
 // ---- views and small services
+
+size_t mr_engine_rows_end(const mr_engine *engine)
+{
+    return engine->rows_end;
+}
 
 int64_t mr_engine_clock(const mr_engine *engine)
 {

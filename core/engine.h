@@ -123,6 +123,9 @@ MR_CHECKED mr_status mr_engine_users_for(const mr_engine_config *config, size_t 
 // config is copied but its settings, off names and ports are borrowed for the engine's life.
 MR_CHECKED mr_status mr_engine_init(mr_engine **engine, const mr_engine_config *config,
                                     void *memory, size_t bytes, mr_error *err);
+// So many bytes at the beginning of the memory hold the rows of items and users with their indexes,
+// which are read at random: the place for large pages. What follows is read in order, or is sparse.
+size_t mr_engine_rows_end(const mr_engine *engine);
 
 // ---- tasks and their rows
 

@@ -83,6 +83,7 @@ typedef struct mr_packing {
 struct mr_engine {
     mr_engine_config config;
     mr_arena memory;
+    size_t rows_end; // offset in it, behind the rows of items and users
     // 0: items, 1: blend, then models, policies, rules
     mr_instance instances[MR_INSTANCES_MAX];
     uint32_t instance_count, model_first, model_count, policy, rule_first, rule_count;

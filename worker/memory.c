@@ -4,21 +4,22 @@
 #include <malloc.h>
 #include <sys/mman.h>
 
-void *mr_memory_map(size_t bytes, bool huge)
+void *mr_memory_map(size_t bytes)
 {
     void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED)
-        return NULL;
-    if (huge)
-        (void)madvise(memory, bytes, MADV_HUGEPAGE); // a wish: without it the pages are small
-    return memory;
+    return memory == MAP_FAILED ? NULL : memory;
 }
 
 void mr_memory_free(void *memory, size_t bytes)
 {
     if (memory != NULL)
         munmap(memory, bytes);
+}
+
+void mr_memory_huge(void *memory, size_t bytes)
+{
+    (void)madvise(memory, bytes, MADV_HUGEPAGE);
 }
 
 void mr_memory_keep(void)

@@ -2,19 +2,20 @@
 // memory: zeroed pages for an engine, and how the C library keeps freed memory.
 //
 // An engine asks for all that its configuration allows and touches what it needs: pages that it
-// never touches are never there. Its rows are read in no order, so that with pages of 4 KiB most
-// reads miss the translation buffer as well; where the kernel offers larger ones they are asked for.
+// never touches are never there.
 #ifndef MR_WORKER_MEMORY_H
 #define MR_WORKER_MEMORY_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-// bytes of zeros, or NULL where the system has no room for them; huge: memory.pages asks for large
-// pages. mr_memory_free gives them back.
-void *mr_memory_map(size_t bytes, bool huge);
+// bytes of zeros, or NULL where the system has no room for them. mr_memory_free gives them back.
+void *mr_memory_map(size_t bytes);
 // memory: of mr_memory_map with the same bytes, or NULL.
 void mr_memory_free(void *memory, size_t bytes);
+// Asks for large pages under the first so many bytes: rows are read in no order, and with pages of
+// 4 KiB most reads miss the translation buffer as well. A wish: nothing else changes by it.
+void mr_memory_huge(void *memory, size_t bytes);
 
 // Called once, before any thread begins. Messages come and go by the thousand, each allocated by
 // the Kafka client; a heap that gives its end back to the system after each burst has it cleared

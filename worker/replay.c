@@ -334,11 +334,14 @@ static mr_status open_engine(replay *r, mr_error *err)
         r->engine_config.lanes = mr_lane_pool_port(r->pool);
     }
     MR_TRY(mr_engine_bytes(&r->engine_config, &r->memory_bytes, err));
-    r->memory = mr_memory_map(r->memory_bytes, r->config->memory_pages == MR_PAGES_HUGE);
+    r->memory = mr_memory_map(r->memory_bytes);
     if (r->memory == NULL)
         return mr_fail(err, MR_FATAL, "%zu bytes of memory for the engine: %s", r->memory_bytes,
                        strerror(errno));
-    return mr_engine_init(&r->engine, &r->engine_config, r->memory, r->memory_bytes, err);
+    MR_TRY(mr_engine_init(&r->engine, &r->engine_config, r->memory, r->memory_bytes, err));
+    if (r->config->memory_pages == MR_PAGES_HUGE)
+        mr_memory_huge(r->memory, mr_engine_rows_end(r->engine));
+    return MR_OK;
 }
 
 static mr_status open_measure(replay *r, mr_error *err)

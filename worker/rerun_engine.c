@@ -15,11 +15,14 @@ static mr_status new_engine(mr_rerun *r, uint64_t name, mr_rerun_engine *e, mr_e
     e->name = name;
     e->seqs = calloc(r->tasks, sizeof *e->seqs);
     e->shown = calloc(r->tasks, sizeof *e->shown);
-    e->memory = mr_memory_map(r->engine_bytes, r->config->memory_pages == MR_PAGES_HUGE);
+    e->memory = mr_memory_map(r->engine_bytes);
     if (e->seqs == NULL || e->shown == NULL || e->memory == NULL)
         return mr_fail(err, MR_FATAL, "out of memory for an engine of %zu MiB",
                        r->engine_bytes >> 20);
-    return mr_engine_init(&e->engine, &r->engine_config, e->memory, r->engine_bytes, err);
+    MR_TRY(mr_engine_init(&e->engine, &r->engine_config, e->memory, r->engine_bytes, err));
+    if (r->config->memory_pages == MR_PAGES_HUGE)
+        mr_memory_huge(e->memory, mr_engine_rows_end(e->engine));
+    return MR_OK;
 }
 
 mr_status mr_rerun_find_engine(mr_rerun *r, uint64_t name, mr_rerun_engine **engine, mr_error *err)

@@ -60,14 +60,16 @@ mr_status mr_worker_reset_engine(mr_worker *worker, mr_error *err)
     worker->chance.fill(worker->chance.context, &worker->engine_name, sizeof worker->engine_name);
     worker->engine_name |= 1; // 0 names none
     worker->engine = NULL;
-    worker->engine_memory = mr_memory_map(worker->engine_bytes,
-                                          worker->config->memory_pages == MR_PAGES_HUGE);
+    worker->engine_memory = mr_memory_map(worker->engine_bytes);
     if (worker->engine_memory == NULL)
         return mr_fail(err, MR_FATAL,
                        "%zu MiB for the engine cannot be had: lower users.memory or items.max",
                        worker->engine_bytes >> 20);
-    return mr_engine_init(&worker->engine, &worker->engine_config, worker->engine_memory,
-                          worker->engine_bytes, err);
+    MR_TRY(mr_engine_init(&worker->engine, &worker->engine_config, worker->engine_memory,
+                          worker->engine_bytes, err));
+    if (worker->config->memory_pages == MR_PAGES_HUGE)
+        mr_memory_huge(worker->engine_memory, mr_engine_rows_end(worker->engine));
+    return MR_OK;
 }
 
 // Loading rows into the engine.

@@ -23,7 +23,7 @@ mr_status mr_learner_open(mr_learner *l, const mr_engine_config *config, bool hu
     *l = (mr_learner){.config = *config, .time_ms = 1700000000000};
     const uint32_t tasks = config->tasks, events = config->epoch_events_max * tasks;
     MR_TRY(mr_engine_bytes(config, &l->memory_bytes, err));
-    l->memory = mr_memory_map(l->memory_bytes, huge);
+    l->memory = mr_memory_map(l->memory_bytes);
     l->epochs = calloc(tasks, sizeof *l->epochs);
     l->seqs = calloc(tasks, sizeof *l->seqs);
     l->arrivals = calloc(events, sizeof *l->arrivals);
@@ -37,6 +37,8 @@ mr_status mr_learner_open(mr_learner *l, const mr_engine_config *config, bool hu
         status = mr_traffic_open(traffic, &l->traffic, err);
     if (status == MR_OK)
         status = mr_engine_init(&l->engine, &l->config, l->memory, l->memory_bytes, err);
+    if (status == MR_OK && huge)
+        mr_memory_huge(l->memory, mr_engine_rows_end(l->engine));
     if (status == MR_OK)
         status = take_tasks(l, err);
     if (status != MR_OK)

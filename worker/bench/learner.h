@@ -22,11 +22,10 @@ typedef struct mr_learner {
     double round_seconds, close_seconds;
 } mr_learner;
 
-// config->tasks tasks, which users belong to as in a topic; huge: see mr_memory_map. config and traffic are borrowed as the
-// engine borrows them. Errors: MR_FATAL.
-MR_CHECKED mr_status mr_learner_open(mr_learner *learner, const mr_engine_config *config,
-                                     bool huge, const mr_traffic_options *traffic,
-                                     mr_error *err);
+// config->tasks tasks, which users belong to as in a topic; huge: pages under its rows. config and
+// traffic are borrowed as the engine borrows them. Errors: MR_FATAL.
+MR_CHECKED mr_status mr_learner_open(mr_learner *learner, const mr_engine_config *config, bool huge,
+                                     const mr_traffic_options *traffic, mr_error *err);
 void mr_learner_close(mr_learner *learner);
 
 // Learns so many more events, a full epoch of each task a round, closing a commit each

@@ -21,7 +21,7 @@ mr_status mr_measure_open(mr_measure *measure, const mr_measure_options *options
 {
     mr_arena arena;
     *measure = (mr_measure){.options = *options, .bytes = bytes_for(options)};
-    measure->memory = mr_memory_map(measure->bytes, false);
+    measure->memory = mr_memory_map(measure->bytes);
     if (measure->memory == NULL)
         return mr_fail(err, MR_FATAL, "%zu bytes of memory to judge lists: %s", measure->bytes,
                        strerror(errno));

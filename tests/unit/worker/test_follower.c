@@ -69,7 +69,7 @@ static int setup(void **state)
     f->config.users_max = 100;
     f->config.exchange_bytes = 64 << 10;
     good(mr_engine_bytes(&f->config, &f->bytes, &err), &err);
-    f->memory = mr_memory_map(f->bytes, false);
+    f->memory = mr_memory_map(f->bytes);
     assert_non_null(f->memory);
     good(mr_engine_init(&f->engine, &f->config, f->memory, f->bytes, &err), &err);
     mr_engine_take(f->engine, 0, 1);
