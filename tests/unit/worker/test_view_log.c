@@ -38,7 +38,7 @@ static void good(mr_status status, const mr_error *err)
 static one begin(const fixture *f, uint32_t task)
 {
     mr_error err = {0};
-    one e = {NULL, mr_memory_map(f->engine_bytes, false)};
+    one e = {NULL, mr_memory_map(f->engine_bytes)};
     assert_non_null(e.memory);
     good(mr_engine_init(&e.engine, &f->engine_config, e.memory, f->engine_bytes, &err), &err);
     mr_engine_take(e.engine, task, 1);
