@@ -33,6 +33,7 @@ mr_integration(torture) # the short form; torture.sh BUILD_DIR --faults 300 is t
 mr_integration(repartition)
 
 set_tests_properties(torture PROPERTIES TIMEOUT 900)
+set_tests_properties(replay_of_epochs PROPERTIES TIMEOUT 600)
 
 # Errors that real brokers do not give on demand: librdkafka's mock brokers, in the process.
 mr_test(integration test_protocol_errors mr_worker rdkafka)
