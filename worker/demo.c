@@ -8,12 +8,10 @@
 #include "worker/demo.h"
 
 #include <errno.h>
-#include <ftw.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "worker/demo_brokers.h"
@@ -21,6 +19,7 @@
 #include "worker/demo_worker.h"
 #include "worker/log.h"
 #include "worker/ports.h"
+#include "worker/scratch.h"
 
 enum { FRAME_MS = 250, PATH_BYTES = 256 };
 
@@ -36,33 +35,6 @@ typedef struct demo {
     mr_clock clock;
     bool stopped;
 } demo;
-
-// ---- the folder
-
-static mr_status make_folder(demo *d, mr_error *err)
-{
-    const char *const parent = getenv("TMPDIR");
-    snprintf(d->folder, sizeof d->folder, "%.200s/millrace-demo-XXXXXX",
-             parent != NULL && parent[0] != '\0' ? parent : "/tmp");
-    if (mkdtemp(d->folder) != NULL)
-        return MR_OK;
-    const mr_status status = mr_fail(err, MR_FATAL, "%s: %s", d->folder, strerror(errno));
-    d->folder[0] = '\0';
-    return status;
-}
-
-static int remove_one(const char *path, const struct stat *info, int type, struct FTW *place)
-{
-    (void)info, (void)type, (void)place;
-    return remove(path);
-}
-
-static void remove_folder(demo *d)
-{
-    if (d->folder[0] != '\0')
-        nftw(d->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-    d->folder[0] = '\0';
-}
 
 // ---- the configuration: a file as anybody would write it, in memory for a small world
 
@@ -144,7 +116,7 @@ static mr_status start(demo *d, mr_error *err)
     world.users = d->options->users;
     world.items = d->options->items;
     world.late_ms = d->options->seconds * 1000;
-    MR_TRY(make_folder(d, err));
+    MR_TRY(mr_scratch_make(d->folder, sizeof d->folder, err));
     MR_TRY(mr_demo_brokers_open(&d->brokers, err));
     MR_TRY(load_configuration(d, err));
     MR_TRY(mr_demo_brokers_topics(d->brokers, d->config, MR_DEMO_PARTITIONS, err));
@@ -204,7 +176,7 @@ mr_status mr_demo_run(const mr_demo_options *options, mr_demo_result *result, mr
     mr_demo_crowd_close(d.crowd);
     unload_configuration(&d);
     mr_demo_brokers_close(d.brokers);
-    remove_folder(&d);
+    mr_scratch_remove(d.folder);
     result->stopped = d.stopped;
     return status;
 }

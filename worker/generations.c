@@ -26,13 +26,13 @@ struct mr_generations {
     mr_frozen *spare[MR_GENERATIONS_MAX];
     uint32_t spare_count, made;
     size_t confirmed_bytes;
-    int64_t oldest_ms;                    // when the oldest confirmed one was confirmed
-    uint64_t stored;                      // writes to the store
-    struct place { // by task: where its changelogs go on
+    int64_t oldest_ms; // when the oldest confirmed one was confirmed
+    uint64_t stored;   // writes to the store
+    struct place {     // by task: where its changelogs go on
         int64_t next[MR_STORE_CHANGELOGS];
         bool ours; // behind a commit of ours
-    } *places;
-    bool *committed;                      // by task: a commit of ours ends there
+    } * places;
+    bool *committed;    // by task: a commit of ours ends there
     uint64_t refreshed; // the write up to which the reader of the store has looked
 
     // The committing thread's own, kept from write to write.
@@ -345,4 +345,21 @@ mr_status mr_generations_get(mr_generations *generations, uint32_t task, mr_byte
         return MR_OK;
     return generations->store->get(generations->store->context, task, key, buffer, MR_ROW_BYTES_MAX,
                                    value_bytes, err);
+}
+
+mr_status mr_generations_fetch(mr_generations *generations, uint32_t task, mr_bytes key,
+                               uint8_t *buffer, mr_bytes *value, mr_hash128 *hash, mr_error *err)
+{
+    uint32_t size;
+    mr_row row;
+    *value = (mr_bytes){NULL, 0};
+    *hash = (mr_hash128){0, 0};
+    MR_TRY(mr_generations_get(generations, task, key, buffer, &size, err));
+    if (size == 0)
+        return MR_OK;
+    const mr_bytes sealed = mr_bytes_of(buffer, size);
+    MR_TRY(mr_row_open(key, sealed, &row, err));
+    *value = row.payload;
+    *hash = mr_row_hash(key, sealed);
+    return MR_OK;
 }

@@ -79,5 +79,11 @@ void mr_generations_refresh(mr_generations *generations);
 // `buffer` has room for MR_ROW_BYTES_MAX and takes the sealed row. Errors: the store's.
 MR_CHECKED mr_status mr_generations_get(mr_generations *generations, uint32_t task, mr_bytes key,
                                         uint8_t *buffer, uint32_t *value_bytes, mr_error *err);
+// The same as an engine asks for it (mr_fetch): the row's payload in the buffer, and the row's
+// hash. value->data NULL: there is none. Errors: the store's, and MR_FATAL for a row that is
+// damaged.
+MR_CHECKED mr_status mr_generations_fetch(mr_generations *generations, uint32_t task, mr_bytes key,
+                                          uint8_t *buffer, mr_bytes *value, mr_hash128 *hash,
+                                          mr_error *err);
 
 #endif

@@ -4,6 +4,8 @@
 #include <malloc.h>
 #include <sys/mman.h>
 
+#include "core/engine.h"
+
 void *mr_memory_map(size_t bytes)
 {
     void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
@@ -17,9 +19,18 @@ void mr_memory_free(void *memory, size_t bytes)
         munmap(memory, bytes);
 }
 
-void mr_memory_huge(void *memory, size_t bytes)
+mr_status mr_memory_engine(const mr_engine_config *config, size_t bytes, bool huge, void **memory,
+                           mr_engine **engine, mr_error *err)
 {
-    (void)madvise(memory, bytes, MADV_HUGEPAGE);
+    *memory = mr_memory_map(bytes);
+    if (*memory == NULL)
+        return mr_fail(err, MR_FATAL,
+                       "%zu MiB for the engine cannot be had: lower users.memory or items.max",
+                       bytes >> 20);
+    MR_TRY(mr_engine_init(engine, config, *memory, bytes, err));
+    if (huge) // a wish: nothing else changes by it
+        (void)madvise(*memory, mr_engine_rows_end(*engine), MADV_HUGEPAGE);
+    return MR_OK;
 }
 
 void mr_memory_keep(void)

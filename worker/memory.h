@@ -9,13 +9,22 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "core/base/error.h"
+
+struct mr_engine;
+struct mr_engine_config;
+
 // bytes of zeros, or NULL where the system has no room for them. mr_memory_free gives them back.
 void *mr_memory_map(size_t bytes);
 // memory: of mr_memory_map with the same bytes, or NULL.
 void mr_memory_free(void *memory, size_t bytes);
-// Asks for large pages under the first so many bytes: rows are read in no order, and with pages of
-// 4 KiB most reads miss the translation buffer as well. A wish: nothing else changes by it.
-void mr_memory_huge(void *memory, size_t bytes);
+// A new engine in memory of its own: `bytes`, as mr_engine_bytes says for the configuration. huge:
+// large pages are asked for under its rows, since these are read in no order, and with pages of
+// 4 KiB most reads miss the translation buffer as well. *memory is the caller's to free, also after
+// an error, where it may be NULL. Errors: MR_FATAL.
+MR_CHECKED mr_status mr_memory_engine(const struct mr_engine_config *config, size_t bytes,
+                                      bool huge, void **memory, struct mr_engine **engine,
+                                      mr_error *err);
 
 // Called once, before any thread begins. Messages come and go by the thousand, each allocated by
 // the Kafka client; a heap that gives its end back to the system after each burst has it cleared

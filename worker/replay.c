@@ -76,17 +76,7 @@ static mr_status fetch_row(void *context, uint32_t task, mr_bytes key, mr_bytes 
                            mr_hash128 *hash, mr_error *err)
 {
     replay *r = context;
-    uint32_t bytes;
-    mr_row row;
-    MR_TRY(mr_generations_get(r->generations, task, key, r->row, &bytes, err));
-    *value = (mr_bytes){NULL, 0};
-    if (bytes == 0)
-        return MR_OK;
-    const mr_bytes sealed = mr_bytes_of(r->row, bytes);
-    MR_TRY(mr_row_open(key, sealed, &row, err));
-    *value = row.payload;
-    *hash = mr_row_hash(key, sealed);
-    return MR_OK;
+    return mr_generations_fetch(r->generations, task, key, r->row, value, hash, err);
 }
 
 static void take_row(void *context, uint32_t task, mr_row_place place, mr_bytes key, mr_bytes value,
@@ -334,14 +324,8 @@ static mr_status open_engine(replay *r, mr_error *err)
         r->engine_config.lanes = mr_lane_pool_port(r->pool);
     }
     MR_TRY(mr_engine_bytes(&r->engine_config, &r->memory_bytes, err));
-    r->memory = mr_memory_map(r->memory_bytes);
-    if (r->memory == NULL)
-        return mr_fail(err, MR_FATAL, "%zu bytes of memory for the engine: %s", r->memory_bytes,
-                       strerror(errno));
-    MR_TRY(mr_engine_init(&r->engine, &r->engine_config, r->memory, r->memory_bytes, err));
-    if (r->config->memory_pages == MR_PAGES_HUGE)
-        mr_memory_huge(r->memory, mr_engine_rows_end(r->engine));
-    return MR_OK;
+    return mr_memory_engine(&r->engine_config, r->memory_bytes,
+                            r->config->memory_pages == MR_PAGES_HUGE, &r->memory, &r->engine, err);
 }
 
 static mr_status open_measure(replay *r, mr_error *err)

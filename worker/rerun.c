@@ -110,13 +110,14 @@ static mr_status decode(mr_rerun *r, mr_rerun_head *h, mr_error *err)
     MR_TRY(mr_frame_read(MR_FRAMING_SINGLE_OBJECT, mr_bytes_of(h->bytes, h->size),
                          (mr_bytes){NULL, 0}, &frame, err));
     if (frame.fingerprint != r->epoch_schema)
-        return mr_fail(err, MR_FATAL, "the record is of another release (schema %016llx, ours is "
-                                      "%016llx)",
+        return mr_fail(err, MR_FATAL,
+                       "the record is of another release (schema %016llx, ours is "
+                       "%016llx)",
                        (unsigned long long)frame.fingerprint, (unsigned long long)r->epoch_schema);
     MR_TRY(mr_decode_epoch(frame.payload, &h->arrays, &h->record, err));
-    return is_sound(r, &h->record) ? MR_OK
-                                   : mr_fail(err, MR_FATAL, "the record is of no %u tasks",
-                                             r->tasks);
+    return is_sound(r, &h->record)
+               ? MR_OK
+               : mr_fail(err, MR_FATAL, "the record is of no %u tasks", r->tasks);
 }
 
 static bool is_ours(const mr_rerun *r, const mr_epoch_record *record)
@@ -133,8 +134,8 @@ static mr_status next_record(mr_rerun *r, uint32_t partition, mr_error *err)
     h->time_ms = 0;
     if (h->next >= h->end)
         return MR_OK;
-    mr_status status = r->archive->read(r->archive->context, MR_ARCHIVE_EPOCHS, partition, h->next, h->end,
-                                     see_record, h, &h->next, err);
+    mr_status status = r->archive->read(r->archive->context, MR_ARCHIVE_EPOCHS, partition, h->next,
+                                        h->end, see_record, h, &h->next, err);
     r->archive->release(r->archive->context);
     if (status == MR_OK && h->there)
         status = decode(r, h, err);
@@ -212,8 +213,8 @@ static mr_status open_log(mr_rerun *r, mr_error *err)
 
 // ---- which is next
 
-static bool views_are_there(const mr_rerun *r, const mr_sequence *views, uint32_t count,
-                            char *why, size_t size)
+static bool views_are_there(const mr_rerun *r, const mr_sequence *views, uint32_t count, char *why,
+                            size_t size)
 {
     for (uint32_t i = 0; i < count; i++) {
         const mr_rerun_task *t = &r->tasks_of[views[i].of];
@@ -395,18 +396,7 @@ static mr_status fetch(void *context, uint32_t task, mr_bytes key, mr_bytes *val
                        mr_hash128 *hash, mr_error *err)
 {
     mr_rerun *r = context;
-    uint32_t size;
-    mr_row row;
-    *value = (mr_bytes){NULL, 0};
-    *hash = (mr_hash128){0, 0};
-    MR_TRY(mr_generations_get(r->generations, task, key, r->row, &size, err));
-    if (size == 0)
-        return MR_OK;
-    const mr_bytes sealed = mr_bytes_of(r->row, size);
-    MR_TRY(mr_row_open(key, sealed, &row, err));
-    *value = row.payload;
-    *hash = mr_row_hash(key, sealed);
-    return MR_OK;
+    return mr_generations_fetch(r->generations, task, key, r->row, value, hash, err);
 }
 
 static mr_status allocate(mr_rerun *r, mr_error *err)
@@ -534,9 +524,8 @@ mr_status mr_rerun_run(const mr_rerun_options *options, mr_rerun_result *result,
     mr_status status = open_rerun(&r, err);
     for (uint32_t p = 0; r.heads != NULL && p < r.tasks; p++)
         total += (uint64_t)r.heads[p].end;
-    mr_progress_begin(&progress, options->progress ? stderr : NULL,
-                      mr_progress_is_terminal(stderr), "the epoch log", total,
-                      options->clock->now_ms(options->clock->context));
+    mr_progress_begin(&progress, options->progress ? stderr : NULL, mr_progress_is_terminal(stderr),
+                      "the epoch log", total, options->clock->now_ms(options->clock->context));
     if (status == MR_OK)
         status = run_all(&r, &progress, err);
     if (status == MR_OK)

@@ -7,22 +7,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "state/row.h"
 #include "worker/memory.h"
+#include "worker/store_port.h"
 
 static mr_status new_engine(mr_rerun *r, uint64_t name, mr_rerun_engine *e, mr_error *err)
 {
     e->name = name;
     e->seqs = calloc(r->tasks, sizeof *e->seqs);
     e->shown = calloc(r->tasks, sizeof *e->shown);
-    e->memory = mr_memory_map(r->engine_bytes);
-    if (e->seqs == NULL || e->shown == NULL || e->memory == NULL)
-        return mr_fail(err, MR_FATAL, "out of memory for an engine of %zu MiB",
-                       r->engine_bytes >> 20);
-    MR_TRY(mr_engine_init(&e->engine, &r->engine_config, e->memory, r->engine_bytes, err));
-    if (r->config->memory_pages == MR_PAGES_HUGE)
-        mr_memory_huge(e->memory, mr_engine_rows_end(e->engine));
-    return MR_OK;
+    if (e->seqs == NULL || e->shown == NULL)
+        return mr_fail(err, MR_FATAL, "out of memory");
+    return mr_memory_engine(&r->engine_config, r->engine_bytes,
+                            r->config->memory_pages == MR_PAGES_HUGE, &e->memory, &e->engine, err);
 }
 
 mr_status mr_rerun_find_engine(mr_rerun *r, uint64_t name, mr_rerun_engine **engine, mr_error *err)
@@ -94,23 +90,8 @@ bool mr_rerun_places(const mr_rerun *r, const mr_round *round, const mr_rerun_en
             first->epoch == (int64_t)mr_engine_task(engine->engine, first->task).epoch);
 }
 
-typedef struct loading {
-    mr_engine *engine;
-    uint32_t task;
-} loading;
-
-static mr_status load_row(void *context, mr_bytes key, mr_bytes value, mr_error *err)
-{
-    const loading *l = context;
-    mr_row row;
-    MR_TRY(mr_row_open(key, value, &row, err));
-    return mr_engine_load(l->engine, l->task, key, row.payload, mr_row_hash(key, value), err);
-}
-
 static mr_status take_task(mr_rerun *r, uint32_t task, const mr_task_epoch *place, mr_error *err)
 {
-    const mr_store_port *store = r->options->store;
-    loading l = {r->engine->engine, task};
     const mr_rerun_task *t = &r->tasks_of[task];
     if (!t->known && place->epoch != 0)
         return mr_fail(err, MR_FATAL,
@@ -119,22 +100,20 @@ static mr_status take_task(mr_rerun *r, uint32_t task, const mr_task_epoch *plac
                        task, (long long)place->epoch);
     mr_engine_take(r->engine->engine, task, mr_rerun_seq(r, task));
     if (t->known)
-        MR_TRY(store->each(store->context, task, load_row, &l, err));
+        MR_TRY(mr_store_port_load(r->options->store, task, r->engine->engine, err));
     return mr_rerun_place(r, place, err);
 }
 
 mr_status mr_rerun_take_base(mr_rerun *r, mr_error *err)
 {
-    const mr_store_port *store = r->options->store;
     if (r->record->mark_count != r->tasks)
         return MR_OK; // what is missing will be said
     for (uint32_t t = 0; t < r->tasks; t++)
         if (mr_engine_has(r->engine->engine, t) || r->tasks_of[t].seq != r->tasks_of[t].base)
             return MR_OK;
     for (uint32_t t = 0; t < r->tasks; t++) {
-        loading l = {r->engine->engine, t};
         mr_engine_take(r->engine->engine, t, mr_rerun_seq(r, t));
-        MR_TRY(store->each(store->context, t, load_row, &l, err));
+        MR_TRY(mr_store_port_load(r->options->store, t, r->engine->engine, err));
         r->engine->seqs[t] = r->tasks_of[t].seq;
     }
     return mr_engine_ready(r->engine->engine, err);

@@ -8,6 +8,7 @@
 #include "state/row.h"
 #include "worker/log.h"
 #include "worker/memory.h"
+#include "worker/store_port.h"
 
 static mr_status out_of_memory(mr_error *err)
 {
@@ -19,18 +20,7 @@ static mr_status fetch(void *context, uint32_t task, mr_bytes key, mr_bytes *val
                        mr_hash128 *hash, mr_error *err)
 {
     mr_worker *worker = context;
-    uint32_t size;
-    mr_row row;
-    *value = (mr_bytes){NULL, 0};
-    *hash = (mr_hash128){0, 0};
-    MR_TRY(mr_generations_get(worker->generations, task, key, worker->fetched, &size, err));
-    if (size == 0)
-        return MR_OK;
-    const mr_bytes sealed = mr_bytes_of(worker->fetched, size);
-    MR_TRY(mr_row_open(key, sealed, &row, err));
-    *value = row.payload;
-    *hash = mr_row_hash(key, sealed);
-    return MR_OK;
+    return mr_generations_fetch(worker->generations, task, key, worker->fetched, value, hash, err);
 }
 
 static mr_status open_engine(mr_worker *worker, mr_error *err)
@@ -60,33 +50,12 @@ mr_status mr_worker_reset_engine(mr_worker *worker, mr_error *err)
     worker->chance.fill(worker->chance.context, &worker->engine_name, sizeof worker->engine_name);
     worker->engine_name |= 1; // 0 names none
     worker->engine = NULL;
-    worker->engine_memory = mr_memory_map(worker->engine_bytes);
-    if (worker->engine_memory == NULL)
-        return mr_fail(err, MR_FATAL,
-                       "%zu MiB for the engine cannot be had: lower users.memory or items.max",
-                       worker->engine_bytes >> 20);
-    MR_TRY(mr_engine_init(&worker->engine, &worker->engine_config, worker->engine_memory,
-                          worker->engine_bytes, err));
-    if (worker->config->memory_pages == MR_PAGES_HUGE)
-        mr_memory_huge(worker->engine_memory, mr_engine_rows_end(worker->engine));
-    return MR_OK;
+    return mr_memory_engine(&worker->engine_config, worker->engine_bytes,
+                            worker->config->memory_pages == MR_PAGES_HUGE, &worker->engine_memory,
+                            &worker->engine, err);
 }
 
 // Loading rows into the engine.
-
-typedef struct loading {
-    mr_worker *worker;
-    uint32_t task;
-} loading;
-
-static mr_status load_row(void *context, mr_bytes key, mr_bytes value, mr_error *err)
-{
-    const loading *l = context;
-    mr_row row;
-    MR_TRY(mr_row_open(key, value, &row, err));
-    return mr_engine_load(l->worker->engine, l->task, key, row.payload, mr_row_hash(key, value),
-                          err);
-}
 
 static mr_status load_links(mr_worker *worker, const mr_taking *taking, mr_error *err)
 {
@@ -99,7 +68,6 @@ static mr_status load_links(mr_worker *worker, const mr_taking *taking, mr_error
 
 mr_status mr_worker_load(mr_worker *worker, const mr_taking *taking, mr_error *err)
 {
-    loading l = {worker, taking->task};
     worker->idle_since_ms[taking->task] = 0;
     worker->placed[taking->task] = true;
     worker->seqs[taking->task] = taking->fresh
@@ -109,7 +77,7 @@ mr_status mr_worker_load(mr_worker *worker, const mr_taking *taking, mr_error *e
     mr_engine_take(worker->engine, taking->task, worker->seqs[taking->task]);
     if (taking->fresh)
         return MR_OK;
-    MR_TRY(worker->store.each(worker->store.context, taking->task, load_row, &l, err));
+    MR_TRY(mr_store_port_load(&worker->store, taking->task, worker->engine, err));
     const mr_task_view view = mr_engine_task(worker->engine, taking->task);
     if (view.row_count != taking->marker.row_count ||
         memcmp(&view.state_hash, &taking->marker.state_hash, sizeof view.state_hash) != 0)

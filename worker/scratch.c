@@ -2,28 +2,37 @@
 #include "worker/scratch.h"
 
 #include <errno.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 mr_status mr_scratch_make(char *path, size_t size, mr_error *err)
 {
     const char *base = getenv("TMPDIR");
-    const int length =
-        snprintf(path, size, "%s/millrace-replay-XXXXXX", base != NULL ? base : "/tmp");
+    base = base != NULL && base[0] != '\0' ? base : "/tmp";
+    const int length = snprintf(path, size, "%s/millrace-XXXXXX", base);
+    mr_status status = MR_OK;
     if (length < 0 || (size_t)length >= size)
-        return mr_fail(err, MR_FATAL, "%s: the path is too long", base);
-    return mkdtemp(path) != NULL ? MR_OK : mr_fail(err, MR_FATAL, "%s: %s", path, strerror(errno));
+        status = mr_fail(err, MR_FATAL, "%s: the path is too long", base);
+    else if (mkdtemp(path) == NULL)
+        status = mr_fail(err, MR_FATAL, "%s: %s", path, strerror(errno));
+    if (status != MR_OK)
+        path[0] = '\0';
+    return status;
 }
 
-void mr_scratch_remove(const char *path)
+static int remove_one(const char *path, const struct stat *info, int type, struct FTW *place)
 {
-    static const char *const names[] = {"state/data.mdb", "state/lock.mdb", "state/lock",
-                                        "state/owner",    "state",          ""};
-    char name[4096 + 32];
-    for (uint32_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        snprintf(name, sizeof name, "%s/%s", path, names[i]);
-        remove(name);
-    }
+    (void)info, (void)type, (void)place;
+    return remove(path);
+}
+
+void mr_scratch_remove(char *path)
+{
+    if (path[0] != '\0')
+        nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    path[0] = '\0';
 }

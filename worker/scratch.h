@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// scratch: a folder for the state of one command, gone when it ends.
+// scratch: a folder of one command, gone when that ends.
 #ifndef MR_WORKER_SCRATCH_H
 #define MR_WORKER_SCRATCH_H
 
@@ -7,9 +7,10 @@
 
 #include "core/base/error.h"
 
-// Makes a new folder below $TMPDIR; its path has at most `size` bytes. Errors: MR_FATAL.
+// Makes a new folder below $TMPDIR, else /tmp; its path takes `size` bytes at most. After an error
+// the path is empty. Errors: MR_FATAL.
 MR_CHECKED mr_status mr_scratch_make(char *path, size_t size, mr_error *err);
-// Removes it, with a state folder named "state" in it; anything else stays.
-void mr_scratch_remove(const char *path);
+// Removes it with everything in it, and empties the path. An empty path: nothing was made.
+void mr_scratch_remove(char *path);
 
 #endif

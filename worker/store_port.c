@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "worker/store_port.h"
 
+#include "core/engine.h"
+#include "state/row.h"
 #include "state/verify.h"
 #include "worker/log.h"
 
@@ -176,4 +178,24 @@ mr_store_port mr_local_port(mr_local *local)
         .load_finish = local_load_finish,
         .load_end = local_load_end,
     };
+}
+
+typedef struct loading {
+    mr_engine *engine;
+    uint32_t task;
+} loading;
+
+static mr_status load_row(void *context, mr_bytes key, mr_bytes value, mr_error *err)
+{
+    const loading *l = context;
+    mr_row row;
+    MR_TRY(mr_row_open(key, value, &row, err));
+    return mr_engine_load(l->engine, l->task, key, row.payload, mr_row_hash(key, value), err);
+}
+
+mr_status mr_store_port_load(const mr_store_port *store, uint32_t task, mr_engine *engine,
+                             mr_error *err)
+{
+    loading l = {engine, task};
+    return store->each(store->context, task, load_row, &l, err);
 }

@@ -5,6 +5,8 @@
 
 #include "worker/ports.h"
 
+struct mr_engine;
+
 typedef struct mr_local { // owned by whoever opened it; for one reading and one writing thread
     mr_store *store;
     mr_store_reader *reader;
@@ -26,5 +28,10 @@ MR_CHECKED mr_status mr_local_open(const char *path, const mr_store_options *opt
 mr_status mr_local_close(mr_local *local, mr_error *err);
 
 mr_store_port mr_local_port(mr_local *local);
+
+// Gives every row of a task to an engine that has taken it, in the order of keys. Errors: the
+// store's, and the engine's for a row that it cannot take.
+MR_CHECKED mr_status mr_store_port_load(const mr_store_port *store, uint32_t task,
+                                        struct mr_engine *engine, mr_error *err);
 
 #endif

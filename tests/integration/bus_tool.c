@@ -23,8 +23,8 @@
 //   bus_tool BROKERS count TOPIC                     counts committed records
 //   bus_tool BROKERS trace TOPIC                     prints what the committed records of a
 //                                                    changelog, of the lists or of the epochs say:
-//                                                    changelog: m TASK SEQ INSTANCE COMMIT MS OFFSET
-//                                                    lists:     l PARTITION USER VERSION MS
+//                                                    changelog: m TASK SEQ INSTANCE COMMIT MS
+//                                                    OFFSET lists:     l PARTITION USER VERSION MS
 //                                                    epochs:    e TASK SEQ, a line a task
 //                                                    and at last "records" and their number
 //
@@ -211,8 +211,7 @@ static int send_clicks(const char *brokers, const char *name, uint64_t count, ui
 {
     const uint64_t fingerprint = click_fingerprint();
     // A request for each partition and batch: small ones cost brokers more than all else.
-    rd_kafka_t *client =
-        open_client_as(brokers, RD_KAFKA_PRODUCER, again, rate > 0 ? "100" : "5");
+    rd_kafka_t *client = open_client_as(brokers, RD_KAFKA_PRODUCER, again, rate > 0 ? "100" : "5");
     rd_kafka_topic_t *topic = rd_kafka_topic_new(client, name, NULL);
     const uint32_t partitions = (uint32_t)partition_count(client, topic);
     const int64_t begun = now_ms(CLOCK_MONOTONIC);
@@ -377,18 +376,26 @@ static void count_seq(commits *c, int64_t task, int64_t seq)
     c->last[task] = seq;
 }
 
+// Goes over an epoch record up to its pairs of task and sequence number.
+static bool find_pairs(const rd_kafka_message_t *message, mr_wire *in, uint64_t *count)
+{
+    int64_t time, bytes;
+    mr_cause cause;
+    *in = (mr_wire){message->payload, (const uint8_t *)message->payload + message->len};
+    (void)mr_wire_skip(in, 10);
+    (void)mr_wire_long(in, &time);
+    (void)mr_wire_skip(in, 16);
+    skip_array(in, skip_round, &cause);
+    return cause == MR_CAUSE_NONE && mr_wire_block(in, 2, count, &bytes) == MR_CAUSE_NONE;
+}
+
 static void see_epochs(void *context, const rd_kafka_message_t *message)
 {
     commits *c = context;
-    mr_wire in = {message->payload, (const uint8_t *)message->payload + message->len};
-    int64_t time, task, seq, bytes;
+    mr_wire in;
+    int64_t task, seq;
     uint64_t count;
-    mr_cause cause;
-    (void)mr_wire_skip(&in, 10);
-    (void)mr_wire_long(&in, &time);
-    (void)mr_wire_skip(&in, 16);
-    skip_array(&in, skip_round, &cause);
-    if (cause != MR_CAUSE_NONE || mr_wire_block(&in, 2, &count, &bytes) != MR_CAUSE_NONE) {
+    if (!find_pairs(message, &in, &count)) {
         c->broken++;
         return;
     }
@@ -446,8 +453,8 @@ static void trace_marker(const rd_kafka_message_t *message)
         stop("a marker", err.text);
     printf("m %u %llu %.*s %llu %lld %lld\n", marker.task, (unsigned long long)marker.seq,
            (int)marker.instance.size, (const char *)marker.instance.data,
-           (unsigned long long)marker.commit,
-           (long long)rd_kafka_message_timestamp(message, NULL), (long long)message->offset);
+           (unsigned long long)marker.commit, (long long)rd_kafka_message_timestamp(message, NULL),
+           (long long)message->offset);
 }
 
 static void trace_list(const rd_kafka_message_t *message)
@@ -464,15 +471,10 @@ static void trace_list(const rd_kafka_message_t *message)
 
 static void trace_epochs(const rd_kafka_message_t *message)
 {
-    mr_wire in = {message->payload, (const uint8_t *)message->payload + message->len};
-    int64_t time, task, seq, bytes;
+    mr_wire in;
+    int64_t task, seq;
     uint64_t count;
-    mr_cause cause;
-    (void)mr_wire_skip(&in, 10);
-    (void)mr_wire_long(&in, &time);
-    (void)mr_wire_skip(&in, 16);
-    skip_array(&in, skip_round, &cause);
-    if (cause != MR_CAUSE_NONE || mr_wire_block(&in, 2, &count, &bytes) != MR_CAUSE_NONE)
+    if (!find_pairs(message, &in, &count))
         stop("an epoch record", "cannot be read");
     for (uint64_t i = 0; i < count; i++) {
         if (mr_wire_long(&in, &task) != MR_CAUSE_NONE || mr_wire_long(&in, &seq) != MR_CAUSE_NONE)

@@ -18,6 +18,7 @@
 #include "worker/bench/pipeline.h"
 #include "worker/kafka/admin.h"
 #include "worker/run.h"
+#include "worker/scratch.h"
 #include "worker/sender.h"
 #include "worker/traffic.h"
 
@@ -250,12 +251,9 @@ static mr_status run(pipeline *p, mr_error *err)
 
 static mr_status open_pipeline(pipeline *p, mr_error *err)
 {
-    const char *base = getenv("TMPDIR");
     char plain_app[64], bare_app[64];
     uint64_t noise = (uint64_t)(mr_seconds() * 1e9);
-    snprintf(p->folder, sizeof p->folder, "%.40s/millrace-XXXXXX", base != NULL ? base : "/tmp");
-    if (mkdtemp(p->folder) == NULL)
-        return mr_fail(err, MR_FATAL, "bench pipeline: %s cannot be made", p->folder);
+    MR_TRY(mr_scratch_make(p->folder, sizeof p->folder, err));
     snprintf(p->name, sizeof p->name, "millrace-bench-%08x", (unsigned)mr_noise(&noise));
     snprintf(p->input, sizeof p->input, "%s.clicks", p->name);
     snprintf(plain_app, sizeof plain_app, "%s-plain", p->name);
@@ -269,20 +267,11 @@ static mr_status open_pipeline(pipeline *p, mr_error *err)
 
 static void close_pipeline(pipeline *p)
 {
-    static const char *const files[] = {"/data.mdb", "/lock.mdb", "/owner", ""};
-    const mr_config *const configs[] = {p->config, p->bare_config};
-    char path[256];
     if (p->admin != NULL) {
         delete_topics(p);
         rd_kafka_destroy(p->admin);
     }
-    for (size_t c = 0; c < 2 && configs[c] != NULL; c++) {
-        for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
-            snprintf(path, sizeof path, "%s%s", configs[c]->state_path, files[i]);
-            remove(path);
-        }
-    }
-    remove(p->folder);
+    mr_scratch_remove(p->folder);
     mr_config_free(p->config);
     mr_config_free(p->plain_config);
     mr_config_free(p->bare_config);
@@ -308,8 +297,9 @@ mr_status mr_bench_pipeline(const mr_pipeline_options *options, mr_figure *figur
         {"pipeline_per_core", events / p.worker.cpu_seconds, "events/s",
          "plain librdkafka, same bytes", events / p.plain.cpu_seconds,
          p.plain.cpu_seconds / p.worker.cpu_seconds},
-        {"exactly_once", events / p.worker.seconds, "events/s", "without transactions and changelog",
-         events / p.bare.seconds, p.bare.seconds / p.worker.seconds},
+        {"exactly_once", events / p.worker.seconds, "events/s",
+         "without transactions and changelog", events / p.bare.seconds,
+         p.bare.seconds / p.worker.seconds},
     };
     for (uint32_t i = 0; status == MR_OK && i < sizeof all / sizeof all[0] && *count < room; i++)
         figures[(*count)++] = all[i];

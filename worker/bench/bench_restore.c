@@ -17,6 +17,7 @@
 #include "worker/bench/measure.h"
 #include "worker/kafka/bus.h"
 #include "worker/methods.h"
+#include "worker/scratch.h"
 #include "worker/store_port.h"
 #include "worker/task.h"
 
@@ -347,11 +348,8 @@ static mr_status restore_once(const restore *r, double *seconds, mr_error *err)
 
 static mr_status open_restore(restore *r, mr_error *err)
 {
-    const char *base = getenv("TMPDIR");
     uint64_t noise = (uint64_t)(mr_seconds() * 1e9);
-    snprintf(r->folder, sizeof r->folder, "%.70s/millrace-XXXXXX", base != NULL ? base : "/tmp");
-    if (mkdtemp(r->folder) == NULL)
-        return mr_fail(err, MR_FATAL, "bench restore: %s cannot be made", r->folder);
+    MR_TRY(mr_scratch_make(r->folder, sizeof r->folder, err));
     snprintf(r->name, sizeof r->name, "millrace-bench-%08x", (unsigned)mr_noise(&noise));
     MR_TRY(mr_methods_open(&r->methods, err));
     MR_TRY(load_config(r, err));
@@ -411,6 +409,6 @@ mr_status mr_bench_restore(const mr_pipeline_options *options, mr_figure *figure
     mr_kafka_admin_close(r.admin);
     mr_config_free(r.config);
     mr_methods_close(&r.methods);
-    (void)rmdir(r.folder);
+    mr_scratch_remove(r.folder);
     return status;
 }

@@ -14,6 +14,7 @@
 #include "state/load.h"
 #include "worker/bench/bench.h"
 #include "worker/bench/measure.h"
+#include "worker/scratch.h"
 
 enum {
     ROWS = 200000,
@@ -78,14 +79,10 @@ static mr_status make_data(bench *b, mr_error *err)
 
 static mr_status open_both(bench *b, mr_sync sync, mr_error *err)
 {
-    const char *base = getenv("TMPDIR");
     const mr_store_options options = {.map_bytes_initial = map_bytes, .sync = sync};
     const unsigned flags = sync == MR_SYNC_NONE ? MDB_NOSYNC : MDB_NOMETASYNC;
     MDB_txn *txn;
-    snprintf(b->folder, sizeof b->folder, "%.200s/millrace-bench-XXXXXX",
-             base != NULL ? base : "/tmp");
-    if (mkdtemp(b->folder) == NULL)
-        return mr_fail(err, MR_FATAL, "bench state: cannot make a folder like %.100s", b->folder);
+    MR_TRY(mr_scratch_make(b->folder, sizeof b->folder, err));
     snprintf(b->ours, sizeof b->ours, "%s/ours", b->folder);
     snprintf(b->theirs, sizeof b->theirs, "%s/lmdb", b->folder);
     MR_TRY(mr_store_open(b->ours, &options, &b->store, NULL, err));
@@ -103,22 +100,15 @@ static mr_status open_both(bench *b, mr_sync sync, mr_error *err)
 
 static void close_both(bench *b)
 {
-    static const char *const names[] = {"ours/data.mdb", "ours/lock.mdb", "ours/owner", "ours",
-                                        "lmdb/data.mdb", "lmdb/lock.mdb", "lmdb",       ""};
     mr_error ignored;
     mr_store_reader_close(b->reader);
     (void)!mr_store_close(b->store, &ignored);
     if (b->env != NULL)
         mdb_env_close(b->env);
-    for (size_t i = 0; b->folder[0] != '\0' && i < sizeof names / sizeof names[0]; i++) {
-        char name[300];
-        snprintf(name, sizeof name, "%s/%s", b->folder, names[i]);
-        (void)remove(name);
-    }
+    mr_scratch_remove(b->folder);
     b->reader = NULL;
     b->store = NULL;
     b->env = NULL;
-    b->folder[0] = '\0';
 }
 
 static const uint8_t *payload_of(bench *b)

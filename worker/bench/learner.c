@@ -23,22 +23,19 @@ mr_status mr_learner_open(mr_learner *l, const mr_engine_config *config, bool hu
     *l = (mr_learner){.config = *config, .time_ms = 1700000000000};
     const uint32_t tasks = config->tasks, events = config->epoch_events_max * tasks;
     MR_TRY(mr_engine_bytes(config, &l->memory_bytes, err));
-    l->memory = mr_memory_map(l->memory_bytes);
     l->epochs = calloc(tasks, sizeof *l->epochs);
     l->seqs = calloc(tasks, sizeof *l->seqs);
     l->arrivals = calloc(events, sizeof *l->arrivals);
     l->texts = calloc(events, sizeof *l->texts);
     l->lines = calloc(events, sizeof *l->lines);
     mr_status status = MR_OK;
-    if (l->memory == NULL || l->epochs == NULL || l->seqs == NULL || l->arrivals == NULL ||
-        l->texts == NULL || l->lines == NULL)
+    if (l->epochs == NULL || l->seqs == NULL || l->arrivals == NULL || l->texts == NULL ||
+        l->lines == NULL)
         status = mr_fail(err, MR_FATAL, "out of memory");
     if (status == MR_OK)
         status = mr_traffic_open(traffic, &l->traffic, err);
     if (status == MR_OK)
-        status = mr_engine_init(&l->engine, &l->config, l->memory, l->memory_bytes, err);
-    if (status == MR_OK && huge)
-        mr_memory_huge(l->memory, mr_engine_rows_end(l->engine));
+        status = mr_memory_engine(&l->config, l->memory_bytes, huge, &l->memory, &l->engine, err);
     if (status == MR_OK)
         status = take_tasks(l, err);
     if (status != MR_OK)

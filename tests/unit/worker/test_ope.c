@@ -144,7 +144,7 @@ static void a_log_that_cannot_carry_an_answer_gets_none(void **state)
 
 static char *write_log(const char *text)
 {
-    static char path[] = "/tmp/millrace-ope-XXXXXX";
+    static char path[32];
     strcpy(path, "/tmp/millrace-ope-XXXXXX");
     const int file = mkstemp(path);
     assert_true(file >= 0);
