@@ -7,12 +7,17 @@
 #include "state/row.h"
 #include "worker/log.h"
 
-enum { TAKE_MAX = 256, TAKES = 8 };
+enum {
+    TAKE_MAX = 256,
+    TAKES = 8,
+    CATCH_UP_ROWS = 1 << 17, // of all shards: above it commits are shown on the way to the end
+};
 
 typedef struct shard { // that is followed
     bool followed;
-    int64_t next; // behind the last commit that was shown; -1: nothing was
-    uint64_t seq; // of that commit; 0: none was shown
+    bool catching_up; // nothing was shown yet: the log's end is waited for
+    int64_t next;     // behind the last commit that was shown; -1: nothing was
+    uint64_t seq;     // of that commit; 0: none was shown
     mr_message *rows; // that were not shown yet
     uint32_t count, room;
     // A marker that has come and was not shown: the first so many rows are valid with it.
@@ -90,11 +95,19 @@ static void unnote(mr_follower *follower, uint32_t number)
     follower->shown_count = left;
 }
 
+static void note(mr_follower *follower, uint32_t number)
+{
+    const int64_t seq = (int64_t)follower->shards[number].seq;
+    follower->shown[follower->shown_count++] = (mr_sequence){number, seq};
+}
+
 void mr_follower_place(mr_follower *follower, uint32_t s, int64_t next, uint64_t seq)
 {
     follower->shards[s].next = next;
     follower->shards[s].seq = next < 0 ? 0 : seq;
     unnote(follower, s);
+    if (next >= 0)
+        note(follower, s);
 }
 
 mr_status mr_follower_follow(mr_follower *follower, const uint32_t *held, uint32_t held_count,
@@ -107,6 +120,7 @@ mr_status mr_follower_follow(mr_follower *follower, const uint32_t *held, uint32
         const bool is_held = at < held_count && held[at] == s;
         at += is_held;
         to->followed = !is_held && held_count > 0;
+        to->catching_up = to->next < 0;
         if (to->followed)
             follower->offsets[count++] = (mr_offset){0, s, to->next};
         else // what the engine knew of it is dropped when it is taken
@@ -162,9 +176,19 @@ static mr_status show_valid(mr_follower *follower, mr_engine *engine, uint32_t n
     s->next = s->valid_next;
     s->valid = 0;
     s->valid_seq = 0;
+    s->catching_up = false;
     unnote(follower, number);
-    follower->shown[follower->shown_count++] = (mr_sequence){number, (int64_t)s->seq};
+    note(follower, number);
     return MR_OK;
+}
+
+// Whether commits that are older than the log's end stay unseen.
+static bool waits_for_end(const mr_follower *follower, const shard *s)
+{
+    size_t rows = 0;
+    for (uint32_t i = 0; i < follower->tasks; i++)
+        rows += follower->shards[i].count;
+    return s->catching_up && rows < CATCH_UP_ROWS;
 }
 
 // A marker has come: the rows before it are valid.
@@ -180,7 +204,8 @@ static mr_status commit(mr_follower *follower, mr_engine *engine, uint32_t numbe
     s->valid = s->count;
     s->valid_seq = marker.seq;
     s->valid_next = message->offset + 1;
-    if (before == 0 || marker.seq != before + 1 || here != marker.here_count)
+    if (waits_for_end(follower, s) || before == 0 || marker.seq != before + 1 ||
+        here != marker.here_count)
         return MR_OK; // it may be no commit's state: see the header
     return show_valid(follower, engine, number, err);
 }

@@ -9,7 +9,9 @@
 // Where compaction has passed, the last marker that it has left may stand before rows of the next
 // commit that have pushed out older ones: with that marker alone the view would be no commit's. So
 // a marker counts at once where it follows the one before by number and its own rows are all there;
-// any other waits for the next, or for the end of the log.
+// any other waits for the next, or for the end of the log. So do those on the way through a log of
+// which nothing was shown yet, as long as its rows fit into a bound: a worker that joins begins
+// with the view of now, not with one of long ago.
 //
 // The owners' own rows are read, not the public item vectors: so a worker scores a foreign item by
 // every method, with the rows of one commit, and no second format has to carry what methods keep.
@@ -29,7 +31,8 @@ MR_CHECKED mr_status mr_follower_open(const mr_bus *bus, uint32_t tasks, mr_foll
 void mr_follower_close(mr_follower *follower);
 
 // The engine knows the shard as of that offset of its changelog, and of the commit with that
-// sequence number; -1: it knows nothing of it. Before the next mr_follower_follow.
+// sequence number, which counts as shown; -1: it knows nothing of it. Before the next
+// mr_follower_follow.
 void mr_follower_place(mr_follower *follower, uint32_t shard, int64_t next, uint64_t seq);
 // Follows all shards but those that are held (ascending).
 MR_CHECKED mr_status mr_follower_follow(mr_follower *follower, const uint32_t *held,

@@ -272,13 +272,15 @@ static bool decide(mr_worker *worker, const mr_membership *member)
     return true;
 }
 
-// Its items stay in the engine as a view, from our last commit on.
+// Its items stay in the engine as a view, as of its last commit: ours, or the one that it was
+// restored from. One that has learned nothing yet has no items, and perhaps no commit.
 static void give_away(mr_worker *worker, uint32_t task)
 {
     int64_t next[MR_STORE_CHANGELOGS];
+    const bool empty = worker->placed[task] && mr_engine_task(worker->engine, task).epoch == 0;
     mr_engine_release(worker->engine, task);
     (void)mr_generations_placed(worker->generations, task, next);
-    mr_follower_place(worker->follower, task, next[1], worker->seqs[task] - 1);
+    mr_follower_place(worker->follower, task, empty ? -1 : next[1], worker->seqs[task] - 1);
 }
 
 // What is assigned and not held. A taking that was begun goes on, but asks again where its

@@ -161,6 +161,14 @@ mr_status mr_rerun_show(mr_rerun *r, const mr_sequence *views, uint32_t count, m
         const uint32_t shard = views[i].of;
         if (mr_engine_has(e->engine, shard))
             return mr_fail(err, MR_FATAL, "a view of shard %u, whose task the worker holds", shard);
+        if ((uint64_t)views[i].sequence < r->tasks_of[shard].base)
+            return mr_fail(err, MR_FATAL,
+                           "task %u, commit %lld: its worker saw the items of shard %u as of "
+                           "commit %lld, and the base has them as of %llu: begin with an earlier "
+                           "backup, or without one",
+                           r->record->marks[0].of, (long long)r->record->marks[0].sequence, shard,
+                           (long long)views[i].sequence,
+                           (unsigned long long)r->tasks_of[shard].base);
         MR_TRY(mr_view_log_show(r->views, shard, e->shown[shard], (uint64_t)views[i].sequence,
                                 e->engine, err));
         e->shown[shard] = (uint64_t)views[i].sequence;
