@@ -318,6 +318,7 @@ static mr_status open_engine(replay *r, mr_error *err)
     MR_TRY(mr_methods_engine(r->options->methods, r->config, r->tasks, &r->engine_config, err));
     r->engine_config.measure_all = r->options->measure;
     r->engine_config.fetch = (mr_fetch){r, fetch_row};
+    r->engine_config.watch = mr_watch_system();
     const uint32_t lanes = mr_lane_count(r->config->lanes);
     if (lanes > 1) {
         MR_TRY(mr_lane_pool_open(lanes, &r->pool, err));
