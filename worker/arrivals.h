@@ -6,6 +6,7 @@
 #include "core/event/epoch.h"
 #include "schemas/mapping.h"
 #include "worker/config.h"
+#include "worker/input/format.h"
 
 typedef struct mr_arrivals { // opened by one of the functions below
     void *context;
@@ -20,9 +21,10 @@ typedef struct mr_arrivals { // opened by one of the functions below
 } mr_arrivals;
 
 // Of a file, '-' for standard input; an event's offset is its number, counted on from *lines over
-// all files. mapping may be NULL (worker/input/input.h). Errors: MR_FATAL.
+// all files. mapping and format may be NULL (worker/input/input.h). Errors: MR_FATAL.
 MR_CHECKED mr_status mr_arrivals_of_file(const char *path, const mr_mapping *mapping,
-                                         int64_t *lines, mr_arrivals *arrivals, mr_error *err);
+                                         const mr_format *format, int64_t *lines,
+                                         mr_arrivals *arrivals, mr_error *err);
 
 typedef struct mr_range_end {
     enum { MR_RANGE_WHOLE, MR_RANGE_OFFSET, MR_RANGE_TIME } kind; // whole: the log's own end

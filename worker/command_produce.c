@@ -13,6 +13,9 @@
 static const mr_option rows[] = {
     {"input", "FILE", "events: Avro container or CSV (plain, gzip, zstd), '-' for standard input"},
     {"as", "NAME", "the files have the kind and the mapping of topics.NAME of the configuration"},
+    {"mapping", "FILE",
+     "the files are foreign logs, CSV or JSON lines, read as FILE.yaml says, or one of ours such as "
+     "otto (millrace schema --mappings)"},
     {"generate", "WHAT",
      "made-up events: events=N,users=U,items=I,zipf=S,carts=SHARE,purchases=SHARE,seed=N"},
     {"topic-of", "KIND=TOPIC", "events of that kind go to this topic; several with commas"},
@@ -164,6 +167,7 @@ int mr_command_produce(int argc, char **argv)
     }
     if (mr_options_load(&options, &config)) {
         produce.config = config;
+        produce.format = options.format;
         exit_status = run(&options, &produce);
         mr_options_unload(&options, config);
     } else {

@@ -18,6 +18,9 @@ static const mr_option rows[] = {
      "state hash and list"},
     {"base", "DIR", "with --epochs: begins with this backup, not with the history's beginning"},
     {"as", "NAME", "the files have the kind and the mapping of topics.NAME of the configuration"},
+    {"mapping", "FILE",
+     "the files are foreign logs, CSV or JSON lines, read as FILE.yaml says, or one of ours such as "
+     "otto (millrace schema --mappings)"},
     {"out", "DIR",
      "folder for state, lists.avro, windows.csv and summary.json; must not hold a state"},
     {"warmup", "SHARE", "share of the events that is learned from but not scored (0.1)"},
@@ -135,8 +138,9 @@ int mr_command_replay(int argc, char **argv)
     if (!replay.topics && replay.input_count == 0)
         return mr_command_fail("replay", "no input: name a file (--input FILE), or --kafka",
                                MR_EXIT_USAGE);
-    if (replay.topics && (replay.input_count > 0 || replay.mapped_as != NULL))
-        return mr_command_fail("replay", "--kafka reads topics: want no file and no --as",
+    if (replay.topics && (replay.input_count > 0 || replay.mapped_as != NULL ||
+                          mr_options_get(&options, "mapping") != NULL))
+        return mr_command_fail("replay", "--kafka reads topics: want no file, --as or --mapping",
                                MR_EXIT_USAGE);
     if (!read_number(mr_options_get(&options, "warmup"), 0, 0.99, &replay.warmup))
         return mr_command_fail("replay", "--warmup: want a share from 0 to 0.99", MR_EXIT_USAGE);
@@ -146,6 +150,7 @@ int mr_command_replay(int argc, char **argv)
     if (!mr_options_load(&options, &config))
         return MR_EXIT_USAGE;
     replay.config = config;
+    replay.format = options.format;
     replay.methods = &options.methods;
     exit_status = run(&options, &replay);
     mr_options_unload(&options, config);

@@ -449,8 +449,8 @@ static mr_status read_files(replay *r, mr_error *err)
     for (uint32_t i = 0; i < r->options->input_count; i++) {
         mr_arrivals in;
         MR_TRY(mr_arrivals_of_file(r->options->inputs[i],
-                                   r->options->mapped_as != NULL ? &mapped.mapping : NULL, &lines,
-                                   &in, err));
+                                   r->options->mapped_as != NULL ? &mapped.mapping : NULL,
+                                   r->options->format, &lines, &in, err));
         MR_TRY(read_arrivals(r, &in, err));
     }
     return MR_OK;
