@@ -13,8 +13,7 @@
 static const mr_option rows[] = {
     {"input", "FILE", "events: Avro container or CSV (plain, gzip, zstd), '-' for standard input"},
     {"as", "NAME", "the files have the kind and the mapping of topics.NAME of the configuration"},
-    {"generate", "WHAT",
-     "made-up events: events=N,users=U,items=I,zipf=S,carts=SHARE,purchases=SHARE,seed=N"},
+    {"generate", "WHAT", MR_TRAFFIC_HELP},
     {"topic-of", "KIND=TOPIC", "events of that kind go to this topic; several with commas"},
     {"rate", "N", "events a second; otherwise as fast as the brokers take them"},
     {"limit", "N", "stop after so many events"},
