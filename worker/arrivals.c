@@ -152,3 +152,16 @@ mr_status mr_range_parse(const char *text, mr_range_end *end, mr_error *err)
                        text);
     return MR_OK;
 }
+
+const char *mr_range_time(int64_t time_ms, char text[MR_RANGE_TIME_BYTES])
+{
+    struct tm utc;
+    const time_t seconds = (time_t)(time_ms / 1000);
+    size_t size = 0;
+    if (time_ms > 0 && gmtime_r(&seconds, &utc) != NULL)
+        size = strftime(text, MR_RANGE_TIME_BYTES, "%Y-%m-%dT%H:%M:%S", &utc);
+    if (size == 0)
+        return strcpy(text, "-");
+    snprintf(text + size, MR_RANGE_TIME_BYTES - size, ".%03dZ", (int)(time_ms % 1000));
+    return text;
+}

@@ -40,6 +40,10 @@ typedef struct mr_range_end {
 // 2026-01-31T12:30:05.250Z. Errors: MR_FATAL: none of these.
 MR_CHECKED mr_status mr_range_parse(const char *text, mr_range_end *end, mr_error *err);
 
+// A time as mr_range_parse reads it, with milliseconds; "-" for what is no time.
+enum { MR_RANGE_TIME_BYTES = 32 };
+const char *mr_range_time(int64_t time_ms, char text[MR_RANGE_TIME_BYTES]);
+
 // Of all inputs of users' events of the configuration: [from, to) of every partition, committed
 // records only, merged by record timestamp, topic name, partition, offset. A time is the first
 // record with that timestamp or a later one, as the brokers' index says. Borrows config. Errors:

@@ -18,6 +18,9 @@ static const mr_option rows[] = {
      "runs what millrace run has learned once more, from epoch log and topics, and compares every "
      "state hash and list"},
     {"base", "DIR", "with --epochs: begins with this backup, not with the history's beginning"},
+    {"until", "TIME",
+     "with --epochs: runs commits that were written up to then; a time such as 2026-01-31T12:30:00Z, "
+     "or milliseconds since 1970"},
     {"as", "NAME", "the files have the kind and the mapping of topics.NAME of the configuration"},
     {"out", "DIR",
      "folder for state, lists.avro, windows.csv and summary.json; must not hold a state"},
@@ -153,8 +156,8 @@ int mr_command_replay(int argc, char **argv)
         replay.inputs[replay.input_count++] = argv[i];
     if (mr_options_get(&options, "epochs") != NULL)
         return mr_command_rerun(&options, replay.input_count);
-    if (mr_options_get(&options, "base") != NULL)
-        return mr_command_fail("replay", "--base is of --epochs", MR_EXIT_USAGE);
+    if (mr_options_get(&options, "base") != NULL || mr_options_get(&options, "until") != NULL)
+        return mr_command_fail("replay", "--base and --until are of --epochs", MR_EXIT_USAGE);
     if (!read_range(&options, &replay) || !read_judging(&options, &replay))
         return MR_EXIT_USAGE;
     const char *const wrong = read_source(&options, &replay, &traffic, &err);
