@@ -90,7 +90,8 @@ static const char *read_source(const mr_options *options, mr_replay_options *rep
     const char *const generate = mr_options_get(options, "generate");
     if (replay->topics && (replay->input_count > 0 || replay->mapped_as != NULL))
         return "--kafka reads topics: want no file and no --as";
-    if (generate != NULL && (replay->topics || replay->input_count > 0 || replay->mapped_as != NULL))
+    if (generate != NULL &&
+        (replay->topics || replay->input_count > 0 || replay->mapped_as != NULL))
         return "--generate makes events: want no file, no --kafka and no --as";
     if (!replay->topics && generate == NULL && replay->input_count == 0)
         return "no input: name a file (--input FILE), --kafka, or --generate WHAT";

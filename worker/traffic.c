@@ -106,20 +106,48 @@ static void set_number(mr_traffic_options *o, int key, double value)
 {
     const mr_law zipf = {MR_LAW_ZIPF, value, 0};
     switch (key) {
-    case EVENTS: o->events = (uint64_t)value; break;
-    case USERS: o->taste.users = (uint32_t)value; break;
-    case ITEMS: o->taste.items = (uint32_t)value; break;
-    case ZIPF: o->taste.engagement = o->taste.popularity = zipf; break;
-    case CARTS: o->carts = value; break;
-    case PURCHASES: o->purchases = value; break;
-    case SEED: o->taste.seed = (uint64_t)value; break;
-    case PACE: o->pace = value; break;
-    case NIGHT: o->night = value; break;
-    case ATTRIBUTES: o->taste.attributes = (uint32_t)value; break;
-    case COMMUNITIES: o->taste.communities = (uint32_t)value; break;
-    case EPSILON: o->taste.epsilon = value; break;
-    case ZETA: o->taste.zeta = value; break;
-    default: o->taste.xi = value; break;
+    case EVENTS:
+        o->events = (uint64_t)value;
+        break;
+    case USERS:
+        o->taste.users = (uint32_t)value;
+        break;
+    case ITEMS:
+        o->taste.items = (uint32_t)value;
+        break;
+    case ZIPF:
+        o->taste.engagement = o->taste.popularity = zipf;
+        break;
+    case CARTS:
+        o->carts = value;
+        break;
+    case PURCHASES:
+        o->purchases = value;
+        break;
+    case SEED:
+        o->taste.seed = (uint64_t)value;
+        break;
+    case PACE:
+        o->pace = value;
+        break;
+    case NIGHT:
+        o->night = value;
+        break;
+    case ATTRIBUTES:
+        o->taste.attributes = (uint32_t)value;
+        break;
+    case COMMUNITIES:
+        o->taste.communities = (uint32_t)value;
+        break;
+    case EPSILON:
+        o->taste.epsilon = value;
+        break;
+    case ZETA:
+        o->taste.zeta = value;
+        break;
+    default:
+        o->taste.xi = value;
+        break;
     }
 }
 
@@ -238,8 +266,9 @@ void mr_traffic_next(mr_traffic *t, int64_t time_ms, char texts[MR_TRAFFIC_TEXT_
     char *const item_text = texts + 12, *const id_text = texts + 24;
     const int user_size = snprintf(texts, 12, "u%u", user);
     const int item_size = snprintf(item_text, 12, "i%u", item);
-    const int id_size = snprintf(id_text, MR_TRAFFIC_TEXT_BYTES - 24, "e%llx-%llx",
-                                 (unsigned long long)t->options.taste.seed, (unsigned long long)t->drawn);
+    const int id_size =
+        snprintf(id_text, MR_TRAFFIC_TEXT_BYTES - 24, "e%llx-%llx",
+                 (unsigned long long)t->options.taste.seed, (unsigned long long)t->drawn);
     event->kind = kind < purchases                      ? MR_EVENT_PURCHASE
                   : kind < purchases + t->options.carts ? MR_EVENT_CART
                                                         : MR_EVENT_CLICK;

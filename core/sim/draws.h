@@ -64,8 +64,8 @@ typedef struct mr_alias { // index i is kept with probability keep[i], otherwise
 } mr_alias;
 
 size_t mr_alias_bytes(uint32_t count);
-// Takes its tables from the arena. weights: count numbers >= 0, destroyed (none above 0: all alike);
-// scratch: count numbers. O(count).
+// Takes its tables from the arena. weights: count numbers >= 0, destroyed (none above 0: all are
+// alike); scratch: count numbers. O(count).
 void mr_alias_init(mr_alias *alias, uint32_t count, double *weights, uint32_t *scratch,
                    mr_arena *arena);
 

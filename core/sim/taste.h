@@ -19,7 +19,8 @@
 // Source: HYDRA, "Flexible Generation of Preference Data for Recommendation Analysis". Departures:
 // 1. Poisson counts in the place of one Bernoulli draw a pair, so a pair may come several times and
 //    T_ui may be above 1. 2. No noise on the match (their delta = 1). 3. No smallest degree (their
-//    tau): a stream has as many events as are asked for. 4. One law for all users, one for all items.
+//    tau): a stream has as many events as are asked for. 4. One law for all users, one for all
+//    items.
 #ifndef MR_CORE_SIM_TASTE_H
 #define MR_CORE_SIM_TASTE_H
 
@@ -62,8 +63,8 @@ uint32_t mr_taste_community_of_item(const mr_taste *taste, uint32_t item);
 double mr_taste_rate(const mr_taste *taste, double lambda, uint32_t user, uint32_t item);
 // The user's expected number of events. Lambda of `events` expected ones is events / degrees.
 double mr_taste_degree(const mr_taste *taste, double lambda, uint32_t user);
-// The share of pairs whose rate is above .99, where a model of one Bernoulli draw a pair would clip;
-// estimated from `pairs` pairs drawn evenly.
+// The share of pairs whose rate is above .99, where a model of one Bernoulli draw a pair would
+// clip; estimated from `pairs` pairs drawn evenly.
 double mr_taste_clipped(const mr_taste *taste, double lambda, uint32_t pairs);
 
 // User and item of the next event, from what rng gives.

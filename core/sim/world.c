@@ -92,7 +92,8 @@ static void make_user(const mr_world *world, uint32_t index, const float *commun
 {
     const mr_world_config *config = &world->config;
     mr_rng rng = draws(config, STREAM_USERS, index, 0);
-    *user = (mr_world_user){.community = mr_draw_share(&rng, community_shares, config->communities)};
+    *user = (mr_world_user){0};
+    user->community = mr_draw_share(&rng, community_shares, config->communities);
     mr_rng common = draws(config, STREAM_COMMUNITIES, user->community, 1);
     float profile[MR_WORLD_THEMES_MAX];
     double shapes[MR_WORLD_THEMES_MAX];
