@@ -16,8 +16,7 @@ static const mr_option rows[] = {
     {"mapping", "FILE",
      "the files are foreign logs, CSV or JSON lines, read as FILE.yaml says, or one of ours such as "
      "otto (millrace schema --mappings)"},
-    {"generate", "WHAT",
-     "made-up events: events=N,users=U,items=I,zipf=S,carts=SHARE,purchases=SHARE,seed=N"},
+    {"generate", "WHAT", MR_TRAFFIC_HELP},
     {"topic-of", "KIND=TOPIC", "events of that kind go to this topic; several with commas"},
     {"rate", "N", "events a second; otherwise as fast as the brokers take them"},
     {"limit", "N", "stop after so many events"},
