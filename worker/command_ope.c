@@ -21,6 +21,9 @@ static const mr_option rows[] = {
     {"insist", NULL, "prints estimates, too, that the weights cannot carry"},
     {"as", "NAME", "the files have the mapping of topics.NAME of the configuration"},
     {"out", "DIR", "leaves the numbers in DIR/ope.json too, for millrace report"},
+    {"mapping", "FILE",
+     "the files are foreign logs, CSV or JSON lines, read as FILE.yaml says, or one of ours such as "
+     "otto (millrace schema --mappings)"},
     {"json", NULL, "prints one JSON object instead of a table"},
     {0},
 };
@@ -184,6 +187,7 @@ int mr_command_ope(int argc, char **argv)
     if (!mr_options_load(&options, &config))
         return MR_EXIT_USAGE;
     ope.log.path = argv[options.operand_first];
+    ope.log.format = options.format;
     exit_status = judge(&options, config, &ope);
     mr_options_unload(&options, config);
     return exit_status;

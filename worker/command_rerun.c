@@ -4,6 +4,7 @@
 #include <jansson.h>
 #include <stdio.h>
 
+#include "worker/arrivals.h"
 #include "worker/backup.h"
 #include "worker/command.h"
 #include "worker/rerun.h"
@@ -52,7 +53,8 @@ static mr_status run_in_scratch(const mr_rerun_options *options, const char *bas
 }
 
 static mr_status run_from_topics(const mr_config *config, const mr_methods *methods,
-                                 const char *base, mr_rerun_result *result, mr_error *err)
+                                 const char *base, int64_t until_ms, mr_rerun_result *result,
+                                 mr_error *err)
 {
     const mr_clock clock = mr_clock_system();
     const char *const directory = config->schemas_directory;
@@ -61,6 +63,7 @@ static mr_status run_from_topics(const mr_config *config, const mr_methods *meth
         .methods = methods,
         .clock = &clock,
         .base = base != NULL,
+        .until_ms = until_ms,
         .progress = true,
     };
     mr_archive_kafka *kafka = NULL;
@@ -83,12 +86,12 @@ static void print_json(const mr_rerun_result *r)
              r->state_hash.low);
     snprintf(history, sizeof history, "%016" PRIx64 "%016" PRIx64, r->history[1], r->history[0]);
     json_t *object = json_pack(
-        "{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s}", "history", history,
+        "{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:I}", "history", history,
         "commits", (json_int_t)r->commits, "rounds", (json_int_t)r->rounds, "epochs",
         (json_int_t)r->epochs, "events", (json_int_t)r->events, "engines", (json_int_t)r->engines,
         "hashes_same", (json_int_t)r->hashes, "lists_same", (json_int_t)r->lists, "lists_gone",
         (json_int_t)r->lists_gone, "deltas_same", (json_int_t)r->deltas, "deltas_unread",
-        (json_int_t)r->deltas_unread, "state_hash", hash);
+        (json_int_t)r->deltas_unread, "state_hash", hash, "last_ms", (json_int_t)r->last_ms, "waiting", (json_int_t)r->waiting);
     json_dumpf(object, stdout, JSON_INDENT(2));
     fputc('\n', stdout);
     json_decref(object);
@@ -96,6 +99,7 @@ static void print_json(const mr_rerun_result *r)
 
 static void print(const mr_rerun_result *r)
 {
+    char last[MR_RANGE_TIME_BYTES];
     printf("%" PRIu64 " commits of %" PRIu64 " engines were run again: %" PRIu64
            " events in %" PRIu64 " epochs, %" PRIu64 " rounds\n",
            r->commits, r->engines, r->events, r->epochs, r->rounds);
@@ -103,7 +107,11 @@ static void print(const mr_rerun_result *r)
            r->hashes, r->lists, r->deltas);
     if (r->lists_gone > 0)
         printf("not compared: %" PRIu64 " lists that the topic has no more\n", r->lists_gone);
-    printf("state hash %016" PRIx64 "%016" PRIx64 "\n", r->state_hash.high, r->state_hash.low);
+    if (r->waiting > 0)
+        printf("not run: commits of %" PRIu64 " tasks that saw later ones of other workers\n",
+               r->waiting);
+    printf("up to the commit of %s: state hash %016" PRIx64 "%016" PRIx64 "\n",
+           mr_range_time(r->last_ms, last), r->state_hash.high, r->state_hash.low);
 }
 
 static bool is_alone(const mr_options *options, uint32_t input_count)
@@ -124,16 +132,39 @@ static bool is_alone(const mr_options *options, uint32_t input_count)
     return false;
 }
 
+// A time, also as milliseconds; 0 where none was given.
+static bool read_until(const mr_options *options, int64_t *until_ms)
+{
+    mr_range_end end = {.kind = MR_RANGE_WHOLE};
+    mr_error err;
+    const char *const text = mr_options_get(options, "until");
+    *until_ms = 0;
+    if (text == NULL)
+        return true;
+    if (mr_range_parse(text, &end, &err) != MR_OK || end.kind == MR_RANGE_WHOLE || end.value <= 0) {
+        mr_command_fail("replay",
+                        "--until: want a time in UTC such as 2026-01-31T12:30:00Z, or milliseconds "
+                        "since 1970",
+                        MR_EXIT_USAGE);
+        return false;
+    }
+    *until_ms = end.value;
+    return true;
+}
+
 int mr_command_rerun(mr_options *options, uint32_t input_count)
 {
     mr_config *config;
     mr_rerun_result result;
     mr_error err;
-    if (!is_alone(options, input_count) || !mr_options_load(options, &config))
+    int64_t until_ms;
+    if (!is_alone(options, input_count) || !read_until(options, &until_ms) ||
+        !mr_options_load(options, &config))
         return MR_EXIT_USAGE;
     int exit_status = MR_EXIT_GOOD;
     const mr_status status = run_from_topics(config, &options->methods,
-                                             mr_options_get(options, "base"), &result, &err);
+                                             mr_options_get(options, "base"), until_ms, &result,
+                                             &err);
     if (status == MR_REJECT)
         mr_wrap(&err, "not the same");
     if (status != MR_OK)

@@ -4,11 +4,11 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "core/list/blend.h"
 #include "core/model/decay.h"
 #include "state/row.h"
+#include "worker/arrivals.h"
 
 enum { USER_PART_HEADER = 8, PART_HEADER = 8, CHUNK_HEADER = 16, NEIGHBOURS_SHOWN = 10 };
 
@@ -23,14 +23,8 @@ json_t *mr_inspect_text(mr_bytes bytes)
 
 json_t *mr_inspect_time(int64_t time_ms)
 {
-    char text[64];
-    struct tm utc;
-    const time_t seconds = (time_t)(time_ms / 1000);
-    if (time_ms <= 0 || gmtime_r(&seconds, &utc) == NULL)
-        return json_null();
-    const size_t size = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &utc);
-    snprintf(text + size, sizeof text - size, ".%03dZ", (int)(time_ms % 1000));
-    return json_string(text);
+    char text[MR_RANGE_TIME_BYTES];
+    return time_ms > 0 ? json_string(mr_range_time(time_ms, text)) : json_null();
 }
 
 json_t *mr_inspect_hex(uint64_t number)

@@ -450,8 +450,8 @@ static mr_status read_files(replay *r, mr_error *err)
     for (uint32_t i = 0; i < r->options->input_count; i++) {
         mr_arrivals in;
         MR_TRY(mr_arrivals_of_file(r->options->inputs[i],
-                                   r->options->mapped_as != NULL ? &mapped.mapping : NULL, &lines,
-                                   &in, err));
+                                   r->options->mapped_as != NULL ? &mapped.mapping : NULL,
+                                   r->options->format, &lines, &in, err));
         MR_TRY(read_arrivals(r, &in, err));
     }
     return MR_OK;
@@ -464,12 +464,22 @@ static mr_status read_topics(replay *r, mr_error *err)
     return read_arrivals(r, &in, err);
 }
 
+static mr_status read_traffic(replay *r, mr_error *err)
+{
+    mr_arrivals in;
+    MR_TRY(mr_arrivals_of_traffic(r->options->traffic, &in, err));
+    return read_arrivals(r, &in, err);
+}
+
 static mr_status read_all(replay *r, mr_error *err)
 {
-    MR_TRY(r->options->topics ? read_topics(r, err) : read_files(r, err));
-    if (r->generations == NULL)
+    const mr_replay_options *o = r->options;
+    MR_TRY(o->topics            ? read_topics(r, err)
+           : o->traffic != NULL ? read_traffic(r, err)
+                                : read_files(r, err));
+    if (r->generations == NULL) // made-up events can all be read
         return mr_fail(err, MR_FATAL, "%s: no event that could be read",
-                       r->options->topics ? "the topics' range" : r->options->inputs[0]);
+                       o->topics ? "the topics' range" : o->inputs[0]);
     bool all[MR_MARKER_PAIRS_MAX];
     memset(all, 1, sizeof all);
     MR_TRY(learn(r, all, r->result->clock_ms, err));
@@ -508,6 +518,8 @@ static void conclude(replay *r, int64_t begun_ms)
     }
     result->counters.read += result->unreadable;
     result->counters.refused += result->unreadable;
+    result->memory_max_bytes = r->memory_bytes;
+    result->resident_bytes = mr_memory_resident_max();
     mr_replay_conclude(result, r->engine, r->options->warmup);
 }
 

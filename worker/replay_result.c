@@ -172,6 +172,10 @@ json_t *mr_replay_json(const mr_replay_result *result)
     json_object_set_new(root, "events", json_integer((json_int_t)result->events));
     json_object_set_new(root, "seconds", json_real(result->seconds));
     json_object_set_new(root, "events_per_s", json_real((double)result->events / result->seconds));
+    json_object_set_new(root, "memory",
+                        json_pack("{s:I, s:I}", "engine_max_bytes",
+                                  (json_int_t)result->memory_max_bytes, "resident_max_bytes",
+                                  (json_int_t)result->resident_bytes));
     put_hash(root, "state_hash", result->state_hash);
     put_hash(root, "lists_hash", result->lists_hash);
     json_object_set_new(root, "models", models_json(result));
@@ -216,10 +220,12 @@ static void print_row(const mr_replay_result *result, uint32_t model, FILE *out)
 void mr_replay_print(const mr_replay_result *result, FILE *out)
 {
     const uint32_t n = result->last.column_count;
-    fprintf(out, "%llu events in %.1f s: %.0f events/s; %llu epochs, %llu commits, %llu lists\n\n",
+    fprintf(out, "%llu events in %.1f s: %.0f events/s; %llu epochs, %llu commits, %llu lists\n",
             (unsigned long long)result->events, result->seconds,
             (double)result->events / result->seconds, (unsigned long long)result->epochs,
             (unsigned long long)result->commits, (unsigned long long)result->last.lists_published);
+    fprintf(out, "at most %.0f MiB in memory; the configuration allows the engine %.0f MiB\n\n",
+            (double)result->resident_bytes / 0x1p20, (double)result->memory_max_bytes / 0x1p20);
     if (result->scored.all[n].count > 0) {
         fprintf(out, "  %-16s %27s   %27s   %15s\n", "", "all: every act is a target",
                 "new: items new to the user", "cost, us");

@@ -139,8 +139,10 @@ static mr_status next_record(mr_rerun *r, uint32_t partition, mr_error *err)
     r->archive->release(r->archive->context);
     if (status == MR_OK && h->there)
         status = decode(r, h, err);
-    if (h->time_ms > r->until_ms) // of a worker that is at work: the log is run as it was
+    if (h->there && h->time_ms > r->until_ms) {
         h->there = false;
+        r->cut = true;
+    }
     if (status == MR_OK && !h->there)
         h->next = h->end;
     if (status == MR_OK)
@@ -191,12 +193,17 @@ static mr_status find_history(mr_rerun *r, mr_error *err)
         r->result->history[1] = first->record.history.high;
         found = true;
     }
+    if (!found && r->cut)
+        return mr_fail(err, MR_FATAL, "the epoch log begins after that time");
     return found ? MR_OK : mr_fail(err, MR_FATAL, "the epoch log is empty");
 }
 
 static mr_status open_log(mr_rerun *r, mr_error *err)
 {
-    r->until_ms = r->options->clock->wall_ms(r->options->clock->context);
+    const int64_t now_ms = r->options->clock->wall_ms(r->options->clock->context);
+    // Of a worker that is at work the log is run as it was.
+    const int64_t until_ms = r->options->until_ms;
+    r->until_ms = until_ms > 0 && until_ms < now_ms ? until_ms : now_ms;
     MR_TRY(find_history(r, err));
     if (r->options->base)
         MR_TRY(mr_rerun_load_base(r, err));
@@ -247,13 +254,14 @@ static bool is_next(const mr_rerun *r, const mr_epoch_record *record, char *why,
 static mr_status choose(mr_rerun *r, uint32_t *chosen, mr_error *err)
 {
     char why[96] = "", least_why[96] = "";
-    uint32_t least = UINT32_MAX;
+    uint32_t least = UINT32_MAX, waiting = 0;
     *chosen = UINT32_MAX;
     for (uint32_t p = 0; p < r->tasks; p++) {
         const mr_rerun_head *h = &r->heads[p];
         if (!h->there)
             continue;
         const bool next = is_next(r, &h->record, why, sizeof why);
+        waiting += !next;
         if (next && (*chosen == UINT32_MAX || h->time_ms < r->heads[*chosen].time_ms))
             *chosen = p;
         if (!next && (least == UINT32_MAX || h->time_ms < r->heads[least].time_ms)) {
@@ -263,6 +271,10 @@ static mr_status choose(mr_rerun *r, uint32_t *chosen, mr_error *err)
     }
     if (*chosen != UINT32_MAX || least == UINT32_MAX)
         return MR_OK;
+    if (r->cut && r->options->until_ms > 0) { // what it waits for may be there
+        r->result->waiting = waiting;
+        return MR_OK;
+    }
     const mr_epoch_record *record = &r->heads[least].record;
     return mr_fail(err, MR_FATAL,
                    "epoch log [%u], offset %lld: task %u, commit %lld cannot be run: %s, and the "
@@ -364,6 +376,8 @@ static mr_status run_commit(mr_rerun *r, mr_rerun_head *h, mr_error *err)
             t->hash = mr_engine_task(r->engine->engine, record->marks[i].of).state_hash;
     }
     r->result->commits++;
+    if (h->time_ms > r->result->last_ms)
+        r->result->last_ms = h->time_ms;
     mr_rerun_close_engines(r, false);
     fold(r);
     return MR_OK;

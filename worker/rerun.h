@@ -8,7 +8,9 @@
 // stand in the topics; the first difference ends the run and is named.
 //
 // Commits are run one after the other, in any order that the numbers of tasks and of views allow;
-// among those that could be next, the one that was written first.
+// among those that could be next, the one that was written first. A run up to a point in time comes
+// to the state of the last commit that each task had written by then, but for those that need one
+// that was written later, by a worker whose clock is behind.
 #ifndef MR_WORKER_RERUN_H
 #define MR_WORKER_RERUN_H
 
@@ -25,6 +27,7 @@ typedef struct mr_rerun_options {
     const mr_store_port *store; // with nothing in it
     bool base; // or with every task of a backup, to begin with: what it has is not run
     const mr_clock *clock;
+    int64_t until_ms;         // commits that were written later are not run; 0: all
     bool other_configuration; // the history may have had another one: what differs is expected to
     bool progress;            // shown on stderr
 } mr_rerun_options;
@@ -35,6 +38,8 @@ typedef struct mr_rerun_result {
     uint64_t hashes, lists, deltas; // that were compared
     uint64_t lists_gone;            // that the topic has no more: a later one of the user is there
     uint64_t deltas_unread;         // that no task had taken in when the log ended
+    int64_t last_ms;                // when the newest commit that was run had been written
+    uint64_t waiting;               // tasks whose next commit saw one that was written later
     mr_hash128 state_hash;          // the sum over all tasks
 } mr_rerun_result;
 

@@ -70,7 +70,8 @@ typedef struct mr_rerun {
     mr_rerun_result *result;
     uint32_t tasks;
     uint64_t config_hash, epoch_schema;
-    int64_t until_ms; // by the wall clock: when the run was begun
+    int64_t until_ms; // by the clock of who wrote: as asked for, or when the run was begun
+    bool cut;         // a commit was written later
 
     mr_engine_config engine_config;
     size_t engine_bytes;

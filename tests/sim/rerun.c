@@ -74,7 +74,7 @@ static void no_sleep(void *context, int64_t ms)
 }
 
 mr_status sim_rerun(sim_brokers *brokers, const mr_config *config, const mr_methods *methods,
-                    mr_catalog *catalog, mr_rerun_result *result, mr_error *err)
+                    mr_catalog *catalog, int64_t until_ms, mr_rerun_result *result, mr_error *err)
 {
     static bool dead; // nobody kills this process
     sim_disk disk;
@@ -89,7 +89,8 @@ mr_status sim_rerun(sim_brokers *brokers, const mr_config *config, const mr_meth
                                       .tasks = brokers->tasks,
                                       .archive = &archive,
                                       .store = &store,
-                                      .clock = &clock};
+                                      .clock = &clock,
+                                      .until_ms = until_ms};
     const mr_status status = mr_rerun_run(&options, result, err);
     sim_disk_close(&disk);
     return status;

@@ -7,9 +7,10 @@
 #include "tests/sim/brokers.h"
 #include "worker/rerun.h"
 
-// Runs the history again. Errors: what mr_rerun_run says.
+// Runs the history again, up to a time of the brokers' clock (0: all of it). Errors: what
+// mr_rerun_run says.
 MR_CHECKED mr_status sim_rerun(sim_brokers *brokers, const mr_config *config,
                                const mr_methods *methods, mr_catalog *catalog,
-                               mr_rerun_result *result, mr_error *err);
+                               int64_t until_ms, mr_rerun_result *result, mr_error *err);
 
 #endif

@@ -200,9 +200,9 @@
         indexAxis: 'y',
         scales: { x: { title: { display: true, text: 'reward a round' } }, y: { ticks: { autoSkip: false } } },
       }, [
-        { label: 'interval', data: rows.map(interval), backgroundColor: '#97bbf5', barPercentage: 0.5 },
+        { label: 'interval', data: rows.map(interval), backgroundColor: '#97bbf5', barPercentage: 0.5, order: 2 },
         { label: 'estimate', type: 'line', data: rows.map((row, i) => ({ x: row.value, y: estimateName(row) })), showLine: false,
-          borderColor: '#111827', backgroundColor: '#111827', pointRadius: 4 },
+          borderColor: '#111827', backgroundColor: '#111827', pointRadius: 4, order: 1 },
       ], rows.map(estimateName), 90 + 20 * rows.length);
     }
     part.append(make('div', { class: 'wide' }, estimatesTable(ope)),
