@@ -31,6 +31,7 @@
 #include "core/base/vec.h"
 #include "core/event/epoch.h"
 #include "core/list/record.h"
+#include "core/model/cost.h"
 
 typedef struct mr_engine mr_engine;
 
@@ -76,6 +77,7 @@ typedef struct mr_engine_config {
     const mr_vec *vec;
     mr_lanes lanes;
     mr_fetch fetch;
+    mr_watch watch; // none: methods are not timed
     uint64_t seed;
     uint32_t tasks;             // P: partitions of the lead topic; fixed for a history
     uint32_t items_max;         // above it the stalest are expired at a close
@@ -261,6 +263,8 @@ typedef struct mr_engine_metrics {
     double
         weights[MR_ENGINE_COLUMNS_MAX]; // the blend's weight of each column (sum of its features)
     const char *arm[4];                 // the gate's choice for each segment
+    mr_cost costs[MR_ENGINE_COLUMNS_MAX + 1]; // of the column's model; of the blend: of all methods
+    uint64_t rankings;                        // that those costs are of
     uint64_t probes, lists_made, lists_published;
     uint64_t items, items_expired, users_cached, exposed_items;
     uint64_t guests;         // items of other workers that their owners have not spoken of

@@ -442,10 +442,14 @@ static void learn_wave(mr_engine *engine, mr_work *work, uint32_t count)
     }
     answer(&a);
     work->arena.used = mark;
-    for (uint32_t i = 0; i < engine->instance_count; i++)
+    for (uint32_t i = 0; i < engine->instance_count; i++) {
+        const uint64_t begun = mr_costs_now(work->view.costs);
         if (engine->instances[i].state->observe != NULL)
             engine->instances[i].state->observe(&engine->instances[i], &work->view, work->wave,
                                                 count, &work->deltas, &work->arena);
+        if (work->view.costs != NULL)
+            work->view.costs->of[i].learn_ns += mr_costs_now(work->view.costs) - begun;
+    }
     for (uint32_t s = 0; s < count; s++) {
         mr_user *user = mr_users_at(&engine->users, work->wave[s].user);
         remember(user, &work->wave[s]);

@@ -37,19 +37,71 @@ static void file_close(void *context)
     free(f);
 }
 
-mr_status mr_arrivals_of_file(const char *path, const mr_mapping *mapping, int64_t *lines,
-                              mr_arrivals *arrivals, mr_error *err)
+mr_status mr_arrivals_of_file(const char *path, const mr_mapping *mapping, const mr_format *format,
+                              int64_t *lines, mr_arrivals *arrivals, mr_error *err)
 {
     file *f = calloc(1, sizeof *f);
     if (f == NULL)
         return mr_fail(err, MR_FATAL, "out of memory");
     f->lines = lines;
-    const mr_status status = mr_input_open(path, mapping, &f->input, err);
+    const mr_status status = mr_input_open_as(path, mapping, format, &f->input, err);
     if (status != MR_OK) {
         free(f);
         return status;
     }
     *arrivals = (mr_arrivals){f, path, file_next, file_progress, file_close};
+    return MR_OK;
+}
+
+// Made-up events.
+
+typedef struct made {
+    mr_traffic *traffic;
+    uint64_t done, total;
+    mr_line line;
+    char texts[MR_TRAFFIC_TEXT_BYTES];
+} made;
+
+static mr_status made_next(void *context, mr_arrival *arrival, bool *more, mr_error *err)
+{
+    made *m = context;
+    (void)err;
+    *more = m->done < m->total;
+    if (!*more)
+        return MR_OK;
+    *arrival = (mr_arrival){.offset = (int64_t)++m->done, .event.lines = &m->line};
+    mr_traffic_next(m->traffic, mr_traffic_clock(m->traffic), m->texts, &arrival->event);
+    arrival->record_ms = arrival->event.time_ms;
+    return MR_OK;
+}
+
+static void made_progress(void *context, uint64_t *done, uint64_t *total)
+{
+    const made *m = context;
+    *done = m->done;
+    *total = m->total;
+}
+
+static void made_close(void *context)
+{
+    made *m = context;
+    mr_traffic_close(m->traffic);
+    free(m);
+}
+
+mr_status mr_arrivals_of_traffic(const mr_traffic_options *traffic, mr_arrivals *arrivals,
+                                 mr_error *err)
+{
+    made *m = calloc(1, sizeof *m);
+    if (m == NULL)
+        return mr_fail(err, MR_FATAL, "out of memory");
+    m->total = traffic->events;
+    const mr_status status = mr_traffic_open(traffic, &m->traffic, err);
+    if (status != MR_OK) {
+        free(m);
+        return status;
+    }
+    *arrivals = (mr_arrivals){m, "generated events", made_next, made_progress, made_close};
     return MR_OK;
 }
 

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// arrivals: where a replay's events come from: a file, or a range of the configuration's topics.
+// arrivals: where a replay's events come from: a file, a range of the configuration's topics, or
+// nowhere: they are made up as they are read.
 #ifndef MR_WORKER_ARRIVALS_H
 #define MR_WORKER_ARRIVALS_H
 
 #include "core/event/epoch.h"
 #include "schemas/mapping.h"
 #include "worker/config.h"
+#include "worker/input/format.h"
+#include "worker/traffic.h"
 
 typedef struct mr_arrivals { // opened by one of the functions below
     void *context;
@@ -20,9 +23,15 @@ typedef struct mr_arrivals { // opened by one of the functions below
 } mr_arrivals;
 
 // Of a file, '-' for standard input; an event's offset is its number, counted on from *lines over
-// all files. mapping may be NULL (worker/input/input.h). Errors: MR_FATAL.
+// all files. mapping and format may be NULL (worker/input/input.h). Errors: MR_FATAL.
 MR_CHECKED mr_status mr_arrivals_of_file(const char *path, const mr_mapping *mapping,
-                                         int64_t *lines, mr_arrivals *arrivals, mr_error *err);
+                                         const mr_format *format, int64_t *lines,
+                                         mr_arrivals *arrivals, mr_error *err);
+
+// Of traffic->events made-up events; an event's offset is its number. Nothing is kept of them.
+// Errors: MR_FATAL: out of memory.
+MR_CHECKED mr_status mr_arrivals_of_traffic(const mr_traffic_options *traffic,
+                                            mr_arrivals *arrivals, mr_error *err);
 
 typedef struct mr_range_end {
     enum { MR_RANGE_WHOLE, MR_RANGE_OFFSET, MR_RANGE_TIME } kind; // whole: the log's own end

@@ -317,6 +317,7 @@ static mr_status open_engine(mr_branch *b, mr_error *err)
     MR_TRY(mr_methods_engine(b->options->methods, b->config, b->tasks, &b->engine_config, err));
     b->engine_config.measure_all = b->options->measure;
     b->engine_config.fetch = (mr_fetch){b, fetch_row};
+    b->engine_config.watch = mr_watch_system();
     b->engine_config.probed = b->hooks.probed;
     if (b->result->lanes > 1) {
         MR_TRY(mr_lane_pool_open(b->result->lanes, &b->pool, err));
@@ -408,6 +409,8 @@ static void conclude(mr_branch *b)
     }
     result->counters.read += result->unreadable;
     result->counters.refused += result->unreadable;
+    result->memory_max_bytes = b->memory_bytes;
+    result->resident_bytes = mr_memory_resident_max();
     mr_replay_conclude(result, b->engine, b->options->warmup);
 }
 

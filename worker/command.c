@@ -3,6 +3,7 @@
 
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -177,6 +178,21 @@ const char *mr_options_get(const mr_options *options, const char *name)
     return NULL;
 }
 
+// Of the commands that read files: --mapping, which has no use for --as.
+static mr_status load_format(mr_options *options, mr_error *err)
+{
+    const char *name = NULL, *as = NULL;
+    for (uint32_t i = 0; options->rows[i].name != NULL; i++) {
+        if (strcmp(options->rows[i].name, "mapping") == 0)
+            name = options->values[i];
+        if (strcmp(options->rows[i].name, "as") == 0)
+            as = options->values[i];
+    }
+    if (name != NULL && as != NULL)
+        return mr_fail(err, MR_FATAL, "--mapping says what --as would: want one of them");
+    return name != NULL ? mr_format_open(name, &options->format, err) : MR_OK;
+}
+
 mr_status mr_options_load_with(const mr_options *options, const char *const *sets,
                                uint32_t set_count, mr_methods *methods, mr_config **config,
                                mr_error *err)
@@ -213,7 +229,11 @@ mr_status mr_options_load_with(const mr_options *options, const char *const *set
 bool mr_options_load(mr_options *options, mr_config **config)
 {
     mr_error err = {0};
-    if (mr_options_load_with(options, NULL, 0, &options->methods, config, &err) != MR_OK) {
+    mr_status status =
+        mr_options_load_with(options, NULL, 0, &options->methods, config, &err);
+    if (status == MR_OK)
+        status = load_format(options, &err);
+    if (status != MR_OK) {
         mr_command_fail(options->command, err.text, 0);
         mr_options_unload(options, *config);
         return false;
@@ -236,4 +256,6 @@ void mr_options_unload(mr_options *options, mr_config *config)
     mr_log_open(&log);
     mr_config_free(config);
     mr_methods_close(&options->methods);
+    free(options->format);
+    options->format = NULL;
 }

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "worker/config.h"
+#include "worker/input/format.h"
 #include "worker/methods.h"
 
 enum { MR_EXIT_GOOD = 0, MR_EXIT_FAILED = 1, MR_EXIT_USAGE = 2 };
@@ -65,6 +66,7 @@ typedef struct mr_options {
     uint32_t set_count;
     int operand_first;  // index into argv
     mr_methods methods; // of mr_options_load
+    mr_format *format;  // of mr_options_load: the file of --mapping; NULL: not given
 } mr_options;
 
 // Parses the command line. Returns true where the command goes on; otherwise *exit_status says how
@@ -74,8 +76,8 @@ bool mr_options_parse(mr_options *options, int argc, char **argv, int *exit_stat
 // The value of the option of that name; NULL: not given.
 const char *mr_options_get(const mr_options *options, const char *name);
 
-// Loads the configuration of a command's options and opens the log by it. Returns false after a
-// message to stderr: the exit status is then MR_EXIT_USAGE.
+// Loads the configuration of a command's options, and the file of --mapping, and opens the log.
+// Returns false after a message to stderr: the exit status is then MR_EXIT_USAGE.
 bool mr_options_load(mr_options *options, mr_config **config);
 // The same configuration with more settings, and methods of its own, which the caller frees by
 // mr_config_free and mr_methods_close. Errors: MR_FATAL: a setting that cannot be.

@@ -11,6 +11,7 @@
 static const mr_option rows[] = {
     {"input", "FILE", "events: Avro container or CSV (plain, gzip, zstd), '-' for standard input"},
     {"kafka", NULL, "reads the topics of the configuration instead of files; commits nothing"},
+    {"generate", "WHAT", MR_TRAFFIC_HELP},
     {"from", "PLACE", "with --kafka: an offset, a time such as 2026-01-31T12:30:00Z, or beginning"},
     {"to", "PLACE", "with --kafka: an offset or a time, which are left out, or end"},
     {"epochs", NULL,
@@ -21,6 +22,9 @@ static const mr_option rows[] = {
      "with --epochs: runs commits that were written up to then; a time such as 2026-01-31T12:30:00Z, "
      "or milliseconds since 1970"},
     {"as", "NAME", "the files have the kind and the mapping of topics.NAME of the configuration"},
+    {"mapping", "FILE",
+     "the files are foreign logs, CSV or JSON lines, read as FILE.yaml says, or one of ours such as "
+     "otto (millrace schema --mappings)"},
     {"out", "DIR",
      "folder for state, lists.avro, windows.csv and summary.json, must not hold a state; or for sweep.json"},
     {"warmup", "SHARE", "share of the events that is learned from but not scored (0.1)"},
@@ -91,6 +95,30 @@ static bool read_judging(const mr_options *options, mr_replay_options *replay)
     return true;
 }
 
+// Where the events come from. Returns NULL, or what is wrong.
+static const char *read_source(const mr_options *options, mr_replay_options *replay,
+                               mr_traffic_options *traffic, mr_error *err)
+{
+    const char *const generate = mr_options_get(options, "generate");
+    const bool files = replay->input_count > 0 || replay->mapped_as != NULL ||
+                       mr_options_get(options, "mapping") != NULL;
+    if (replay->topics && files)
+        return "--kafka reads topics: want no file, no --as and no --mapping";
+    if (generate != NULL && (replay->topics || files))
+        return "--generate makes events: want no file, no --kafka, no --as and no --mapping";
+    if (!replay->topics && generate == NULL && replay->input_count == 0)
+        return "no input: name a file (--input FILE), --kafka, or --generate WHAT";
+    if (generate == NULL)
+        return NULL;
+    *traffic = mr_traffic_defaults();
+    if (mr_traffic_parse(generate, traffic, err) != MR_OK) {
+        mr_wrap(err, "--generate");
+        return err->text;
+    }
+    replay->traffic = traffic;
+    return NULL;
+}
+
 static int run(const mr_options *options, mr_replay_options *replay)
 {
     mr_error err;
@@ -124,6 +152,8 @@ int mr_command_replay(int argc, char **argv)
         .operands_max = MR_REPLAY_INPUTS_MAX,
     };
     mr_config *config;
+    mr_traffic_options traffic;
+    mr_error err;
     int exit_status;
     if (!mr_options_parse(&options, argc, argv, &exit_status))
         return exit_status;
@@ -144,12 +174,9 @@ int mr_command_replay(int argc, char **argv)
         return mr_command_fail("replay", "--base and --until are of --epochs", MR_EXIT_USAGE);
     if (!read_range(&options, &replay) || !read_judging(&options, &replay))
         return MR_EXIT_USAGE;
-    if (!replay.topics && replay.input_count == 0)
-        return mr_command_fail("replay", "no input: name a file (--input FILE), or --kafka",
-                               MR_EXIT_USAGE);
-    if (replay.topics && (replay.input_count > 0 || replay.mapped_as != NULL))
-        return mr_command_fail("replay", "--kafka reads topics: want no file and no --as",
-                               MR_EXIT_USAGE);
+    const char *const wrong = read_source(&options, &replay, &traffic, &err);
+    if (wrong != NULL)
+        return mr_command_fail("replay", wrong, MR_EXIT_USAGE);
     if (!read_number(mr_options_get(&options, "warmup"), 0, 0.99, &replay.warmup))
         return mr_command_fail("replay", "--warmup: want a share from 0 to 0.99", MR_EXIT_USAGE);
     if (!read_number(mr_options_get(&options, "window"), 0.001, 1e6, &hours))
@@ -162,6 +189,7 @@ int mr_command_replay(int argc, char **argv)
     if (!mr_options_load(&options, &config))
         return MR_EXIT_USAGE;
     replay.config = config;
+    replay.format = options.format;
     replay.methods = &options.methods;
     exit_status = run(&options, &replay);
     mr_options_unload(&options, config);

@@ -228,6 +228,7 @@ int mr_command_sweep(mr_options *options, mr_replay_options *replay)
     }
     replay->config = t->config;
     replay->methods = &options->methods;
+    replay->format = options->format;
     replay->progress = true;
     if (gather(t, &err) != MR_OK)
         exit_status = mr_command_fail("replay", err.text, MR_EXIT_USAGE);

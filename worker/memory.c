@@ -3,6 +3,7 @@
 
 #include <malloc.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include "core/engine.h"
 
@@ -31,6 +32,12 @@ mr_status mr_memory_engine(const mr_engine_config *config, size_t bytes, bool hu
     if (huge) // a wish: nothing else changes by it
         (void)madvise(*memory, mr_engine_rows_end(*engine), MADV_HUGEPAGE);
     return MR_OK;
+}
+
+uint64_t mr_memory_resident_max(void)
+{
+    struct rusage usage;
+    return getrusage(RUSAGE_SELF, &usage) == 0 ? (uint64_t)usage.ru_maxrss * 1024 : 0;
 }
 
 void mr_memory_keep(void)

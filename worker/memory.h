@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "core/base/error.h"
 
@@ -25,6 +26,9 @@ void mr_memory_free(void *memory, size_t bytes);
 MR_CHECKED mr_status mr_memory_engine(const struct mr_engine_config *config, size_t bytes,
                                       bool huge, void **memory, struct mr_engine **engine,
                                       mr_error *err);
+
+// The most bytes that the process has had in memory so far, mapped files included; 0: not known.
+uint64_t mr_memory_resident_max(void);
 
 // Called once, before any thread begins. Messages come and go by the thousand, each allocated by
 // the Kafka client; a heap that gives its end back to the system after each burst has it cleared

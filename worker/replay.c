@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// replay: files or topics -> arrivals -> a branch (worker/branch.h), or several.
+// replay: files, topics or made-up events -> arrivals -> a branch (worker/branch.h), or several.
 #include "worker/replay.h"
 
 #include <string.h>
@@ -77,7 +77,7 @@ static mr_status read_files(mr_replay_reading *in, mr_error *err)
     for (uint32_t i = 0; i < o->input_count; i++) {
         mr_arrivals from;
         MR_TRY(mr_arrivals_of_file(o->inputs[i], o->mapped_as != NULL ? &mapped.mapping : NULL,
-                                   &lines, &from, err));
+                                   o->format, &lines, &from, err));
         MR_TRY(read_arrivals(in, &from, err));
     }
     return MR_OK;
@@ -91,17 +91,29 @@ static mr_status read_topics(mr_replay_reading *in, mr_error *err)
     return read_arrivals(in, &from, err);
 }
 
+static mr_status read_traffic(mr_replay_reading *in, mr_error *err)
+{
+    mr_arrivals from;
+    MR_TRY(mr_arrivals_of_traffic(in->options->traffic, &from, err));
+    return read_arrivals(in, &from, err);
+}
+
 mr_status mr_replay_read(mr_replay_reading *in, mr_error *err)
 {
     const mr_clock clock = mr_clock_system();
-    const mr_status status = in->options->topics ? read_topics(in, err) : read_files(in, err);
+    const mr_replay_options *o = in->options;
+    const mr_status status = o->topics            ? read_topics(in, err)
+                             : o->traffic != NULL ? read_traffic(in, err)
+                                                  : read_files(in, err);
     mr_progress_end(&in->progress, in->done, in->note, clock.now_ms(clock.context));
     return status;
 }
 
 const char *mr_replay_source(const mr_replay_options *options)
 {
-    return options->topics ? "the topics' range" : options->inputs[0];
+    return options->topics            ? "the topics' range"
+           : options->traffic != NULL ? "the made-up events"
+                                      : options->inputs[0];
 }
 
 // ---- one branch

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// replay: the same engine over files or topics, as fast as the machine goes.
+// replay: the same engine over files, topics or made-up events, as fast as the machine goes.
 //
 // Users are split into replay.tasks by murmur2, as a topic would. An epoch ends epoch.interval_ms
 // of event time after its first event, or when it is full; a commit after replay.commit_events. So
@@ -20,9 +20,11 @@ typedef struct mr_replay_options {
     const mr_methods *methods;
     const char *inputs[MR_REPLAY_INPUTS_MAX]; // read one after the other
     uint32_t input_count;
+    const mr_traffic_options *traffic; // made-up events instead of files; NULL: none
     bool topics;           // instead of files the topics of the configuration are read:
     mr_range_end from, to; // this range of each partition
     const char *mapped_as; // name under `topics` whose kind and mapping the files have; NULL: none
+    const mr_format *format; // how the files' rows are events; NULL: they are ours, or mapped_as
     const char *out;       // folder for state, lists and results; NULL: nothing is left
     double warmup;         // share of the events that is learned from but not scored
     int64_t window_ms;     // of windows.csv

@@ -31,6 +31,8 @@ struct mr_replay_result {
     uint64_t refused[MR_CAUSE_COUNT], unreadable;
     mr_task_counters counters;
     double seconds;
+    uint64_t memory_max_bytes; // what the engine may take, by the configuration
+    uint64_t resident_bytes;   // the most that the process had in memory, all in all
     mr_hash128 state_hash, lists_hash;
     mr_engine_metrics last;
     mr_sums scored; // after the warm-up

@@ -2,8 +2,8 @@
 #include "core/sim/world.h"
 
 #include "core/base/arena.h"
-#include "core/base/rng.h"
 #include "core/base/vec.h"
+#include "core/sim/draws.h"
 
 // What a draw is for; never renumbered, as mr_purpose.
 typedef enum stream {
@@ -49,62 +49,7 @@ size_t mr_world_bytes(const mr_world_config *config)
            mr_arena_round(config->users * sizeof(mr_world_user));
 }
 
-// ---- distributions
-
-// The logarithm of a Gamma(shape, 1) variate; in logarithms, because with a small shape it
-// underflows. Source: Marsaglia and Tsang, "A Simple Method for Generating Gamma Variables"; below
-// 1 the boost by U^(1/shape).
-static double log_gamma_variate(mr_rng *rng, double shape)
-{
-    const double boost = shape < 1 ? mr_log(mr_rng_double(rng)) / shape : 0;
-    const double d = (shape < 1 ? shape + 1 : shape) - 1.0 / 3;
-    const double c = 1 / __builtin_sqrt(9 * d);
-    for (;;) {
-        const double z = (double)mr_rng_normal(rng), root = 1 + c * z;
-        if (root <= 0)
-            continue;
-        const double v = root * root * root;
-        if (mr_log(mr_rng_double(rng)) < z * z / 2 + d * (1 - v + mr_log(v)))
-            return mr_log(d * v) + boost;
-    }
-}
-
-// x ~ Dirichlet(shapes), n <= MR_WORLD_COMMUNITIES_MAX.
-static void dirichlet(mr_rng *rng, const double *shapes, uint32_t n, float *x)
-{
-    double logs[MR_WORLD_COMMUNITIES_MAX], top = -1e300, sum = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        logs[i] = log_gamma_variate(rng, shapes[i]);
-        top = logs[i] > top ? logs[i] : top;
-    }
-    for (uint32_t i = 0; i < n; i++)
-        sum += mr_exp(logs[i] - top);
-    for (uint32_t i = 0; i < n; i++)
-        x[i] = (float)(mr_exp(logs[i] - top) / sum);
-}
-
-static void dirichlet_even(mr_rng *rng, double shape, uint32_t n, float *x)
-{
-    double shapes[MR_WORLD_COMMUNITIES_MAX];
-    for (uint32_t i = 0; i < n; i++)
-        shapes[i] = shape;
-    dirichlet(rng, shapes, n, x);
-}
-
-static uint32_t pick(mr_rng *rng, const float *shares, uint32_t n)
-{
-    const double u = mr_rng_double(rng);
-    double reached = 0;
-    uint32_t i = 0;
-    while (i + 1 < n && (reached += (double)shares[i]) <= u)
-        i++;
-    return i; // the last one takes what rounding leaves
-}
-
-static double exponential(mr_rng *rng)
-{
-    return -mr_log(mr_rng_double(rng));
-}
+// ---- making
 
 static double dot(const float *a, const float *b, uint32_t n)
 {
@@ -114,18 +59,16 @@ static double dot(const float *a, const float *b, uint32_t n)
     return sum;
 }
 
-// ---- making
-
 static void make_item(const mr_world_config *config, uint32_t index, const float *theme_shares,
                       mr_world_item *item)
 {
     mr_rng rng = draws(config, STREAM_CATALOGUE, index, 1);
     double shapes[MR_WORLD_THEMES_MAX];
-    const uint32_t theme = pick(&rng, theme_shares, config->themes);
+    const uint32_t theme = mr_draw_share(&rng, theme_shares, config->themes);
     for (uint32_t t = 0; t < config->themes; t++)
         shapes[t] = t == theme ? 8.0 : 0.15;
     *item = (mr_world_item){.quality = (float)config->quality * mr_rng_normal(&rng)};
-    dirichlet(&rng, shapes, config->themes, item->alpha);
+    mr_draw_dirichlet(&rng, shapes, config->themes, item->alpha);
     for (uint32_t t = 1; t < config->themes; t++)
         item->category = item->alpha[t] > item->alpha[item->category] ? t : item->category;
     item->cents = (uint32_t)(400 * mr_exp(3.4 * mr_rng_double(&rng))); // 4 to 120
@@ -139,7 +82,7 @@ static void make_items(mr_world *world)
 {
     mr_rng rng = draws(&world->config, STREAM_CATALOGUE, 0, 0);
     float shares[MR_WORLD_THEMES_MAX];
-    dirichlet_even(&rng, 3.0, world->config.themes, shares);
+    mr_draw_dirichlet_even(&rng, 3.0, world->config.themes, shares);
     for (uint32_t i = 0; i < world->config.items; i++)
         make_item(&world->config, i, shares, &world->items[i]);
 }
@@ -149,15 +92,16 @@ static void make_user(const mr_world *world, uint32_t index, const float *commun
 {
     const mr_world_config *config = &world->config;
     mr_rng rng = draws(config, STREAM_USERS, index, 0);
-    *user = (mr_world_user){.community = pick(&rng, community_shares, config->communities)};
+    *user = (mr_world_user){0};
+    user->community = mr_draw_share(&rng, community_shares, config->communities);
     mr_rng common = draws(config, STREAM_COMMUNITIES, user->community, 1);
     float profile[MR_WORLD_THEMES_MAX];
     double shapes[MR_WORLD_THEMES_MAX];
-    dirichlet_even(&common, 0.3, config->themes, profile);
+    mr_draw_dirichlet_even(&common, 0.3, config->themes, profile);
     for (uint32_t t = 0; t < config->themes; t++)
         shapes[t] = 0.02 + 8.0 * (double)profile[t];
-    dirichlet(&rng, shapes, config->themes, user->rho);
-    user->pace = (float)(0.25 + 0.75 * exponential(&rng));
+    mr_draw_dirichlet(&rng, shapes, config->themes, user->rho);
+    user->pace = (float)(0.25 + 0.75 * mr_draw_exponential(&rng));
     for (uint32_t i = 0; i < MR_WORLD_LIKED; i++)
         user->liked[i] = MR_WORLD_NONE;
     for (uint32_t i = 0; i < config->items; i++) {
@@ -179,7 +123,7 @@ void mr_world_init(mr_world *world, const mr_world_config *config, void *memory)
     make_items(world);
     mr_rng rng = draws(config, STREAM_COMMUNITIES, 0, 0);
     float shares[MR_WORLD_COMMUNITIES_MAX];
-    dirichlet_even(&rng, 2.0, config->communities, shares);
+    mr_draw_dirichlet_even(&rng, 2.0, config->communities, shares);
     for (uint32_t u = 0; u < config->users; u++)
         make_user(world, u, shares, &world->users[u]);
 }
@@ -203,7 +147,7 @@ int64_t mr_world_gap_ms(const mr_world *world, uint32_t user)
 {
     const mr_world_user *u = &world->users[user];
     mr_rng rng = draws(&world->config, STREAM_GAPS, user, u->visits);
-    const double gap = world->config.gap_ms * exponential(&rng) / (double)u->pace;
+    const double gap = world->config.gap_ms * mr_draw_exponential(&rng) / (double)u->pace;
     return gap < 1 ? 1 : (int64_t)gap;
 }
 
@@ -307,7 +251,7 @@ uint32_t mr_world_browse(const mr_world *world, uint32_t user, uint32_t live)
     mr_rng rng = draws(c, STREAM_BROWSING, user, u->visits);
     if (mr_rng_double(&rng) >= c->browse)
         return MR_WORLD_NONE;
-    const uint32_t theme = pick(&rng, u->rho, c->themes);
+    const uint32_t theme = mr_draw_share(&rng, u->rho, c->themes);
     double sum = 0;
     for (uint32_t i = 0; i < live; i++)
         sum += (double)world->items[i].alpha[theme];

@@ -19,6 +19,11 @@ mr_integration(foreign_consumer)
 add_test(NAME report COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/integration/report.sh ${CMAKE_BINARY_DIR})
 set_tests_properties(report PROPERTIES LABELS integration SKIP_RETURN_CODE 77 TIMEOUT 300)
 
+# Without a broker.
+add_test(NAME replay_of_made_up_events
+    COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/integration/replay_of_made_up_events.sh ${CMAKE_BINARY_DIR})
+set_tests_properties(replay_of_made_up_events PROPERTIES LABELS integration TIMEOUT 120)
+
 # On the mock brokers of librdkafka: needs nothing.
 add_test(NAME demo_learns_and_leaves_nothing
     COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/integration/demo_learns_and_leaves_nothing.py $<TARGET_FILE:millrace>)

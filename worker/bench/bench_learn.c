@@ -38,13 +38,13 @@ enum { STRIDE = DIM + 2 }; // as the engine's rows of items: AdaGrad's two numbe
 static mr_status make_tables(tables *t, const mr_traffic_options *traffic, mr_error *err)
 {
     uint64_t noise = 1;
-    *t = (tables){.users = calloc(traffic->users, STRIDE * sizeof(float)),
-                  .items = calloc(traffic->items, STRIDE * sizeof(float))};
+    *t = (tables){.users = calloc(traffic->taste.users, STRIDE * sizeof(float)),
+                  .items = calloc(traffic->taste.items, STRIDE * sizeof(float))};
     if (t->users == NULL || t->items == NULL)
         return mr_fail(err, MR_FATAL, "bench learn: out of memory");
-    for (size_t i = 0; i < (size_t)traffic->users * STRIDE; i++)
+    for (size_t i = 0; i < (size_t)traffic->taste.users * STRIDE; i++)
         t->users[i] = 0.01f * mr_noise_normal(&noise);
-    for (size_t i = 0; i < (size_t)traffic->items * STRIDE; i++)
+    for (size_t i = 0; i < (size_t)traffic->taste.items * STRIDE; i++)
         t->items[i] = 0.01f * mr_noise_normal(&noise);
     return mr_traffic_open(traffic, &t->traffic, err);
 }
@@ -87,8 +87,8 @@ static const char *const others_off[] = {"popularity", "covisit", "diag_linucb"}
 static mr_engine_config base_config(const mr_traffic_options *traffic)
 {
     mr_engine_config config = mr_engine_defaults();
-    config.items_max = traffic->items;
-    config.users_max = traffic->users + 1024;
+    config.items_max = traffic->taste.items;
+    config.users_max = traffic->taste.users + 1024;
     config.lists = false;
     config.probe_every = NEVER;
     return config;
@@ -116,9 +116,9 @@ static mr_status run_embedding(const mr_traffic_options *traffic, double bpr, mr
         status = mr_learner_open(&learner, &config, true, traffic, err);
         if (status == MR_OK)
             status = mr_learner_learn(&learner, WARM_EVENTS, COMMIT_EVENTS, err);
-        bare_seconds(&t, traffic->items, drawn, RUN_EVENTS);
+        bare_seconds(&t, traffic->taste.items, drawn, RUN_EVENTS);
         for (uint32_t run = 0; status == MR_OK && run < RUNS; run++) {
-            const double reference = bare_seconds(&t, traffic->items, drawn, RUN_EVENTS);
+            const double reference = bare_seconds(&t, traffic->taste.items, drawn, RUN_EVENTS);
             const double before = learner.round_seconds;
             status = mr_learner_learn(&learner, RUN_EVENTS, COMMIT_EVENTS, err);
             mr_runs_add(runs, learner.round_seconds - before, reference);
@@ -176,6 +176,18 @@ static double resident_bytes(void)
     return (double)resident * (double)sysconf(_SC_PAGESIZE);
 }
 
+// Clicks of users who are all alike on 1,000 items that are too.
+static mr_traffic_options even_traffic(uint64_t seed, uint32_t users)
+{
+    mr_traffic_options traffic = mr_traffic_defaults();
+    traffic.taste.seed = seed;
+    traffic.taste.users = users;
+    traffic.taste.items = 1000;
+    traffic.taste.engagement = traffic.taste.popularity = (mr_law){MR_LAW_ZIPF, 0, 0};
+    traffic.carts = traffic.purchases = 0;
+    return traffic;
+}
+
 // How much the process grows by each new user, all models on: his record and its index, and the
 // caches (the list that he has, for metrics). Items, deltas and the window of recent events have
 // their size already: few users and many events come first. Then what the engine reserves of
@@ -183,13 +195,12 @@ static double resident_bytes(void)
 static mr_status run_memory(mr_figure *figures, uint32_t room, uint32_t *count, mr_error *err)
 {
     enum { NEW_USERS = 200000, WINDOW = 1 << 16 };
-    const mr_traffic_options few = {.seed = 2, .users = 100, .items = 1000},
-                             many = {.seed = 3, .users = NEW_USERS, .items = 1000};
+    const mr_traffic_options few = even_traffic(2, 100), many = even_traffic(3, NEW_USERS);
     mr_engine_config config = mr_engine_defaults();
     mr_learner learner;
     mr_traffic *crowd;
     config.lists = false;
-    config.items_max = few.items;
+    config.items_max = few.taste.items;
     config.users_max = NEW_USERS + 1024;
     config.dedup_events_max = WINDOW;
     MR_TRY(mr_learner_open(&learner, &config, false, &few, err));

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "worker/traffic.h"
+#include "worker/arrivals.h"
 
 static mr_traffic *open_traffic(const mr_traffic_options *options)
 {
@@ -24,7 +24,10 @@ static void the_r_th_user_has_weight_one_by_r(void **state)
 {
     (void)state;
     enum { USERS = 50, DRAWS = 400000 };
-    const mr_traffic_options options = {.seed = 3, .users = USERS, .items = 1, .zipf = 1};
+    mr_traffic_options options = mr_traffic_defaults();
+    options.taste.seed = 3;
+    options.taste.users = USERS;
+    options.taste.items = 1;
     mr_traffic *traffic = open_traffic(&options);
     double seen[USERS] = {0}, sum = 0, distance = 0;
     for (int i = 0; i < DRAWS; i++) {
@@ -49,7 +52,7 @@ static void the_same_seed_gives_the_same_events_and_another_one_others(void **st
     (void)state;
     mr_traffic_options options = mr_traffic_defaults();
     mr_traffic *a = open_traffic(&options), *b = open_traffic(&options);
-    options.seed++;
+    options.taste.seed++;
     mr_traffic *c = open_traffic(&options);
     uint32_t differ = 0;
     for (int i = 0; i < 1000; i++) {
@@ -105,9 +108,70 @@ static void a_description_sets_what_it_names_and_leaves_the_rest(void **state)
     mr_error err = {0};
     assert_int_equal(mr_traffic_parse("events=50,items=7,zipf=0.5", &options, &err), MR_OK);
     assert_int_equal(options.events, 50);
-    assert_int_equal(options.items, 7);
-    assert_int_equal(options.users, mr_traffic_defaults().users);
-    assert_true(options.zipf == 0.5);
+    assert_int_equal(options.taste.items, 7);
+    assert_int_equal(options.taste.users, mr_traffic_defaults().taste.users);
+    assert_int_equal(options.taste.engagement.kind, MR_LAW_ZIPF);
+    assert_true(options.taste.engagement.a == 0.5 && options.taste.popularity.a == 0.5);
+    assert_int_equal(mr_traffic_parse("attributes=16,communities=4,popularity=stretched:0.025:0.5",
+                                      &options, &err),
+                     MR_OK);
+    assert_int_equal(options.taste.popularity.kind, MR_LAW_STRETCHED);
+    assert_true(options.taste.popularity.b == 0.5 && options.taste.engagement.a == 0.5);
+    assert_int_equal(options.events, 50);
+}
+
+// Within four standard errors of a Poisson count.
+static void the_clock_keeps_the_pace_by_day_and_falls_behind_it_by_night(void **state)
+{
+    (void)state;
+    mr_traffic_options options = mr_traffic_defaults();
+    options.pace = 1;
+    options.night = 0.5;
+    mr_traffic *traffic = open_traffic(&options);
+    double count[24] = {0}, hour_of_day[2] = {0, 0};
+    int64_t before = MR_TRAFFIC_BEGIN_MS;
+    for (;;) {
+        const int64_t at = mr_traffic_clock(traffic);
+        assert_true(at >= before);
+        before = at;
+        if (at >= MR_TRAFFIC_BEGIN_MS + 4 * 86400000ll)
+            break;
+        count[(at - MR_TRAFFIC_BEGIN_MS) / 3600000 % 24]++;
+    }
+    for (int h = 0; h < 24; h++) { // mean share of the hour, by its middle
+        const double wanted = 4 * 3600 * (1 - 0.5 * fabs(fmod(h + 0.5 + 20, 24) - 12) / 12);
+        if (h != 4 && h != 16) // the corners of the curve
+            assert_true(fabs(count[h] - wanted) < 4 * sqrt(wanted));
+        hour_of_day[h >= 10 && h < 22] += count[h];
+    }
+    assert_true(hour_of_day[1] > 1.3 * hour_of_day[0]);
+    mr_traffic_close(traffic);
+}
+
+static void a_replay_reads_as_many_events_as_are_asked_for_and_keeps_none(void **state)
+{
+    (void)state;
+    mr_traffic_options options = mr_traffic_defaults();
+    mr_arrivals in;
+    mr_error err = {0};
+    mr_arrival arrival;
+    bool more = true;
+    uint64_t done, total;
+    int64_t before = MR_TRAFFIC_BEGIN_MS;
+    options.events = 100;
+    assert_int_equal(mr_arrivals_of_traffic(&options, &in, &err), MR_OK);
+    for (int i = 1; i <= 100; i++) {
+        assert_int_equal(in.next(in.context, &arrival, &more, &err), MR_OK);
+        assert_true(more && arrival.offset == i && arrival.event.user.size > 1);
+        assert_true(arrival.event.time_ms >= before);
+        assert_int_equal(arrival.record_ms, arrival.event.time_ms);
+        before = arrival.event.time_ms;
+        in.progress(in.context, &done, &total);
+        assert_true(done == (uint64_t)i && total == 100);
+    }
+    assert_int_equal(in.next(in.context, &arrival, &more, &err), MR_OK);
+    assert_false(more);
+    in.close(in.context);
 }
 
 static void a_wrong_description_is_refused_by_name(void **state)
@@ -123,6 +187,11 @@ static void a_wrong_description_is_refused_by_name(void **state)
         {"items=x", "items=x: want"},
         {"carts=0.6,purchases=0.6", "more than 1 together"},
         {"", "want NAME=NUMBER"},
+        {"attributes=2,communities=3", "each community needs an attribute"},
+        {"attributes=65", "attributes=65: want"},
+        {"engagement=power:0.9", "engagement: 'power:0.9': want"},
+        {"popularity=pareto:2", "want zipf:S, power:A"},
+        {"users=1e8,attributes=64", "want a product of at most"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         mr_traffic_options options = mr_traffic_defaults();
@@ -140,6 +209,8 @@ int main(void)
         cmocka_unit_test(the_same_seed_gives_the_same_events_and_another_one_others),
         cmocka_unit_test(kinds_have_their_shares_and_a_purchase_has_its_item_in_a_line),
         cmocka_unit_test(a_description_sets_what_it_names_and_leaves_the_rest),
+        cmocka_unit_test(the_clock_keeps_the_pace_by_day_and_falls_behind_it_by_night),
+        cmocka_unit_test(a_replay_reads_as_many_events_as_are_asked_for_and_keeps_none),
         cmocka_unit_test(a_wrong_description_is_refused_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
