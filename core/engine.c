@@ -482,6 +482,7 @@ static void init_work(mr_engine *engine, mr_work *work)
     work->catalogue = mr_arena_push(memory, c->epoch_events_max * sizeof(mr_catalogue_set));
     work->probe_max = (uint32_t)(signals * 3); // both protocols, and what the product serves
     work->probes = mr_arena_push(memory, work->probe_max * sizeof(mr_probe_result));
+    work->costs.watch = &engine->config.watch;
     work->due = mr_arena_push(memory, c->users_max * sizeof(mr_sorted));
     work->lists = mr_arena_push(memory, MR_LIST_BATCH * sizeof(mr_list));
     work->entries =
@@ -567,6 +568,7 @@ mr_view mr_engine_view(const mr_engine *engine, uint32_t task)
         .instances = engine->instances,
         .instance_count = engine->instance_count,
         .memos = engine->work[task].memos,
+        .costs = engine->config.watch.now_ns != NULL ? &engine->work[task].costs : NULL,
         .seed = engine->config.seed,
         .task = task,
         .epoch = t->epoch,

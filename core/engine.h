@@ -31,6 +31,7 @@
 #include "core/base/vec.h"
 #include "core/event/epoch.h"
 #include "core/list/record.h"
+#include "core/model/cost.h"
 
 typedef struct mr_engine mr_engine;
 
@@ -56,6 +57,15 @@ typedef struct mr_fetch {
                      mr_error *err);
 } mr_fetch;
 
+// Told of every target that was measured, once a round is learned, in order of (task, event): where
+// its item stood in what would have been published. fresh: protocol `new`. The sums of
+// mr_engine_sums are these numbers, added in this order.
+typedef struct mr_probed {
+    void *context;
+    void (*target)(void *context, uint64_t user_key, bool fresh, float recall, float ndcg,
+                   float rr); // NULL: nobody asks
+} mr_probed;
+
 typedef enum mr_seen_mode {
     MR_SEEN_FILTER, // items among the user's recent events are not listed again
     MR_SEEN_KEEP,
@@ -67,6 +77,7 @@ typedef struct mr_engine_config {
     const mr_vec *vec;
     mr_lanes lanes;
     mr_fetch fetch;
+    mr_watch watch; // none: methods are not timed
     uint64_t seed;
     uint32_t tasks;             // P: partitions of the lead topic; fixed for a history
     uint32_t items_max;         // above it the stalest are expired at a close
@@ -88,6 +99,7 @@ typedef struct mr_engine_config {
     uint32_t explore_bp;  // users in the exploration slice, in 1/10,000
     uint32_t probe_every; // the blend learns from one act in so many
     bool measure_all;     // replay: rank every act's target in every column, both protocols
+    mr_probed probed;
     bool lists;           // false: no lists are made (benches of learning)
     float act_weights[MR_EVENT_KIND_COUNT]; // of a click, cart, purchase, rating as a signal
     const mr_setting *settings;
@@ -251,6 +263,8 @@ typedef struct mr_engine_metrics {
     double
         weights[MR_ENGINE_COLUMNS_MAX]; // the blend's weight of each column (sum of its features)
     const char *arm[4];                 // the gate's choice for each segment
+    mr_cost costs[MR_ENGINE_COLUMNS_MAX + 1]; // of the column's model; of the blend: of all methods
+    uint64_t rankings;                        // that those costs are of
     uint64_t probes, lists_made, lists_published;
     uint64_t items, items_expired, users_cached, exposed_items;
     uint64_t guests;         // items of other workers that their owners have not spoken of

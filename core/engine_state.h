@@ -16,7 +16,7 @@
 enum {
     MR_SIGNALS_PER_EVENT = 64,
     MR_CELLS_PER_SIGNAL = 64,
-    MR_INSTANCES_MAX = 32,
+    MR_INSTANCES_MAX = MR_COSTS_MAX,
     MR_FAMILIES_MAX = 64,
     MR_LIST_BATCH = 64,      // users of a task whose lists are made at once
     MR_CELLS_AT_ONCE = 4096, // deltas of one row that are combined at once
@@ -67,6 +67,7 @@ typedef struct mr_work { // what one task needs to learn an epoch and to make li
     mr_list_entry *entries;
     uint32_t list_count;
     uint64_t lists_made;
+    mr_costs costs;
 } mr_work;
 
 // What leaves at a close, sorted: for each list (families by index, then items) and receiver the
@@ -104,6 +105,7 @@ struct mr_engine {
     mr_blend_column shadow_columns[MR_ENGINE_COLUMNS_MAX];
     mr_blend_gate shadow_gate;
     mr_arena shards[MR_SHARDS];
+    mr_costs shard_costs[MR_SHARDS]; // of merges
     mr_delta_place *heads; // by shard and slot: see engine_merge.c; none between merges
     uint32_t heads_each;   // of a shard
     mr_sorted *sorted;     // scratch of a close

@@ -37,14 +37,14 @@ static void file_close(void *context)
     free(f);
 }
 
-mr_status mr_arrivals_of_file(const char *path, const mr_mapping *mapping, int64_t *lines,
-                              mr_arrivals *arrivals, mr_error *err)
+mr_status mr_arrivals_of_file(const char *path, const mr_mapping *mapping, const mr_format *format,
+                              int64_t *lines, mr_arrivals *arrivals, mr_error *err)
 {
     file *f = calloc(1, sizeof *f);
     if (f == NULL)
         return mr_fail(err, MR_FATAL, "out of memory");
     f->lines = lines;
-    const mr_status status = mr_input_open(path, mapping, &f->input, err);
+    const mr_status status = mr_input_open_as(path, mapping, format, &f->input, err);
     if (status != MR_OK) {
         free(f);
         return status;

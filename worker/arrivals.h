@@ -7,6 +7,7 @@
 #include "core/event/epoch.h"
 #include "schemas/mapping.h"
 #include "worker/config.h"
+#include "worker/input/format.h"
 #include "worker/traffic.h"
 
 typedef struct mr_arrivals { // opened by one of the functions below
@@ -22,9 +23,10 @@ typedef struct mr_arrivals { // opened by one of the functions below
 } mr_arrivals;
 
 // Of a file, '-' for standard input; an event's offset is its number, counted on from *lines over
-// all files. mapping may be NULL (worker/input/input.h). Errors: MR_FATAL.
+// all files. mapping and format may be NULL (worker/input/input.h). Errors: MR_FATAL.
 MR_CHECKED mr_status mr_arrivals_of_file(const char *path, const mr_mapping *mapping,
-                                         int64_t *lines, mr_arrivals *arrivals, mr_error *err);
+                                         const mr_format *format, int64_t *lines,
+                                         mr_arrivals *arrivals, mr_error *err);
 
 // Of traffic->events made-up events; an event's offset is its number. Nothing is kept of them.
 // Errors: MR_FATAL: out of memory.

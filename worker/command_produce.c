@@ -13,6 +13,9 @@
 static const mr_option rows[] = {
     {"input", "FILE", "events: Avro container or CSV (plain, gzip, zstd), '-' for standard input"},
     {"as", "NAME", "the files have the kind and the mapping of topics.NAME of the configuration"},
+    {"mapping", "FILE",
+     "the files are foreign logs, CSV or JSON lines, read as FILE.yaml says, or one of ours such as "
+     "otto (millrace schema --mappings)"},
     {"generate", "WHAT", MR_TRAFFIC_HELP},
     {"topic-of", "KIND=TOPIC", "events of that kind go to this topic; several with commas"},
     {"rate", "N", "events a second; otherwise as fast as the brokers take them"},
@@ -163,6 +166,7 @@ int mr_command_produce(int argc, char **argv)
     }
     if (mr_options_load(&options, &config)) {
         produce.config = config;
+        produce.format = options.format;
         exit_status = run(&options, &produce);
         mr_options_unload(&options, config);
     } else {

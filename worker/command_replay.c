@@ -22,8 +22,11 @@ static const mr_option rows[] = {
      "with --epochs: runs commits that were written up to then; a time such as 2026-01-31T12:30:00Z, "
      "or milliseconds since 1970"},
     {"as", "NAME", "the files have the kind and the mapping of topics.NAME of the configuration"},
+    {"mapping", "FILE",
+     "the files are foreign logs, CSV or JSON lines, read as FILE.yaml says, or one of ours such as "
+     "otto (millrace schema --mappings)"},
     {"out", "DIR",
-     "folder for state, lists.avro, windows.csv and summary.json; must not hold a state"},
+     "folder for state, lists.avro, windows.csv and summary.json, must not hold a state; or for sweep.json"},
     {"warmup", "SHARE", "share of the events that is learned from but not scored (0.1)"},
     {"window", "HOURS", "length of a row's window in windows.csv, in hours of event time (24)"},
     {"no-metrics", NULL, "learn only: nothing is ranked, much faster"},
@@ -31,6 +34,15 @@ static const mr_option rows[] = {
     {"by", "FIELD", "judged acts also by the values of this field of the context (context.FIELD)"},
     {"split", "TIME",
      "judges the lists in force at this time, such as 2026-01-31T12:30Z, by all acts after it"},
+    {"what-if", "KEY=VALUE",
+     "learns the same events with this setting too, beside the configuration as it is, and compares: "
+     "how many lists differ, metrics by user; may be given often"},
+    {"sweep", "KEY=A,B,C",
+     "learns them with each of these values, in one pass; or with samples of a range KEY=LO..HI[:log], "
+     "of which the worse half is dropped now and then; may be given often; also a FILE of such lines"},
+    {"samples", "N", "with a range: so many configurations (8)"},
+    {"metric", "NAME",
+     "what a sweep goes by: all, new or served, a dot, and recall@20, ndcg@20 or mrr@20 (new.ndcg@20)"},
     {"json", NULL, "prints one JSON object instead of a table"},
     {0},
 };
@@ -88,11 +100,12 @@ static const char *read_source(const mr_options *options, mr_replay_options *rep
                                mr_traffic_options *traffic, mr_error *err)
 {
     const char *const generate = mr_options_get(options, "generate");
-    if (replay->topics && (replay->input_count > 0 || replay->mapped_as != NULL))
-        return "--kafka reads topics: want no file and no --as";
-    if (generate != NULL &&
-        (replay->topics || replay->input_count > 0 || replay->mapped_as != NULL))
-        return "--generate makes events: want no file, no --kafka and no --as";
+    const bool files = replay->input_count > 0 || replay->mapped_as != NULL ||
+                       mr_options_get(options, "mapping") != NULL;
+    if (replay->topics && files)
+        return "--kafka reads topics: want no file, no --as and no --mapping";
+    if (generate != NULL && (replay->topics || files))
+        return "--generate makes events: want no file, no --kafka, no --as and no --mapping";
     if (!replay->topics && generate == NULL && replay->input_count == 0)
         return "no input: name a file (--input FILE), --kafka, or --generate WHAT";
     if (generate == NULL)
@@ -169,9 +182,14 @@ int mr_command_replay(int argc, char **argv)
     if (!read_number(mr_options_get(&options, "window"), 0.001, 1e6, &hours))
         return mr_command_fail("replay", "--window: want hours from 0.001 on", MR_EXIT_USAGE);
     replay.window_ms = (int64_t)(hours * 3600e3);
+    if (mr_options_get(&options, "sweep") != NULL || mr_options_get(&options, "what-if") != NULL)
+        return mr_command_sweep(&options, &replay);
+    if (mr_options_get(&options, "samples") != NULL || mr_options_get(&options, "metric") != NULL)
+        return mr_command_fail("replay", "--samples and --metric are of --sweep", MR_EXIT_USAGE);
     if (!mr_options_load(&options, &config))
         return MR_EXIT_USAGE;
     replay.config = config;
+    replay.format = options.format;
     replay.methods = &options.methods;
     exit_status = run(&options, &replay);
     mr_options_unload(&options, config);

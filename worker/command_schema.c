@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "schemas/builtin.h"
 #include "schemas/canonical.h"
 #include "schemas/catalog.h"
 #include "worker/command.h"
@@ -14,6 +15,7 @@
 static const mr_option rows[] = {
     {"fingerprint", NULL, "prints the CRC-64-AVRO: records hold its bytes in reverse order"},
     {"canonical", NULL, "prints the parsing canonical form, which the fingerprint is made of"},
+    {"mappings", NULL, "the mapping files of public logs instead, for --mapping of replay and ope"},
     {"directory", "DIR", "knows the schemas of a folder too, as schemas.directory does"},
     {0},
 };
@@ -84,6 +86,27 @@ static int print_one(const mr_catalog *catalog, const char *name, const mr_optio
     return MR_EXIT_GOOD;
 }
 
+// The names of the mapping files with the first sentence of each, or one of them.
+static int print_mappings(const char *name)
+{
+    char text[128];
+    for (uint32_t i = 0; mr_builtin_mapping_at(i) != NULL; i++) {
+        const mr_builtin *mapping = mr_builtin_mapping_at(i);
+        const char *const says = strstr(mapping->text, "\n# ");
+        if (name != NULL && strcmp(name, mapping->name) == 0) {
+            fwrite(mapping->text, 1, mapping->size, stdout);
+            return MR_EXIT_GOOD;
+        }
+        if (name == NULL && says != NULL)
+            printf("%-17s %.*s\n", mapping->name, (int)strcspn(says + 3, "\n"), says + 3);
+    }
+    if (name == NULL)
+        return MR_EXIT_GOOD;
+    snprintf(text, sizeof text, "%.64s: no such mapping; millrace schema --mappings lists them",
+             name);
+    return mr_command_fail("schema", text, MR_EXIT_USAGE);
+}
+
 int mr_command_schema(int argc, char **argv)
 {
     mr_options options = {
@@ -98,6 +121,8 @@ int mr_command_schema(int argc, char **argv)
     int exit_status;
     if (!mr_options_parse(&options, argc, argv, &exit_status))
         return exit_status;
+    if (mr_options_get(&options, "mappings") != NULL)
+        return print_mappings(options.operand_first < argc ? argv[options.operand_first] : NULL);
     if (mr_catalog_open(mr_options_get(&options, "directory"), &catalog, &err) != MR_OK)
         return mr_command_fail("schema", err.text, MR_EXIT_FAILED);
     if (options.operand_first < argc) {

@@ -84,7 +84,7 @@ static mr_status send_file(producing *p, const char *path, const mr_mapping *map
     mr_event event;
     mr_status status = MR_OK;
     uint64_t done, total;
-    MR_TRY(mr_input_open(path, mapping, &input, err));
+    MR_TRY(mr_input_open_as(path, mapping, p->options->format, &input, err));
     mr_input_progress(input, &done, &total);
     mr_progress_begin(&p->progress, p->options->progress ? stderr : NULL,
                       mr_progress_is_terminal(stderr), path, total, now_ms(p));

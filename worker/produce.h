@@ -7,6 +7,7 @@
 #include <signal.h>
 
 #include "worker/config.h"
+#include "worker/input/format.h"
 #include "worker/traffic.h"
 
 enum { MR_PRODUCE_INPUTS_MAX = 16 };
@@ -15,7 +16,8 @@ typedef struct mr_produce_options {
     const mr_config *config;
     const char *inputs[MR_PRODUCE_INPUTS_MAX]; // files, one after the other
     uint32_t input_count;
-    const char *mapped_as; // name under `topics` whose mapping the files have; NULL: none
+    const char *mapped_as;   // name under `topics` whose mapping the files have; NULL: none
+    const mr_format *format; // how the files' rows are events; NULL: they are ours, or mapped_as
     const mr_traffic_options *traffic;         // made-up events instead of files; NULL: none
     const char *topic_of[MR_EVENT_KIND_COUNT]; // over the configuration's; NULL: none
     double rate;                               // events a second; 0: as fast as they are taken

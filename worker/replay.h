@@ -24,6 +24,7 @@ typedef struct mr_replay_options {
     bool topics;           // instead of files the topics of the configuration are read:
     mr_range_end from, to; // this range of each partition
     const char *mapped_as; // name under `topics` whose kind and mapping the files have; NULL: none
+    const mr_format *format; // how the files' rows are events; NULL: they are ours, or mapped_as
     const char *out;       // folder for state, lists and results; NULL: nothing is left
     double warmup;         // share of the events that is learned from but not scored
     int64_t window_ms;     // of windows.csv

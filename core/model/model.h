@@ -144,6 +144,7 @@ typedef struct mr_view { // what a method may read
     const mr_instance *instances; // for ports: see `needs`
     uint32_t instance_count;
     mr_memo *memos; // by instance; one lane's alone
+    struct mr_costs *costs; // the engine's: NULL where nothing is timed (cost.h)
     uint64_t seed;
     uint32_t task;
     uint64_t epoch;   // of the task

@@ -90,8 +90,34 @@ def files():
     write("fuzz_input", "rows_mapped", b"\1a,b,context.c,categories\nu1,i1,x,a|b\n")
 
 
+def foreign():
+    # The first byte is the mapping's index in the order of their names.
+    names = sorted(p.stem for p in (ROOT / "schemas/mappings").glob("*.yaml"))
+    rows = {
+        "globo": b"user_id,session_id,click_article_id,click_timestamp,click_deviceGroup,click_region\n"
+                 b"0,15,157,1506826828020,3,20\n0,15,158,x,3,20\n1,2\n",
+        "movielens": b"userId,movieId,rating,timestamp\n1,31,2.5,1260759144\n2,10,4,835355493\n2,,4,\n",
+        "movielens_100k": b"7\t50\t5\t881250949\n8\t51\t3\t881250940\n\n9\t1\n",
+        "open_bandit": b",timestamp,item_id,position,click,propensity_score,user_feature_0,user_feature_1,"
+                       b"user_feature_2,user_feature_3\n0,2019-11-24 00:00:10.004659+00:00,14,3,1,0.02,a,b,c,d\n"
+                       b"1,2019-11-24T00:00-0530,14,3,2,0.02,,,,\n",
+        "otto": b'{"session": 1, "events": [{"aid": 5, "ts": 1661724000278, "type": "clicks"}, 7, '
+                b'{"aid": "x", "ts": 1, "type": "orders"}]}\n{"session": 2, "events": []}\n{"events": 3}\n{',
+        "retailrocket": b"timestamp,visitorid,event,itemid,transactionid\n1433221332117,257,view,355,\n"
+                        b"1,257,transaction,355,4\n",
+        "sessions": b"session_id,item_id,timestamp,event_type\ns1,\"i\"\"1\",2026-01-31T12:30:00.5Z,view\n"
+                    b"s1,i1,2024-02-29,order\n",
+        "taobao": b"1,11,500,pv,1511544070\n1,12,500,fav,1511544060\n1,13,501,buy,1511544050.5\n",
+        "yoochoose_buys": b"420,2014-04-06T18:44:58.314Z,216,12462,2\n",
+        "yoochoose_clicks": b"1,2014-04-07T10:51:09.277Z,214,0\n1,2014-04-07,215,S\r\n",
+    }
+    for name in names:
+        write("fuzz_foreign", name, bytes([names.index(name)]) + rows[name])
+
+
 if __name__ == "__main__":
     plan()
     schemas()
     frames()
     files()
+    foreign()

@@ -15,6 +15,9 @@ awk 'BEGIN {
     printf "%.0f,u%d,i%d,click\n", 1700000000000 + i * 600000, rand() * 60, rand() * rand() * 80
 }' > "$work/log.csv"
 "$millrace" replay --input "$work/log.csv" --out "$work/replay" --set replay.commit_events=200 > "$work/replay.log" 2>&1 || broken "replay: $(tail -1 "$work/replay.log")"
+obd="$here/../data/obd"
+"$millrace" ope "$obd/events-random-men.csv.gz" --policy frequencies --of "$obd/events-bts-men.csv.gz" --out "$work/replay" \
+  > "$work/ope.txt" || broken "ope"
 "$millrace" report "$work/replay" > "$work/report.txt" || broken "report"
 grep -oE '(src|href)="[^"]*"' "$work/replay/report.html" && broken "the page asks for other files"
 
@@ -29,7 +32,7 @@ onload = () => setTimeout(() => {
   for (const width of [1280, 390]) {
     const page = document.getElementById('w' + width).contentDocument;
     const plots = [...page.querySelectorAll('canvas')];
-    if (plots.length !== 3) found.push(`${width}: ${plots.length} plots, want 3`);
+    if (plots.length !== 4) found.push(`${width}: ${plots.length} plots, want 4`);
     for (const plot of plots) {
       const pixels = plot.getContext('2d').getImageData(0, 0, plot.width, plot.height).data;
       // Axes and texts are grey: what is drawn of the data has colours.
@@ -42,7 +45,8 @@ onload = () => setTimeout(() => {
     for (const e of page.querySelectorAll('h1,h2,p,li,.tile,section'))
       if (e.scrollWidth > e.clientWidth + 1) found.push(`${width}: ${e.tagName} "${e.textContent.slice(0, 40)}" runs over`);
     const tables = [...page.querySelectorAll('table')].map((t) => t.querySelectorAll('tbody tr').length);
-    if (tables.length !== 3 || tables[0] !== 10 || tables[1] < 5) found.push(`${width}: tables of ${tables} rows, want three`);
+    if (tables.length !== 4 || tables[0] !== 10 || tables[1] < 5 || tables[3] < 10)
+      found.push(`${width}: tables of ${tables} rows, want four`);
     const text = page.body.innerText;
     if (!text.includes('4,000 learned') || text.includes('NaN') || text.includes('undefined')) found.push(`${width}: figures are missing`);
   }

@@ -13,11 +13,6 @@
 #include "schemas/mapping.h"
 #include "worker/input/stream.h"
 
-enum {
-    MR_CSV_ROW_MAX = 1 << 20, // bytes of a row
-    MR_CSV_COLUMNS_MAX = 256,
-};
-
 typedef struct mr_csv mr_csv;
 
 // Reads the first row. The stream is borrowed. mapping NULL: columns are called like fields, and

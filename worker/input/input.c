@@ -6,12 +6,17 @@
 
 #include "worker/input/container.h"
 #include "worker/input/csv.h"
+#include "worker/input/foreign.h"
+#include "worker/input/sorted.h"
 #include "worker/input/stream.h"
 
 struct mr_input {
     mr_stream *stream;
-    mr_container *container; // one of the two
+    mr_container *container; // one of the three
     mr_csv *csv;
+    mr_foreign *foreign;
+    mr_sorted *sorted; // of a foreign log in no order; NULL: as it comes
+    bool sorting;      // it is still being filled
 };
 
 static mr_status open_format(mr_input *input, const mr_mapping *mapping, mr_error *err)
@@ -24,15 +29,25 @@ static mr_status open_format(mr_input *input, const mr_mapping *mapping, mr_erro
     return mr_csv_open(input->stream, mapping, &input->csv, err);
 }
 
-mr_status mr_input_open(const char *path, const mr_mapping *mapping, mr_input **input,
-                        mr_error *err)
+static mr_status open_foreign(mr_input *input, const mr_format *format, mr_error *err)
+{
+    input->sorting = format->sort;
+    if (format->sort)
+        input->sorted = mr_sorted_open();
+    if (format->sort && input->sorted == NULL)
+        return mr_fail(err, MR_FATAL, "out of memory");
+    return mr_foreign_open(input->stream, format, &input->foreign, err);
+}
+
+mr_status mr_input_open_as(const char *path, const mr_mapping *mapping, const mr_format *format,
+                           mr_input **input, mr_error *err)
 {
     mr_input *made = calloc(1, sizeof *made);
     if (made == NULL)
         return mr_fail(err, MR_FATAL, "%s: out of memory", path);
     mr_status status = mr_stream_open(path, &made->stream, err);
     if (status == MR_OK)
-        status = open_format(made, mapping, err);
+        status = format != NULL ? open_foreign(made, format, err) : open_format(made, mapping, err);
     if (status != MR_OK) {
         mr_input_close(made);
         return status;
@@ -41,18 +56,47 @@ mr_status mr_input_open(const char *path, const mr_mapping *mapping, mr_input **
     return MR_OK;
 }
 
+mr_status mr_input_open(const char *path, const mr_mapping *mapping, mr_input **input,
+                        mr_error *err)
+{
+    return mr_input_open_as(path, mapping, NULL, input, err);
+}
+
 void mr_input_close(mr_input *input)
 {
     if (input == NULL)
         return;
     mr_container_close(input->container);
     mr_csv_close(input->csv);
+    mr_foreign_close(input->foreign);
+    mr_sorted_close(input->sorted);
     mr_stream_close(input->stream);
     free(input);
 }
 
+// Reads the file to its end first. A bad row on the way is given out at once, the next call goes
+// on.
+static mr_status next_sorted(mr_input *input, mr_event *event, bool *more, mr_error *err)
+{
+    while (input->sorting) {
+        MR_TRY(mr_foreign_next(input->foreign, event, more, err));
+        if (*more && mr_sorted_add(input->sorted, event, err) != MR_OK)
+            return mr_wrap(err, "%s", mr_stream_path(input->stream));
+        if (!*more) {
+            input->sorting = false;
+            mr_sorted_sort(input->sorted);
+        }
+    }
+    *more = mr_sorted_take(input->sorted, event);
+    return MR_OK;
+}
+
 mr_status mr_input_next(mr_input *input, mr_event *event, bool *more, mr_error *err)
 {
+    if (input->sorted != NULL)
+        return next_sorted(input, event, more, err);
+    if (input->foreign != NULL)
+        return mr_foreign_next(input->foreign, event, more, err);
     return input->container != NULL ? mr_container_next(input->container, event, more, err)
                                     : mr_csv_next(input->csv, event, more, err);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// input: the events of a file, whatever its format: Avro container or CSV, plain, gzip or zstd.
+// input: the events of a file, whatever its format: Avro container or CSV, or a foreign log by a
+// mapping file; plain, gzip or zstd.
 //
 // The first bytes say what a file is. One pass, bounded memory, no seeking: a pipe will do.
 #ifndef MR_WORKER_INPUT_INPUT_H
@@ -8,6 +9,7 @@
 #include "core/base/arena.h"
 #include "core/event/event.h"
 #include "schemas/mapping.h"
+#include "worker/input/format.h"
 
 typedef struct mr_input mr_input;
 
@@ -16,6 +18,11 @@ typedef struct mr_input mr_input;
 // It is borrowed for the call. Errors: MR_FATAL with path, line and what would be right.
 MR_CHECKED mr_status mr_input_open(const char *path, const mr_mapping *mapping, mr_input **input,
                                    mr_error *err);
+
+// The same, but a file is what the format says, CSV or JSON lines, if there is one; NULL: none. It
+// is borrowed for the call. With `order: any` the first call of mr_input_next reads the whole file.
+MR_CHECKED mr_status mr_input_open_as(const char *path, const mr_mapping *mapping,
+                                      const mr_format *format, mr_input **input, mr_error *err);
 void mr_input_close(mr_input *input);
 
 // The next event. Everything that it points to lives until the next call. *more false: the end.

@@ -170,7 +170,7 @@ mr_status mr_rounds_read(const mr_rounds_options *options,
                 .counts = counts,
                 .now_ms = INT64_MIN};
     *counts = (mr_rounds_counts){0};
-    MR_TRY(mr_input_open(options->path, options->mapping, &input, err));
+    MR_TRY(mr_input_open_as(options->path, options->mapping, options->format, &input, err));
     void *memory = aligned_alloc(MR_ARENA_ALIGN, bytes);
     mr_status status = memory != NULL ? MR_OK : mr_fail(err, MR_FATAL, "out of memory");
     if (status == MR_OK) {

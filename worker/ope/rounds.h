@@ -10,6 +10,7 @@
 
 #include "core/event/event.h"
 #include "schemas/mapping.h"
+#include "worker/input/format.h"
 
 enum { MR_ROUNDS_OPEN_MAX = 1 << 18 };
 
@@ -22,6 +23,7 @@ typedef struct mr_bandit_round {
 typedef struct mr_rounds_options {
     const char *path;
     const mr_mapping *mapping; // NULL: columns or schema of ours
+    const mr_format *format;   // how the rows of a foreign log are events; NULL: none
     mr_event_kind reward;      // the kind of event that is a reward of 1
     int64_t window_ms;
 } mr_rounds_options;

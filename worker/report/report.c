@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "worker/report/assets.h"
 
@@ -122,6 +123,21 @@ static mr_status read_summary(const char *path, json_t *data, mr_error *err)
     return MR_OK;
 }
 
+// Estimates are there where somebody has asked for them.
+static mr_status read_estimates(const char *path, json_t *data, mr_error *err)
+{
+    json_error_t fault;
+    if (access(path, F_OK) != 0)
+        return MR_OK;
+    json_t *ope = json_load_file(path, 0, &fault);
+    if (ope == NULL)
+        return mr_fail(err, MR_FATAL, "%s:%d: %s", path, fault.line, fault.text);
+    json_object_set_new(data, "ope", ope);
+    if (!json_is_array(json_object_get(ope, "estimates")))
+        return mr_fail(err, MR_FATAL, "%s: this is no output of millrace ope", path);
+    return MR_OK;
+}
+
 mr_status mr_report_read(const char *folder, json_t **data, mr_error *err)
 {
     char path[4096];
@@ -133,6 +149,9 @@ mr_status mr_report_read(const char *folder, json_t **data, mr_error *err)
     snprintf(path, sizeof path, "%s/windows.csv", folder);
     if (status == MR_OK)
         status = read_windows(path, *data, err);
+    snprintf(path, sizeof path, "%s/ope.json", folder);
+    if (status == MR_OK)
+        status = read_estimates(path, *data, err);
     if (status != MR_OK)
         json_decref(*data);
     return status;

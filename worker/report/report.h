@@ -8,8 +8,9 @@
 
 #include "core/base/error.h"
 
-// Reads summary.json and windows.csv of a folder that `millrace replay --out` left. *data: the
-// summary, and of each model the windows' columns; the caller's. Errors: MR_FATAL with file and
+// Reads summary.json and windows.csv of a folder that `millrace replay --out` left, and ope.json
+// where `millrace ope --out` left one. *data: the summary, of each model the windows' columns, and
+// the estimates; the caller's. Errors: MR_FATAL with file and
 // line.
 MR_CHECKED mr_status mr_report_read(const char *folder, json_t **data, mr_error *err);
 

@@ -53,6 +53,8 @@
     for (const [, label] of METRICS) under.append(make('th', {}, label));
   }
   head.append(make('th', { rowspan: 2 }, 'weight'));
+  head.append(make('th', { colspan: 2, class: 'group' }, 'cost, µs'));
+  under.append(make('th', {}, 'event'), make('th', {}, 'list'));
   const rows = models.map((model) => {
     const row = make('tr', model === whole ? { class: 'whole' } : {}, make('td', {}, model));
     for (const [protocol] of PROTOCOLS) {
@@ -64,16 +66,20 @@
     }
     const weight = summary.models[model].blend_weight;
     row.append(make('td', {}, weight === undefined ? '' : weight.toFixed(3)));
+    const cost = summary.models[model].cost;
+    for (const name of ['learn_us_per_event', 'rank_us_per_list'])
+      row.append(make('td', {}, cost && cost[name] > 0 ? cost[name].toFixed(1) : 'n/a'));
     return row;
   });
-  section('Models', 'Each event is ranked before it is learned from. all: ' + PROTOCOLS[0][1] + '; new: ' + PROTOCOLS[1][1] + '. weight: in the blend.',
+  section('Models', 'Each event is ranked before it is learned from. all: ' + PROTOCOLS[0][1] + '; new: ' + PROTOCOLS[1][1] + '. weight: in the blend. '
+    + 'cost: time that the model takes to learn an event and to rank a list, of this machine and run.',
     make('div', { class: 'wide' }, make('table', {}, make('thead', {}, head, under), make('tbody', {}, ...rows))));
 
   // ---- over time
 
-  const plot = (parent, type, options, datasets, labels) => {
+  const plot = (parent, type, options, datasets, labels, height) => {
     const canvas = make('canvas', { role: 'img' });
-    parent.append(make('div', { class: 'plot' }, canvas));
+    parent.append(make('div', { class: 'plot', style: height ? `height: ${height}px` : '' }, canvas));
     return new Chart(canvas, {
       type,
       data: { labels, datasets },
@@ -88,11 +94,11 @@
     label: model, data: points, parsing: false, borderColor: colour(model), backgroundColor: colour(model),
     borderWidth: model === whole ? 2.5 : 1.25, pointRadius: 0, pointHitRadius: 6, tension: 0,
   });
-  const scales = (format, title) => ({
+  const scales = (format, title, ticks) => ({
     scales: {
       x: {
         type: 'linear', bounds: 'data',
-        ticks: { includeBounds: false, maxTicksLimit: window.innerWidth < 560 ? 4 : 6, maxRotation: 0, callback: format },
+        ticks: { includeBounds: false, maxTicksLimit: window.innerWidth < 560 ? 4 : ticks, maxRotation: 0, callback: format },
       },
       y: { beginAtZero: true, title: { display: true, text: title } },
     },
@@ -122,7 +128,7 @@
   for (const [protocol, text] of PROTOCOLS) {
     const box = make('div', {}, make('p', { class: 'faint' }, `${protocol}: ${text}`));
     over.append(box);
-    plot(box, 'line', scales((x) => day(x), 'recall@20'), models.map((model) => {
+    plot(box, 'line', scales((x) => day(x), 'recall@20', 4), models.map((model) => {
       return line(model, pooled((windows.models[model] || {})[protocol] || { recall: [], targets: [] }));
     }));
   }
@@ -130,7 +136,7 @@
   // ---- how much log is enough
 
   const growth = section('How much of the log is enough', 'Recall@20 (all) over everything up to then: where the lines are flat, more of the same log would not change the verdict.');
-  plot(growth, 'line', scales((x) => count(x), 'recall@20 so far'), models.map((model) => {
+  plot(growth, 'line', scales((x) => count(x), 'recall@20 so far', 6), models.map((model) => {
     const values = (windows.models[model] || {}).all || { recall: [], targets: [] };
     let hits = 0, targets = 0, events = 0;
     return line(model, windows.events.map((n, i) => {
@@ -172,6 +178,36 @@
       + `Lists are renewed at commits, every ${count(summary.replay.commit_events)} events here.`,
       make('div', { class: 'wide' }, segmentsTable(summary.measures.segments)));
     section('What the lists are like', 'Over all lists of the replay.', make('div', { class: 'wide' }, listsOf(summary.measures)));
+  }
+
+  // ---- what another policy would have earned
+
+  const interval = (row) => row.bootstrap || row.student;
+  const estimateName = (row) => row.estimator + (row.lambda === null ? '' : ` ${Number(row.lambda.toPrecision(3))}`);
+  const estimatesTable = (ope) => make('table', {},
+    make('thead', {}, make('tr', {}, ...['estimator', 'estimate', `${Math.round(100 * ope.level)} % interval`].map((t) => make('th', {}, t)))),
+    make('tbody', {}, ...ope.estimates.map((row) => make('tr', {}, make('td', {}, estimateName(row)),
+      make('td', {}, row.answered ? row.value.toFixed(6) : 'not answered'),
+      make('td', {}, row.answered && interval(row) ? interval(row).map((x) => x.toFixed(6)).join(' – ') : '')))));
+  if (data.ope) {
+    const ope = data.ope;
+    const rows = ope.estimates.filter((row) => row.answered && interval(row));
+    const part = section('What another policy would have earned',
+      `The policy: ${ope.policy}. The log ${ope.log}: ${count(ope.rounds)} rounds, ${count(ope.rewards)} rewarded, ${ope.logged.toFixed(6)} a round.`);
+    if (ope.warnings.length > 0) part.append(make('ul', {}, ...ope.warnings.map((w) => make('li', {}, w.text))));
+    if (rows.length > 0) {
+      plot(part, 'bar', {
+        indexAxis: 'y',
+        scales: { x: { title: { display: true, text: 'reward a round' } }, y: { ticks: { autoSkip: false } } },
+      }, [
+        { label: 'interval', data: rows.map(interval), backgroundColor: '#97bbf5', barPercentage: 0.5, order: 2 },
+        { label: 'estimate', type: 'line', data: rows.map((row, i) => ({ x: row.value, y: estimateName(row) })), showLine: false,
+          borderColor: '#111827', backgroundColor: '#111827', pointRadius: 4, order: 1 },
+      ], rows.map(estimateName), 90 + 20 * rows.length);
+    }
+    part.append(make('div', { class: 'wide' }, estimatesTable(ope)),
+      make('p', { class: 'faint' }, `Effective sample size ${figure(ope.weights.effective)}, largest weight ${figure(ope.weights.max)}. `
+        + 'dm is the opinion of a model of the rewards: no interval of it bounds its error.'));
   }
 
   // ---- what to know before believing it

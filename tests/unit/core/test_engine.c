@@ -178,6 +178,47 @@ static void what_a_method_tells_of_itself_stands_in_the_metrics(void **state)
     mill_close(&m);
 }
 
+static uint64_t tick(void *context)
+{
+    uint64_t *now = context;
+    return *now += 10;
+}
+
+static void a_watch_sees_every_model_and_decides_nothing(void **state)
+{
+    (void)state;
+    static mill a, b;
+    static mr_engine_metrics metrics;
+    uint64_t now = 0;
+    mr_engine_config config = mill_defaults();
+    mill_open(&a, &config);
+    config.watch = (mr_watch){&now, tick};
+    mill_open(&b, &config);
+    run_commits(&a, 0, 4);
+    run_commits(&b, 0, 4);
+    assert_hash_equal(a.lists, b.lists);
+    assert_hash_equal(mill_hash(&a), mill_hash(&b));
+    mr_engine_measure(a.engine, &metrics);
+    assert_int_equal(metrics.rankings, 0);
+    assert_int_equal(metrics.costs[metrics.column_count].learn_ns, 0);
+    mr_engine_measure(b.engine, &metrics);
+    assert_true(metrics.rankings >= metrics.lists_made && metrics.lists_made > 0);
+    const mr_cost all = metrics.costs[metrics.column_count];
+    uint64_t learn = 0, rank = 0;
+    for (uint32_t c = 0; c < metrics.column_count; c++) {
+        assert_true(metrics.costs[c].learn_ns > 0 && metrics.costs[c].rank_ns > 0);
+        if (c > 0 && metrics.costs[c].learn_ns == metrics.costs[c - 1].learn_ns &&
+            metrics.costs[c].rank_ns == metrics.costs[c - 1].rank_ns)
+            continue; // another column of the same model
+        learn += metrics.costs[c].learn_ns;
+        rank += metrics.costs[c].rank_ns;
+    }
+    assert_true(all.learn_ns > learn); // the engine's own rows too
+    assert_int_equal(all.rank_ns, rank);
+    mill_close(&a);
+    mill_close(&b);
+}
+
 static void expiry_leaves_what_a_restart_leaves(void **state)
 {
     (void)state;
@@ -495,6 +536,7 @@ int main(void)
         cmocka_unit_test(the_size_of_the_cache_decides_nothing),
         cmocka_unit_test(the_kept_hash_and_count_are_those_of_the_rows),
         cmocka_unit_test(what_a_method_tells_of_itself_stands_in_the_metrics),
+        cmocka_unit_test(a_watch_sees_every_model_and_decides_nothing),
         cmocka_unit_test(expiry_leaves_what_a_restart_leaves),
         cmocka_unit_test(versions_rise_and_propensities_are_probabilities),
         cmocka_unit_test(a_duplicate_is_learned_once_also_after_a_restart),

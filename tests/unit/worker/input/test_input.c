@@ -15,7 +15,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
-#include "worker/input/csv.h"
+#include "worker/input/table.h"
 #include "worker/input/input.h"
 
 static char temporary[64];
@@ -480,7 +480,7 @@ static void a_row_may_have_a_mebibyte_and_no_more(void **state)
     const char head[] = "user,item,type\nu,\"";
     for (int over = 0; over < 2; over++) {
         // An open quote swallows everything: it must end with an error, not with the memory.
-        const size_t size = sizeof head - 1 + MR_CSV_ROW_MAX * (over == 0 ? 1u : 3u) - 20;
+        const size_t size = sizeof head - 1 + MR_TABLE_ROW_MAX * (over == 0 ? 1u : 3u) - 20;
         char *text = malloc(size);
         mr_error err;
         memset(text, 'x', size);
