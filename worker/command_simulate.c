@@ -128,8 +128,9 @@ static void put_attack(json_t *table, int kind, const mr_simulated_attack *a)
     put(row, "clean", a->clean.share);
     put(row, "attacked", a->attacked.share);
     put(row, "rank_shift", a->clean.rank - a->attacked.rank);
-    put(row, "recall_clean", a->clean.recall);
     put(row, "recall_lost", a->clean.recall - a->attacked.recall);
+    put(row, "clicks_clean", a->clean.clicks);
+    put(row, "clicks_lost", a->clean.clicks - a->attacked.clicks);
     json_array_append_new(table, row);
 }
 
@@ -158,8 +159,9 @@ static void print(json_t *root, bool attacks, bool json)
     mr_print_tree(root, stdout);
     if (attacks)
         printf("\nShares of users whose list holds a target: before the attack, and at its end "
-               "without and with it.\nA positive rank shift is towards the top; recall is the "
-               "share of the oracle's list.\n");
+               "without and with it.\nA positive rank shift is towards the top. Recall is the "
+               "share of the oracle's list, clicks those to\nexpect of a user's list by his true "
+               "taste; lost by real users.\n");
 }
 
 static int run(const mr_options *options, const mr_simulate_options *simulate)

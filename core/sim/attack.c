@@ -265,7 +265,7 @@ void mr_attack_begin(mr_attack *attack, const mr_attack_config *config, mr_loop 
 
 mr_exposure mr_attack_exposure(const mr_loop *loop, const uint32_t *items, uint32_t count)
 {
-    mr_exposure e = {0, 0, 0};
+    mr_exposure e = {0};
     const uint32_t users = loop->config.world.users;
     for (uint32_t u = 0; u < users; u++) {
         uint32_t slate[MR_WORLD_SLATE_MAX];
@@ -280,6 +280,10 @@ mr_exposure mr_attack_exposure(const mr_loop *loop, const uint32_t *items, uint3
         }
         e.share += any;
         e.recall += mr_loop_recall(loop, u);
+        e.clicks += mr_world_expect(&loop->world, u, slate, shown, NULL);
     }
-    return (mr_exposure){e.share / users, e.rank / ((double)users * count), e.recall / users};
+    return (mr_exposure){.share = e.share / users,
+                         .rank = e.rank / ((double)users * count),
+                         .recall = e.recall / users,
+                         .clicks = e.clicks / users};
 }

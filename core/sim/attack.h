@@ -86,6 +86,7 @@ typedef struct mr_exposure {
     double share;  // of users who would be shown at least one of the items now: ER@k
     double rank;   // mean place of the items in lists, from 1; k + 1 where they are not in
     double recall; // mean mr_loop_recall
+    double clicks; // mean of the clicks to expect of a list, by users' true tastes
 } mr_exposure;
 
 mr_exposure mr_attack_exposure(const mr_loop *loop, const uint32_t *items, uint32_t count);

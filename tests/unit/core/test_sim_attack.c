@@ -199,6 +199,7 @@ static void a_fifth_of_fake_accounts_gains_exposure(void **state)
         assert_true(attacked.share > clean.share && attacked.rank < clean.rank);
         assert_true(clean.rank <= 11 && attacked.rank >= 1);
         assert_true(attacked.recall > 0 && attacked.recall <= 1);
+        assert_true(attacked.clicks > 0 && attacked.clicks < 10);
     }
 }
 
