@@ -140,7 +140,7 @@ static mr_status put_markers(replay *r, mr_error *err)
 
 static mr_status commit(replay *r, mr_error *err)
 {
-    const mr_close_sink sink = {r, take_row, take_list, NULL};
+    const mr_close_sink sink = {.context = r, .row = take_row, .list = take_list};
     MR_TRY(mr_generations_begin(r->generations, &r->frozen, err));
     MR_TRY(mr_frozen_begin(r->frozen, ++r->result->commits, r->task_numbers, r->tasks, err));
     MR_TRY(mr_engine_close(r->engine, r->seqs, &sink, err));
