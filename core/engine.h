@@ -58,6 +58,15 @@ typedef struct mr_fetch {
                      mr_error *err);
 } mr_fetch;
 
+// Told of every target that was measured, once a round is learned, in order of (task, event): where
+// its item stood in what would have been published. fresh: protocol `new`. The sums of
+// mr_engine_sums are these numbers, added in this order.
+typedef struct mr_probed {
+    void *context;
+    void (*target)(void *context, uint64_t user_key, bool fresh, float recall, float ndcg,
+                   float rr); // NULL: nobody asks
+} mr_probed;
+
 typedef enum mr_seen_mode {
     MR_SEEN_FILTER, // items among the user's recent events are not listed again
     MR_SEEN_KEEP,
@@ -93,6 +102,7 @@ typedef struct mr_engine_config {
     uint32_t explore_bp;  // users in the exploration slice, in 1/10,000
     uint32_t probe_every; // the blend learns from one act in so many
     bool measure_all;     // replay: rank every act's target in every column, both protocols
+    mr_probed probed;
     bool lists;           // false: no lists are made (benches of learning)
     float act_weights[MR_EVENT_KIND_COUNT]; // of a click, cart, purchase, rating as a signal
     const mr_setting *settings;

@@ -338,6 +338,7 @@ static void ask(asking *a, const mr_signal *signal, mr_filter filter, probe_kind
     const uint64_t key = mr_users_at(&engine->users, signal->user)->key;
     MR_ASSERT(work->probe_count < work->probe_max);
     mr_probe_result *result = &work->probes[work->probe_count++];
+    result->user = key;
     result->protocol = kind.protocol;
     result->product = kind.product;
     result->measured = kind.measured;
@@ -478,6 +479,15 @@ static void learn_task(void *arg, uint32_t task)
 
 // ---- after the lanes
 
+static void tell(const mr_engine *engine, const mr_probe_result *result)
+{
+    const mr_probed *probed = &engine->config.probed;
+    const mr_hit_value hit = result->hits[engine->columns.count];
+    if (probed->target != NULL)
+        probed->target(probed->context, result->user, result->protocol == MR_PROTOCOL_NEW,
+                       hit.recall, hit.ndcg, hit.rr);
+}
+
 static void settle_task(mr_engine *engine, mr_work *work)
 {
     for (uint32_t s = 0; s < work->signal_count; s++) {
@@ -490,8 +500,10 @@ static void settle_task(mr_engine *engine, mr_work *work)
     }
     for (uint32_t p = 0; p < work->probe_count; p++) {
         mr_probe_result *result = &work->probes[p];
-        if (result->measured)
+        if (result->measured) {
             mr_probe_add(&engine->sums, result, engine->columns.count);
+            tell(engine, result);
+        }
         // The product's blend is taught where its rows are; elsewhere it is a part of the view.
         if (!result->learned || (result->product && !engine->tasks[0].taken))
             continue;
