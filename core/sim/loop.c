@@ -135,7 +135,7 @@ static void take_list(void *context, const mr_list *list)
 
 static mr_status close_commit(mr_loop *loop, mr_error *err)
 {
-    const mr_close_sink sink = {loop, take_row, take_list, NULL};
+    const mr_close_sink sink = {.context = loop, .row = take_row, .list = take_list};
     MR_TRY(mr_engine_close(loop->engine, loop->seqs, &sink, err));
     mr_engine_stored(loop->engine, mr_engine_closes(loop->engine));
     for (uint32_t t = 0; t < loop->config.engine.tasks; t++)
