@@ -305,6 +305,8 @@ static size_t rows_bytes(const mr_engine *engine)
     const uint32_t slots = item_slots(config);
     size_t bytes = mr_slots_bytes(slots) + mr_arena_round(slots / 8 + 8) +
                    3 * mr_arena_round(slots * 4ull) + mr_arena_round(slots);
+    if (config->item_told_ms > 0)
+        bytes += mr_arena_round(slots / 8 + 8) + mr_arena_round(slots * 8ull);
     for (uint32_t f = 0; f < engine->family_count; f++) {
         const mr_family_entry *entry = &engine->families[f];
         const void *c = entry->instance->config;
@@ -422,6 +424,10 @@ static void init_rows(mr_engine *engine)
     engine->exposed = mr_arena_push(memory, slots * 4ull);
     engine->items.fresh = mr_arena_push(memory, slots * 4ull);
     engine->items.guest = mr_arena_push(memory, slots);
+    if (engine->config.item_told_ms > 0) {
+        engine->untold = mr_arena_push(memory, slots / 8 + 8);
+        engine->told_ms = mr_arena_push(memory, slots * 8ull);
+    }
     for (uint32_t f = 0; f < engine->family_count; f++) {
         mr_family_entry *entry = &engine->families[f];
         const void *c = entry->instance->config;

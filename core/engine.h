@@ -32,6 +32,7 @@
 #include "core/event/epoch.h"
 #include "core/list/record.h"
 #include "core/model/cost.h"
+#include "core/model/told.h"
 
 typedef struct mr_engine mr_engine;
 
@@ -83,6 +84,8 @@ typedef struct mr_engine_config {
     uint32_t items_max;         // above it the stalest are expired at a close
     uint32_t item_id_bytes_max; // 8..255
     uint32_t vector_length;     // of catalogue vectors; 0: any
+    int64_t item_told_ms;       // readers outside are told of an item at most so often by event
+                                // time, where it has changed; 0: never
     int64_t item_expiry_ms;     // an item without an event for so long is expired; 0: never
     uint32_t users_max;         // users in memory (mr_engine_users_for gives it from bytes)
     uint32_t user_id_bytes_max; // 8..200
@@ -224,6 +227,9 @@ typedef struct mr_close_sink {
     // all of them count, and a record that is received twice counts twice. Borrowed for the call.
     // Format: core/exchange.h. NULL: allowed while all tasks are taken.
     void (*delta)(void *context, uint32_t sender, uint32_t receiver, mr_bytes record);
+    // What readers outside are told of an own item that changed or expired; NULL: nothing. After a
+    // task was taken an item is told when it changes next.
+    void (*told)(void *context, const mr_told *told);
 } mr_close_sink;
 
 // Closes the commit: makes due lists, expires items, hands out rows and lists. seqs[task] is each

@@ -139,7 +139,7 @@ static mr_status put_markers(mr_branch *b, mr_error *err)
 
 static mr_status commit(mr_branch *b, mr_error *err)
 {
-    const mr_close_sink sink = {b, take_row, take_list, NULL};
+    const mr_close_sink sink = {.context = b, .row = take_row, .list = take_list};
     MR_TRY(mr_generations_begin(b->generations, &b->frozen, err));
     MR_TRY(mr_frozen_begin(b->frozen, ++b->result->commits, b->task_numbers, b->tasks, err));
     MR_TRY(mr_engine_close(b->engine, b->seqs, &sink, err));

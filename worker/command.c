@@ -15,6 +15,8 @@ static const mr_command table[] = {
     {"report", "makes one page of a replay, for people", mr_command_report},
     {"ope", "says what another policy would have earned, from a log", mr_command_ope},
     {"demo", "shows all of it in this process, with simulated users", mr_command_demo},
+    {"simulate", "what lists are worth to simulated users, and what attacks gain",
+     mr_command_simulate},
     {"check", "says whether a configuration would run, and makes our topics", mr_command_check},
     {"produce", "sends events of files, or made-up ones, to the inputs", mr_command_produce},
     {"bench", "measures the parts, each beside a reference", mr_command_bench},

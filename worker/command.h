@@ -28,6 +28,7 @@ int mr_command_report(int argc, char **argv);
 int mr_command_restore(int argc, char **argv);
 int mr_command_run(int argc, char **argv);
 int mr_command_schema(int argc, char **argv);
+int mr_command_simulate(int argc, char **argv);
 
 typedef struct mr_command {
     const char *name, *summary;

@@ -239,6 +239,50 @@ static void expiry_leaves_what_a_restart_leaves(void **state)
     mill_close(&b);
 }
 
+static void readers_outside_are_told_of_changes_and_no_more_often_than_asked(void **state)
+{
+    (void)state;
+    static mill never, always, seldom;
+    static mr_engine_metrics metrics;
+    mr_engine_config config = mill_defaults();
+    mill_open(&never, &config);
+    config.item_told_ms = 1;
+    mill_open(&always, &config);
+    config.item_told_ms = 86400000;
+    mill_open(&seldom, &config);
+    run_commits(&never, 0, 8);
+    run_commits(&always, 0, 8);
+    run_commits(&seldom, 0, 8);
+    mr_engine_measure(always.engine, &metrics);
+    assert_int_equal(never.told, 0);
+    assert_int_equal(seldom.told, metrics.items); // each once, when it came
+    assert_true(always.told > 2 * seldom.told);
+    assert_int_equal(always.told_badly + seldom.told_badly, 0);
+    assert_hash_equal(mill_hash(&never), mill_hash(&always)); // and nothing else is different
+    assert_hash_equal(never.lists, seldom.lists);
+    mill_close(&never);
+    mill_close(&always);
+    mill_close(&seldom);
+}
+
+static void readers_outside_are_told_that_an_item_is_gone(void **state)
+{
+    (void)state;
+    static mill m;
+    static mr_engine_metrics metrics;
+    mr_engine_config config = mill_defaults();
+    config.items_max = 100;
+    config.item_expiry_ms = 20000;
+    config.item_told_ms = 1;
+    mill_open(&m, &config);
+    run_commits(&m, 0, 12);
+    mr_engine_measure(m.engine, &metrics);
+    assert_true(metrics.items_expired > 0);
+    assert_int_equal(m.told_gone, metrics.items_expired);
+    assert_int_equal(m.told_badly, 0);
+    mill_close(&m);
+}
+
 static void versions_rise_and_propensities_are_probabilities(void **state)
 {
     (void)state;
@@ -538,6 +582,8 @@ int main(void)
         cmocka_unit_test(what_a_method_tells_of_itself_stands_in_the_metrics),
         cmocka_unit_test(a_watch_sees_every_model_and_decides_nothing),
         cmocka_unit_test(expiry_leaves_what_a_restart_leaves),
+        cmocka_unit_test(readers_outside_are_told_of_changes_and_no_more_often_than_asked),
+        cmocka_unit_test(readers_outside_are_told_that_an_item_is_gone),
         cmocka_unit_test(versions_rise_and_propensities_are_probabilities),
         cmocka_unit_test(a_duplicate_is_learned_once_also_after_a_restart),
         cmocka_unit_test(late_events_are_counted_and_dropped_only_by_choice),
