@@ -305,6 +305,8 @@ static size_t rows_bytes(const mr_engine *engine)
     const uint32_t slots = item_slots(config);
     size_t bytes = mr_slots_bytes(slots) + mr_arena_round(slots / 8 + 8) +
                    3 * mr_arena_round(slots * 4ull) + mr_arena_round(slots);
+    if (config->item_told_ms > 0)
+        bytes += mr_arena_round(slots / 8 + 8) + mr_arena_round(slots * 8ull);
     for (uint32_t f = 0; f < engine->family_count; f++) {
         const mr_family_entry *entry = &engine->families[f];
         const void *c = entry->instance->config;
@@ -422,6 +424,10 @@ static void init_rows(mr_engine *engine)
     engine->exposed = mr_arena_push(memory, slots * 4ull);
     engine->items.fresh = mr_arena_push(memory, slots * 4ull);
     engine->items.guest = mr_arena_push(memory, slots);
+    if (engine->config.item_told_ms > 0) {
+        engine->untold = mr_arena_push(memory, slots / 8 + 8);
+        engine->told_ms = mr_arena_push(memory, slots * 8ull);
+    }
     for (uint32_t f = 0; f < engine->family_count; f++) {
         mr_family_entry *entry = &engine->families[f];
         const void *c = entry->instance->config;
@@ -482,6 +488,7 @@ static void init_work(mr_engine *engine, mr_work *work)
     work->catalogue = mr_arena_push(memory, c->epoch_events_max * sizeof(mr_catalogue_set));
     work->probe_max = (uint32_t)(signals * 3); // both protocols, and what the product serves
     work->probes = mr_arena_push(memory, work->probe_max * sizeof(mr_probe_result));
+    work->costs.watch = &engine->config.watch;
     work->due = mr_arena_push(memory, c->users_max * sizeof(mr_sorted));
     work->lists = mr_arena_push(memory, MR_LIST_BATCH * sizeof(mr_list));
     work->entries =
@@ -567,6 +574,7 @@ mr_view mr_engine_view(const mr_engine *engine, uint32_t task)
         .instances = engine->instances,
         .instance_count = engine->instance_count,
         .memos = engine->work[task].memos,
+        .costs = engine->config.watch.now_ns != NULL ? &engine->work[task].costs : NULL,
         .seed = engine->config.seed,
         .task = task,
         .epoch = t->epoch,

@@ -31,6 +31,8 @@
 #include "core/base/vec.h"
 #include "core/event/epoch.h"
 #include "core/list/record.h"
+#include "core/model/cost.h"
+#include "core/model/told.h"
 
 typedef struct mr_engine mr_engine;
 
@@ -56,6 +58,15 @@ typedef struct mr_fetch {
                      mr_error *err);
 } mr_fetch;
 
+// Told of every target that was measured, once a round is learned, in order of (task, event): where
+// its item stood in what would have been published. fresh: protocol `new`. The sums of
+// mr_engine_sums are these numbers, added in this order.
+typedef struct mr_probed {
+    void *context;
+    void (*target)(void *context, uint64_t user_key, bool fresh, float recall, float ndcg,
+                   float rr); // NULL: nobody asks
+} mr_probed;
+
 typedef enum mr_seen_mode {
     MR_SEEN_FILTER, // items among the user's recent events are not listed again
     MR_SEEN_KEEP,
@@ -67,11 +78,14 @@ typedef struct mr_engine_config {
     const mr_vec *vec;
     mr_lanes lanes;
     mr_fetch fetch;
+    mr_watch watch; // none: methods are not timed
     uint64_t seed;
     uint32_t tasks;             // P: partitions of the lead topic; fixed for a history
     uint32_t items_max;         // above it the stalest are expired at a close
     uint32_t item_id_bytes_max; // 8..255
     uint32_t vector_length;     // of catalogue vectors; 0: any
+    int64_t item_told_ms;       // readers outside are told of an item at most so often by event
+                                // time, where it has changed; 0: never
     int64_t item_expiry_ms;     // an item without an event for so long is expired; 0: never
     uint32_t users_max;         // users in memory (mr_engine_users_for gives it from bytes)
     uint32_t user_id_bytes_max; // 8..200
@@ -88,6 +102,7 @@ typedef struct mr_engine_config {
     uint32_t explore_bp;  // users in the exploration slice, in 1/10,000
     uint32_t probe_every; // the blend learns from one act in so many
     bool measure_all;     // replay: rank every act's target in every column, both protocols
+    mr_probed probed;
     bool lists;           // false: no lists are made (benches of learning)
     float act_weights[MR_EVENT_KIND_COUNT]; // of a click, cart, purchase, rating as a signal
     const mr_setting *settings;
@@ -212,6 +227,9 @@ typedef struct mr_close_sink {
     // all of them count, and a record that is received twice counts twice. Borrowed for the call.
     // Format: core/exchange.h. NULL: allowed while all tasks are taken.
     void (*delta)(void *context, uint32_t sender, uint32_t receiver, mr_bytes record);
+    // What readers outside are told of an own item that changed or expired; NULL: nothing. After a
+    // task was taken an item is told when it changes next.
+    void (*told)(void *context, const mr_told *told);
 } mr_close_sink;
 
 // Closes the commit: makes due lists, expires items, hands out rows and lists. seqs[task] is each
@@ -251,6 +269,8 @@ typedef struct mr_engine_metrics {
     double
         weights[MR_ENGINE_COLUMNS_MAX]; // the blend's weight of each column (sum of its features)
     const char *arm[4];                 // the gate's choice for each segment
+    mr_cost costs[MR_ENGINE_COLUMNS_MAX + 1]; // of the column's model; of the blend: of all methods
+    uint64_t rankings;                        // that those costs are of
     uint64_t probes, lists_made, lists_published;
     uint64_t items, items_expired, users_cached, exposed_items;
     uint64_t guests;         // items of other workers that their owners have not spoken of

@@ -55,6 +55,7 @@ static void expire_item(const closing *c, uint32_t slot)
     mr_engine *engine = c->engine;
     const uint64_t name = engine->items.slots.keys[slot];
     uint8_t key[11];
+    mr_engine_forget_told(engine, slot, c->sink);
     for (uint32_t f = 0; f < engine->family_count; f++) {
         mr_part *part = &engine->parts[f];
         if (engine->families[f].family->key != MR_KEY_ITEM)
@@ -210,6 +211,8 @@ static void put_part(const closing *c, mr_part *part, const mr_slots *slots, cha
         uint8_t key[11];
         put(c, c->task, MR_ROW_OF_ITEM, part_key(key, kind, part->code, engine->sorted[i].key),
             part_value(c, part, slot), &part->hashes[slot]);
+        if (kind == MR_ROW_ITEM)
+            mr_engine_note_told(engine, slot);
     }
 }
 
@@ -254,6 +257,7 @@ mr_status mr_engine_close(mr_engine *engine, const uint64_t *seqs, const mr_clos
             put_parts(&c);
             engine->tasks[c.task].next_seq++;
         }
+    mr_engine_tell(engine, sink);
     engine->users.dirty_count = 0;
     for (uint32_t f = 0; f < engine->family_count; f++) {
         if (engine->families[f].family->key == MR_KEY_ITEM)

@@ -59,10 +59,35 @@ static void ask_methods(const mr_engine *engine, mr_engine_metrics *metrics)
     }
 }
 
+static void add_costs(const mr_costs *costs, mr_cost *by_instance, mr_engine_metrics *metrics)
+{
+    for (uint32_t i = 0; i < MR_INSTANCES_MAX; i++) {
+        by_instance[i].learn_ns += costs->of[i].learn_ns;
+        by_instance[i].rank_ns += costs->of[i].rank_ns;
+    }
+    metrics->rankings += costs->rankings;
+}
+
+static void read_costs(const mr_engine *engine, mr_engine_metrics *metrics)
+{
+    mr_cost by_instance[MR_INSTANCES_MAX] = {{0}}, *all = &metrics->costs[metrics->column_count];
+    for (uint32_t t = 0; t < engine->config.tasks; t++)
+        add_costs(&engine->work[t].costs, by_instance, metrics);
+    for (uint32_t s = 0; s < MR_SHARDS; s++)
+        add_costs(&engine->shard_costs[s], by_instance, metrics);
+    for (uint32_t c = 0; c < metrics->column_count; c++)
+        metrics->costs[c] = by_instance[engine->columns.of[c].instance - engine->instances];
+    for (uint32_t i = 0; i < engine->instance_count; i++) {
+        all->learn_ns += by_instance[i].learn_ns;
+        all->rank_ns += by_instance[i].rank_ns;
+    }
+}
+
 void mr_engine_measure(mr_engine *engine, mr_engine_metrics *metrics)
 {
     memset(metrics, 0, sizeof *metrics);
     mr_engine_sums(engine, metrics);
+    read_costs(engine, metrics);
     for (uint32_t c = 0; c < metrics->column_count; c++)
         metrics->weights[c] = column_weight(&engine->blend, c);
     for (uint32_t s = 0; s < MR_SEGMENTS; s++) {

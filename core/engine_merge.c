@@ -136,12 +136,23 @@ static void gather_cells(const merge *m, uint32_t family, uint32_t slot, mr_delt
         apply_cells(m, family, slot, cells, count);
 }
 
+// What a family's method has taken since `begun`.
+static void count_learning(const merge *m, uint32_t family, uint32_t shard, uint64_t begun)
+{
+    mr_engine *engine = m->engine;
+    const mr_instance *instance = engine->families[family].instance;
+    if (m->view.costs != NULL)
+        engine->shard_costs[shard].of[instance - engine->instances].learn_ns +=
+            mr_costs_now(m->view.costs) - begun;
+}
+
 static void merge_family(const merge *m, uint32_t family, uint32_t shard)
 {
     mr_engine *engine = m->engine;
     const mr_family_entry *entry = &engine->families[family];
     const bool sums = entry->family->delta == MR_DELTA_SUM;
     mr_cell *cells = (mr_cell *)(void *)engine->shards[shard].base;
+    const uint64_t begun = mr_costs_now(m->view.costs);
     join_sources(m, family, shard);
     for (uint32_t s = 0; s < m->sources; s++) {
         const span rows = span_of(engine, s, family, shard);
@@ -160,6 +171,7 @@ static void merge_family(const merge *m, uint32_t family, uint32_t shard)
                 gather_cells(m, family, slot, (mr_delta_place){s + 1, *i}, cells);
         }
     }
+    count_learning(m, family, shard, begun);
 }
 
 // Items first, then named rows: an item's apply may read named rows as of the round's start.
@@ -187,6 +199,7 @@ static void mark_changed(const merge *m, uint32_t family)
     const mr_family_entry *entry = &engine->families[family];
     mr_part *part =
         entry->family->key == MR_KEY_NAMED ? &entry->named->part : &engine->parts[family];
+    const uint64_t begun = mr_costs_now(m->view.costs);
     for (uint32_t s = 0; s < m->sources; s++) {
         const mr_deltas *deltas = source_of(engine, s);
         if (deltas == NULL)
@@ -203,6 +216,7 @@ static void mark_changed(const merge *m, uint32_t family)
                                                 set->slots[i]);
         }
     }
+    count_learning(m, family, 0, begun);
 }
 
 static void cut_source(const merge *m, uint32_t source)

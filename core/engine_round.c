@@ -338,6 +338,7 @@ static void ask(asking *a, const mr_signal *signal, mr_filter filter, probe_kind
     const uint64_t key = mr_users_at(&engine->users, signal->user)->key;
     MR_ASSERT(work->probe_count < work->probe_max);
     mr_probe_result *result = &work->probes[work->probe_count++];
+    result->user = key;
     result->protocol = kind.protocol;
     result->product = kind.product;
     result->measured = kind.measured;
@@ -441,10 +442,14 @@ static void learn_wave(mr_engine *engine, mr_work *work, uint32_t count)
     }
     answer(&a);
     work->arena.used = mark;
-    for (uint32_t i = 0; i < engine->instance_count; i++)
+    for (uint32_t i = 0; i < engine->instance_count; i++) {
+        const uint64_t begun = mr_costs_now(work->view.costs);
         if (engine->instances[i].state->observe != NULL)
             engine->instances[i].state->observe(&engine->instances[i], &work->view, work->wave,
                                                 count, &work->deltas, &work->arena);
+        if (work->view.costs != NULL)
+            work->view.costs->of[i].learn_ns += mr_costs_now(work->view.costs) - begun;
+    }
     for (uint32_t s = 0; s < count; s++) {
         mr_user *user = mr_users_at(&engine->users, work->wave[s].user);
         remember(user, &work->wave[s]);
@@ -474,6 +479,15 @@ static void learn_task(void *arg, uint32_t task)
 
 // ---- after the lanes
 
+static void tell(const mr_engine *engine, const mr_probe_result *result)
+{
+    const mr_probed *probed = &engine->config.probed;
+    const mr_hit_value hit = result->hits[engine->columns.count];
+    if (probed->target != NULL)
+        probed->target(probed->context, result->user, result->protocol == MR_PROTOCOL_NEW,
+                       hit.recall, hit.ndcg, hit.rr);
+}
+
 static void settle_task(mr_engine *engine, mr_work *work)
 {
     for (uint32_t s = 0; s < work->signal_count; s++) {
@@ -486,8 +500,10 @@ static void settle_task(mr_engine *engine, mr_work *work)
     }
     for (uint32_t p = 0; p < work->probe_count; p++) {
         mr_probe_result *result = &work->probes[p];
-        if (result->measured)
+        if (result->measured) {
             mr_probe_add(&engine->sums, result, engine->columns.count);
+            tell(engine, result);
+        }
         // The product's blend is taught where its rows are; elsewhere it is a part of the view.
         if (!result->learned || (result->product && !engine->tasks[0].taken))
             continue;

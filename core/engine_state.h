@@ -16,7 +16,7 @@
 enum {
     MR_SIGNALS_PER_EVENT = 64,
     MR_CELLS_PER_SIGNAL = 64,
-    MR_INSTANCES_MAX = 32,
+    MR_INSTANCES_MAX = MR_COSTS_MAX,
     MR_FAMILIES_MAX = 64,
     MR_LIST_BATCH = 64,      // users of a task whose lists are made at once
     MR_CELLS_AT_ONCE = 4096, // deltas of one row that are combined at once
@@ -67,6 +67,7 @@ typedef struct mr_work { // what one task needs to learn an epoch and to make li
     mr_list_entry *entries;
     uint32_t list_count;
     uint64_t lists_made;
+    mr_costs costs;
 } mr_work;
 
 // What leaves at a close, sorted: for each list (families by index, then items) and receiver the
@@ -104,10 +105,11 @@ struct mr_engine {
     mr_blend_column shadow_columns[MR_ENGINE_COLUMNS_MAX];
     mr_blend_gate shadow_gate;
     mr_arena shards[MR_SHARDS];
-    mr_delta_place *heads; // by shard and slot: see engine_merge.c; none between merges
-    uint32_t heads_each;   // of a shard
-    mr_sorted *sorted;     // scratch of a close
-    uint8_t *row;          // scratch of one row
+    mr_costs shard_costs[MR_SHARDS]; // of merges
+    mr_delta_place *heads;           // by shard and slot: see engine_merge.c; none between merges
+    uint32_t heads_each;             // of a shard
+    mr_sorted *sorted;               // scratch of a close
+    uint8_t *row;                    // scratch of one row
     uint64_t round, closes;
     bool serial;             // this round is too small to be worth waking lanes for
     int64_t expiry_clock_ms; // clock of the close before
@@ -132,6 +134,8 @@ struct mr_engine {
     uint64_t *served;  // MR_SERVED keys a user slot
     uint32_t *exposed; // by item slot: in how many lists
     uint64_t lists_made, lists_published, items_expired, exposures;
+    uint64_t *untold; // bits by item slot: changed, and not told since; with config.item_told_ms
+    int64_t *told_ms; // by item slot: clock when it was told last; 0: never
 };
 
 // engine_own.c: the engine's own rows, as methods of their own
@@ -232,6 +236,12 @@ uint32_t mr_engine_item_acts(const void *delta);
 
 // engine_merge.c: combines the deltas of a round and applies them.
 void mr_engine_merge(mr_engine *engine);
+
+// engine_tell.c: notes an item whose row changed; forgets one whose slot is freed (told to be gone
+// where it was told before); tells of all that are due.
+void mr_engine_note_told(mr_engine *engine, uint32_t slot);
+void mr_engine_forget_told(mr_engine *engine, uint32_t slot, const mr_close_sink *sink);
+void mr_engine_tell(mr_engine *engine, const mr_close_sink *sink);
 
 // engine_lists.c: makes the lists that are due and hands them out.
 void mr_engine_make_lists(mr_engine *engine, const uint64_t *seqs, const mr_close_sink *sink);

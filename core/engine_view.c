@@ -81,6 +81,7 @@ static void drop_guest(mr_engine *engine, uint32_t slot)
     items->guest[slot] = 0;
     engine->guest_count--;
     items->shown[slot / 64] &= ~(1ull << (slot % 64));
+    mr_engine_forget_told(engine, slot, NULL);
     mr_slots_free(&items->slots, slot);
 }
 
@@ -245,6 +246,7 @@ void mr_engine_drop_shard(mr_engine *engine, uint32_t shard)
             continue;
         engine->guest_count -= items->guest[slot] != 0;
         items->guest[slot] = 0;
+        mr_engine_forget_told(engine, slot, NULL);
         mr_slots_free(&items->slots, slot);
     }
     for (uint32_t f = 0; f < engine->family_count; f++) {

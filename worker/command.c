@@ -15,6 +15,8 @@ static const mr_command table[] = {
     {"report", "makes one page of a replay, for people", mr_command_report},
     {"ope", "says what another policy would have earned, from a log", mr_command_ope},
     {"demo", "shows all of it in this process, with simulated users", mr_command_demo},
+    {"simulate", "what lists are worth to simulated users, and what attacks gain",
+     mr_command_simulate},
     {"check", "says whether a configuration would run, and makes our topics", mr_command_check},
     {"produce", "sends events of files, or made-up ones, to the inputs", mr_command_produce},
     {"bench", "measures the parts, each beside a reference", mr_command_bench},
@@ -115,6 +117,17 @@ static bool take_shared(mr_options *options, int which, const char *value)
     return add_set(options, text);
 }
 
+static bool take_own(mr_options *options, int which, const char *value)
+{
+    if (options->given_count == MR_GIVEN_MAX) {
+        mr_command_fail(options->command, "too many options", 0);
+        return false;
+    }
+    options->values[which] = value;
+    options->given[options->given_count++] = (mr_given){options->rows[which].name, value};
+    return true;
+}
+
 static bool usage(const mr_options *options, int *exit_status)
 {
     fprintf(stderr, "millrace %s --help says how it is used\n", options->command);
@@ -140,7 +153,8 @@ bool mr_options_parse(mr_options *options, int argc, char **argv, int *exit_stat
         if (which == '?')
             return usage(options, exit_status);
         if (which >= VALUE_OWN) {
-            options->values[which - VALUE_OWN] = optarg != NULL ? optarg : "";
+            if (!take_own(options, which - VALUE_OWN, optarg != NULL ? optarg : ""))
+                return usage(options, exit_status);
         } else if (!take_shared(options, which - VALUE_SHARED, optarg)) {
             mr_command_fail(options->command, "too many --set", 0);
             return usage(options, exit_status);
@@ -181,23 +195,44 @@ static mr_status load_format(mr_options *options, mr_error *err)
     return name != NULL ? mr_format_open(name, &options->format, err) : MR_OK;
 }
 
+mr_status mr_options_load_with(const mr_options *options, const char *const *sets,
+                               uint32_t set_count, mr_methods *methods, mr_config **config,
+                               mr_error *err)
+{
+    const char *all[2 * MR_SETS_MAX];
+    uint32_t count = 0;
+    *config = NULL;
+    for (uint32_t i = 0; i < options->set_count; i++)
+        all[count++] = options->sets[i];
+    for (uint32_t i = 0; i < set_count && i < MR_SETS_MAX; i++)
+        all[count++] = sets[i];
+    MR_TRY(mr_methods_open(methods, err));
+    const mr_config_source source = {
+        .path = options->config_path,
+        .sets = all,
+        .set_count = count,
+        .environment = environ,
+        .numbers = methods->numbers,
+        .number_count = methods->count,
+    };
+    mr_status status = mr_config_load(config, &source, err);
+    if (status == MR_OK)
+        status = mr_methods_check(*config, err);
+    if (status == MR_OK) {
+        mr_methods_apply(methods, *config);
+        return MR_OK;
+    }
+    mr_config_free(*config);
+    *config = NULL;
+    mr_methods_close(methods);
+    return status;
+}
+
 bool mr_options_load(mr_options *options, mr_config **config)
 {
     mr_error err = {0};
-    mr_status status = mr_methods_open(&options->methods, &err);
-    const mr_config_source source = {
-        .path = options->config_path,
-        .sets = options->sets,
-        .set_count = options->set_count,
-        .environment = environ,
-        .numbers = options->methods.numbers,
-        .number_count = options->methods.count,
-    };
-    *config = NULL;
-    if (status == MR_OK)
-        status = mr_config_load(config, &source, &err);
-    if (status == MR_OK)
-        status = mr_methods_check(*config, &err);
+    mr_status status =
+        mr_options_load_with(options, NULL, 0, &options->methods, config, &err);
     if (status == MR_OK)
         status = load_format(options, &err);
     if (status != MR_OK) {
@@ -205,7 +240,6 @@ bool mr_options_load(mr_options *options, mr_config **config)
         mr_options_unload(options, *config);
         return false;
     }
-    mr_methods_apply(&options->methods, *config);
     const mr_log_options log = {
         .out = stderr,
         .format = (*config)->log_format,

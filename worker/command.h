@@ -28,6 +28,7 @@ int mr_command_report(int argc, char **argv);
 int mr_command_restore(int argc, char **argv);
 int mr_command_run(int argc, char **argv);
 int mr_command_schema(int argc, char **argv);
+int mr_command_simulate(int argc, char **argv);
 
 typedef struct mr_command {
     const char *name, *summary;
@@ -44,7 +45,11 @@ typedef struct mr_option {
     const char *help;
 } mr_option;
 
-enum { MR_OPTIONS_MAX = 24, MR_SETS_MAX = 64 };
+enum { MR_OPTIONS_MAX = 24, MR_SETS_MAX = 64, MR_GIVEN_MAX = 64 };
+
+typedef struct mr_given { // an option of the command, as it came
+    const char *name, *value;
+} mr_given;
 
 typedef struct mr_options {
     // What the command takes, filled by it.
@@ -54,6 +59,8 @@ typedef struct mr_options {
     int operands_min, operands_max;
     // What was given.
     const char *values[MR_OPTIONS_MAX]; // by row: the last value, "" for a flag; NULL: not given
+    mr_given given[MR_GIVEN_MAX];       // the same, each time that one was given
+    uint32_t given_count;
     const char *config_path;
     const char *sets[MR_SETS_MAX];
     char set_texts[2][64];
@@ -70,11 +77,20 @@ bool mr_options_parse(mr_options *options, int argc, char **argv, int *exit_stat
 // The value of the option of that name; NULL: not given.
 const char *mr_options_get(const mr_options *options, const char *name);
 
-// Loads the configuration of a command's options, and the file of --mapping, and opens the log. Returns false after a
-// message to stderr: the exit status is then MR_EXIT_USAGE.
+// Loads the configuration of a command's options, and the file of --mapping, and opens the log.
+// Returns false after a message to stderr: the exit status is then MR_EXIT_USAGE.
 bool mr_options_load(mr_options *options, mr_config **config);
+// The same configuration with more settings, and methods of its own, which the caller frees by
+// mr_config_free and mr_methods_close. Errors: MR_FATAL: a setting that cannot be.
+MR_CHECKED mr_status mr_options_load_with(const mr_options *options, const char *const *sets,
+                                          uint32_t set_count, mr_methods *methods,
+                                          mr_config **config, mr_error *err);
 // Frees what mr_options_load made.
 void mr_options_unload(mr_options *options, mr_config *config);
+
+// replay --sweep and --what-if over files or topics. Returns the exit status.
+struct mr_replay_options;
+int mr_command_sweep(mr_options *options, struct mr_replay_options *replay);
 
 // replay --epochs, with so many input files on its command line. Returns the exit status.
 int mr_command_rerun(mr_options *options, uint32_t input_count);

@@ -96,7 +96,7 @@ static void check_brokers(mr_checking *c)
         mr_check_inputs(c, &tasks);
     }
     for (int topic = 0; tasks > 0 && topic < MR_TOPIC_COUNT; topic++) {
-        if (topic != MR_TOPIC_REPARTITION || mr_config_repartitions(c->config))
+        if (mr_kafka_topic_used(c->config, (mr_topic)topic))
             check_output(c, (mr_topic)topic, tasks);
     }
     mr_kafka_admin_close(c->admin);

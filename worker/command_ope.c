@@ -20,6 +20,7 @@ static const mr_option rows[] = {
     {"seed", "N", "of the bootstrap (1)"},
     {"insist", NULL, "prints estimates, too, that the weights cannot carry"},
     {"as", "NAME", "the files have the mapping of topics.NAME of the configuration"},
+    {"out", "DIR", "leaves the numbers in DIR/ope.json too, for millrace report"},
     {"mapping", "FILE",
      "the files are foreign logs, CSV or JSON lines, read as FILE.yaml says, or one of ours such as "
      "otto (millrace schema --mappings)"},
@@ -114,19 +115,32 @@ static const char *take_options(const mr_options *options, mr_ope_options *ope)
     return take_policy(options, ope);
 }
 
+static mr_status leave(const json_t *object, const char *folder, mr_error *err)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/ope.json", folder);
+    errno = 0;
+    if (json_dump_file(object, path, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) == 0)
+        return MR_OK;
+    return mr_fail(err, MR_FATAL, "%s: %s", path, errno != 0 ? strerror(errno) : "not written");
+}
+
 static int print(const mr_options *options, const mr_ope_options *ope, const mr_ope_result *result)
 {
-    if (mr_options_get(options, "json") == NULL) {
-        mr_ope_print(ope, result, stdout);
-        return MR_EXIT_GOOD;
-    }
+    mr_error err = {0};
+    const char *const out = mr_options_get(options, "out");
     json_t *object = mr_ope_json(ope, result);
     if (object == NULL)
         return mr_command_fail("ope", "out of memory", MR_EXIT_FAILED);
-    json_dumpf(object, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
-    putchar('\n');
+    const mr_status status = out != NULL ? leave(object, out, &err) : MR_OK;
+    if (mr_options_get(options, "json") != NULL) {
+        json_dumpf(object, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
+        putchar('\n');
+    } else {
+        mr_ope_print(ope, result, stdout);
+    }
     json_decref(object);
-    return MR_EXIT_GOOD;
+    return status == MR_OK ? MR_EXIT_GOOD : mr_command_fail("ope", err.text, MR_EXIT_FAILED);
 }
 
 static int judge(const mr_options *options, const mr_config *config, mr_ope_options *ope)

@@ -26,7 +26,7 @@ static const mr_option rows[] = {
      "the files are foreign logs, CSV or JSON lines, read as FILE.yaml says, or one of ours such as "
      "otto (millrace schema --mappings)"},
     {"out", "DIR",
-     "folder for state, lists.avro, windows.csv and summary.json; must not hold a state"},
+     "folder for state, lists.avro, windows.csv and summary.json, must not hold a state; or for sweep.json"},
     {"warmup", "SHARE", "share of the events that is learned from but not scored (0.1)"},
     {"window", "HOURS", "length of a row's window in windows.csv, in hours of event time (24)"},
     {"no-metrics", NULL, "learn only: nothing is ranked, much faster"},
@@ -34,6 +34,15 @@ static const mr_option rows[] = {
     {"by", "FIELD", "judged acts also by the values of this field of the context (context.FIELD)"},
     {"split", "TIME",
      "judges the lists in force at this time, such as 2026-01-31T12:30Z, by all acts after it"},
+    {"what-if", "KEY=VALUE",
+     "learns the same events with this setting too, beside the configuration as it is, and compares: "
+     "how many lists differ, metrics by user; may be given often"},
+    {"sweep", "KEY=A,B,C",
+     "learns them with each of these values, in one pass; or with samples of a range KEY=LO..HI[:log], "
+     "of which the worse half is dropped now and then; may be given often; also a FILE of such lines"},
+    {"samples", "N", "with a range: so many configurations (8)"},
+    {"metric", "NAME",
+     "what a sweep goes by: all, new or served, a dot, and recall@20, ndcg@20 or mrr@20 (new.ndcg@20)"},
     {"json", NULL, "prints one JSON object instead of a table"},
     {0},
 };
@@ -173,6 +182,10 @@ int mr_command_replay(int argc, char **argv)
     if (!read_number(mr_options_get(&options, "window"), 0.001, 1e6, &hours))
         return mr_command_fail("replay", "--window: want hours from 0.001 on", MR_EXIT_USAGE);
     replay.window_ms = (int64_t)(hours * 3600e3);
+    if (mr_options_get(&options, "sweep") != NULL || mr_options_get(&options, "what-if") != NULL)
+        return mr_command_sweep(&options, &replay);
+    if (mr_options_get(&options, "samples") != NULL || mr_options_get(&options, "metric") != NULL)
+        return mr_command_fail("replay", "--samples and --metric are of --sweep", MR_EXIT_USAGE);
     if (!mr_options_load(&options, &config))
         return MR_EXIT_USAGE;
     replay.config = config;

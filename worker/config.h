@@ -131,6 +131,9 @@ bool mr_config_is_by_user(const mr_config_input *input);
 // The kind of event that an input brings.
 mr_event_kind mr_config_kind(const mr_config_input *input);
 
+// The row of a key, borrowed from the configuration; NULL: there is none of that path.
+const mr_key *mr_config_key(const mr_config *config, const char *path);
+
 // The name under which a key is looked for in the environment. At most `size` bytes.
 void mr_config_environment_name(const char *path, char *name, size_t size);
 

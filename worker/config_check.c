@@ -82,6 +82,12 @@ mr_status mr_config_lead(const mr_config *config, uint32_t *lead, mr_error *err)
     return MR_OK;
 }
 
+const mr_key *mr_config_key(const mr_config *config, const char *path)
+{
+    const mr_config_slot *slot = mr_config_slot_at(config, path);
+    return slot != NULL ? slot->key : NULL;
+}
+
 // "place: path: text", the place being where the key got its value.
 static mr_status fail_at(const mr_config *config, const char *path, mr_error *err)
 {

@@ -21,7 +21,8 @@ enum {
     FLUSH_MS = 5000,
     OPENING_MS = 5000, // the most that users wait for the catalogue to be known
     ID_BYTES = 16,
-    SESSION_VISITS = 8, // that share a session id
+    LATER_MAX = 4096,  // purchases that are still to come; more of them come at once
+    LATER_NUMBER = 1000, // of the first late purchase of a visit in its event ids
 };
 
 const char *const mr_demo_group_names[MR_DEMO_GROUPS] = {"learned", "popularity", "random"};
@@ -47,6 +48,12 @@ typedef struct person {
     published list;
 } person;
 
+typedef struct later { // a purchase that is still to come
+    int64_t due_ms;
+    uint32_t user, visit, session, number;
+    mr_world_act act;
+} later;
+
 struct mr_demo_crowd {
     mr_world world;
     mr_demo_clients *clients;
@@ -57,6 +64,8 @@ struct mr_demo_crowd {
     uint32_t *item_clicks;
     mr_sorted *ranking; // by clicks, of the items that existed RANK_MS ago
     uint32_t ranked;
+    later *later; // in no order
+    uint32_t later_count;
     uint32_t live, sample;
     double items_known; // to the worker, by its metrics
     uint64_t learned_visits;
@@ -122,7 +131,7 @@ static mr_status send_item(mr_demo_crowd *crowd, uint32_t item, mr_error *err)
 
 // What of a visit all its events carry.
 typedef struct visiting {
-    uint32_t user, number; // of the visit
+    uint32_t user, number, session_number; // number: of the visit
     const published *list; // that is shown; NULL: not one of the worker's
     char session[2 * ID_BYTES], event_id[3 * ID_BYTES];
     uint32_t events;
@@ -132,7 +141,7 @@ static mr_event event_of(const mr_demo_crowd *crowd, visiting *v, mr_event_kind 
 {
     const char *const id = crowd->people[v->user].id;
     mr_event event = make_event(crowd, kind);
-    snprintf(v->session, sizeof v->session, "%s.%u", id, v->number / SESSION_VISITS);
+    snprintf(v->session, sizeof v->session, "%s.%u", id, v->session_number);
     snprintf(v->event_id, sizeof v->event_id, "%s.%u.%u", id, v->number, v->events++);
     event.present |= 1u << MR_FIELD_user | 1u << MR_FIELD_session | 1u << MR_FIELD_event_id;
     event.user = mr_bytes_text(id);
@@ -197,6 +206,38 @@ static mr_status send_act(mr_demo_crowd *crowd, visiting *v, const mr_world_act 
             event.present &= ~(1u << MR_FIELD_propensity);
     }
     return mr_demo_clients_send(crowd->clients, &event, err);
+}
+
+// ---- late purchases
+
+static bool put_off(mr_demo_crowd *crowd, const visiting *v, const mr_world_act *act)
+{
+    if (act->delay_ms == 0 || crowd->later_count == LATER_MAX)
+        return false;
+    crowd->later[crowd->later_count++] =
+        (later){now_ms(crowd) + act->delay_ms, v->user,
+                v->number,                     v->session_number,
+                LATER_NUMBER + act->place,     *act};
+    return true;
+}
+
+static mr_status send_late(mr_demo_crowd *crowd, int64_t now, mr_error *err)
+{
+    for (uint32_t i = 0; i < crowd->later_count;) {
+        const later l = crowd->later[i];
+        if (l.due_ms > now) {
+            i++;
+            continue;
+        }
+        visiting v = {.user = l.user,
+                      .number = l.visit,
+                      .session_number = l.session,
+                      .events = l.number};
+        crowd->later[i] = crowd->later[--crowd->later_count];
+        MR_TRY(send_act(crowd, &v, &l.act, err));
+        crowd->sight.purchases++;
+    }
+    return MR_OK;
 }
 
 // ---- lists
@@ -272,6 +313,8 @@ static mr_status act(mr_demo_crowd *crowd, visiting *v, const uint32_t *slate, u
     MR_TRY(send_impression(crowd, v, slate, count, err));
     const uint32_t act_count = mr_world_visit(&crowd->world, v->user, slate, count, acts);
     for (uint32_t i = 0; i < act_count; i++) {
+        if (put_off(crowd, v, &acts[i]))
+            continue;
         MR_TRY(send_act(crowd, v, &acts[i], err));
         sight->carts += acts[i].kind == MR_EVENT_CART;
         sight->purchases += acts[i].kind == MR_EVENT_PURCHASE;
@@ -301,9 +344,11 @@ static void ask_oracle(mr_demo_crowd *crowd, uint32_t user)
 
 static mr_status visit(mr_demo_crowd *crowd, uint32_t user, mr_error *err)
 {
-    visiting v = {.user = user, .number = crowd->world.users[user].visits};
+    const mr_world_user *who = &crowd->world.users[user];
+    visiting v = {.user = user, .number = who->visits, .session_number = who->sessions};
     uint32_t slate[MR_WORLD_SLATE_MAX];
     const published *list;
+    mr_world_come(&crowd->world, user, now_ms(crowd));
     const uint32_t found = mr_world_browse(&crowd->world, user, crowd->live);
     const uint32_t count = choose(crowd, user, slate, &list);
     crowd->people[user].asked_ms = -1;
@@ -476,6 +521,7 @@ static mr_status tick(mr_demo_crowd *crowd, mr_error *err)
         rank(crowd);
         crowd->ranked_ms = now + RANK_MS;
     }
+    MR_TRY(send_late(crowd, now, err));
     for (uint32_t user = 0; user < crowd->world.config.users; user++)
         if (crowd->people[user].next_ms <= now)
             MR_TRY(visit(crowd, user, err));
@@ -567,8 +613,9 @@ static mr_status allocate(mr_demo_crowd *crowd, const mr_world_config *world, mr
     crowd->item_ids = calloc(world->items, sizeof *crowd->item_ids);
     crowd->item_clicks = calloc(world->items, sizeof *crowd->item_clicks);
     crowd->ranking = calloc(world->items, sizeof *crowd->ranking);
+    crowd->later = calloc(LATER_MAX, sizeof *crowd->later);
     if (crowd->memory == NULL || crowd->people == NULL || crowd->item_ids == NULL ||
-        crowd->item_clicks == NULL || crowd->ranking == NULL)
+        crowd->item_clicks == NULL || crowd->ranking == NULL || crowd->later == NULL)
         return mr_fail(err, MR_FATAL, "out of memory");
     return MR_OK;
 }
@@ -648,6 +695,7 @@ void mr_demo_crowd_close(mr_demo_crowd *crowd)
     MR_ASSERT(!crowd->started);
     mr_demo_clients_close(crowd->clients);
     pthread_mutex_destroy(&crowd->lock);
+    free(crowd->later);
     free(crowd->ranking);
     free(crowd->item_clicks);
     free(crowd->item_ids);

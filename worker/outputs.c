@@ -9,10 +9,10 @@
 #include "core/base/hash.h"
 
 enum {
-    EPOCHS_MAX = 4096,   // task epochs of one commit
-    OFFSETS_MAX = 16384, // their offsets
+    EPOCHS_MAX = 4096,     // task epochs of one commit
+    OFFSETS_MAX = 16384,   // their offsets
     SEQUENCES_MAX = 65536, // their links, and views
-    HEADERS_MAX = 64,    // of a dead letter: ours and those that it came with
+    HEADERS_MAX = 64,      // of a dead letter: ours and those that it came with
     HEADER_TEXT_MAX = 320,
     OVERHEAD_BYTES = 4096, // of a record, beside value and key: headers and framing
     // Of an epoch record: of a round, an epoch, an offset beside its topic's name and a pair of
@@ -29,7 +29,7 @@ struct mr_outputs {
     const mr_config *config;
     uint64_t config_hash;
     uint32_t tasks;
-    uint64_t list_schema, metric_schema, epoch_schema; // fingerprints
+    uint64_t list_schema, item_schema, metric_schema, epoch_schema; // fingerprints
     uint8_t *room;
     size_t room_bytes;
     uint64_t too_large;
@@ -85,6 +85,8 @@ mr_status mr_outputs_open(const mr_config *config, const mr_catalog *catalog, ui
     if (status == MR_OK)
         status = fingerprint_of(catalog, "list", &outputs->list_schema, err);
     if (status == MR_OK)
+        status = fingerprint_of(catalog, "item", &outputs->item_schema, err);
+    if (status == MR_OK)
         status = fingerprint_of(catalog, "metric", &outputs->metric_schema, err);
     if (status == MR_OK)
         status = fingerprint_of(catalog, "epoch", &outputs->epoch_schema, err);
@@ -139,6 +141,29 @@ void mr_outputs_list(mr_outputs *outputs, mr_frozen *frozen, const mr_list *list
     mr_writer out = begin(outputs, outputs->list_schema);
     mr_encode_list(&out, list);
     put(outputs, frozen, MR_TOPIC_LISTS, list->task, list->user, &out, 0);
+}
+
+void mr_outputs_item(mr_outputs *outputs, mr_frozen *frozen, const mr_told *told, uint64_t sequence)
+{
+    mr_count counts[MR_TOLD_COUNTS_MAX];
+    if (told->gone) {
+        mr_frozen_put_record(
+            frozen,
+            &(mr_record){.topic = MR_TOPIC_ITEMS, .partition = told->shard, .key = told->item});
+        return;
+    }
+    for (uint32_t i = 0; i < told->count_count; i++)
+        counts[i] = (mr_count){told->counts[i].name, told->counts[i].value};
+    mr_writer out = begin(outputs, outputs->item_schema);
+    mr_encode_item(&out, &(mr_item_view){.item = told->item,
+                                         .time_ms = told->time_ms,
+                                         .sequence = (int64_t)sequence,
+                                         .vector = told->vector,
+                                         .vector_count = told->vector_count,
+                                         .counts = counts,
+                                         .count_count = told->count_count,
+                                         .available = told->available});
+    put(outputs, frozen, MR_TOPIC_ITEMS, told->shard, told->item, &out, 0);
 }
 
 void mr_outputs_metric(mr_outputs *outputs, mr_frozen *frozen, const mr_metric *metric)

@@ -8,6 +8,7 @@
 #ifndef MR_WORKER_OUTPUTS_H
 #define MR_WORKER_OUTPUTS_H
 
+#include "core/model/told.h"
 #include "schemas/catalog.h"
 #include "schemas/encode.h"
 #include "worker/frozen.h"
@@ -21,6 +22,9 @@ MR_CHECKED mr_status mr_outputs_open(const mr_config *config, const mr_catalog *
 void mr_outputs_close(mr_outputs *outputs);
 
 void mr_outputs_list(mr_outputs *outputs, mr_frozen *frozen, const mr_list *list);
+// An item's public record, or the end of it; sequence: of the shard's commit.
+void mr_outputs_item(mr_outputs *outputs, mr_frozen *frozen, const mr_told *told,
+                     uint64_t sequence);
 void mr_outputs_metric(mr_outputs *outputs, mr_frozen *frozen, const mr_metric *metric);
 // Key, value, timestamp and headers as they were; the reason in headers of Kafka Connect's names.
 void mr_outputs_dead_letter(mr_outputs *outputs, mr_frozen *frozen, const mr_refused *refused);

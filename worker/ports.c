@@ -24,6 +24,14 @@ static int64_t system_wall_ms(void *context)
     return read_ms(CLOCK_REALTIME);
 }
 
+static uint64_t system_now_ns(void *context)
+{
+    (void)context;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
 static void system_sleep_ms(void *context, int64_t ms)
 {
     (void)context;
@@ -41,6 +49,11 @@ static void system_fill(void *context, void *bytes, size_t size)
         got = getrandom(bytes, size, 0);
     while (got < 0 && errno == EINTR);
     MR_ASSERT(got == (ssize_t)size);
+}
+
+mr_watch mr_watch_system(void)
+{
+    return (mr_watch){NULL, system_now_ns};
 }
 
 mr_clock mr_clock_system(void)

@@ -17,6 +17,7 @@
 
 #include "core/base/bytes.h"
 #include "core/base/error.h"
+#include "core/model/cost.h"
 #include "state/load.h"
 #include "state/store.h"
 
@@ -213,8 +214,9 @@ typedef struct mr_chance { // for what may differ from run to run: the id of a h
     void (*fill)(void *context, void *bytes, size_t size);
 } mr_chance;
 
-// The machine's own clock and chance.
+// The machine's own clock, watch and chance.
 mr_clock mr_clock_system(void);
+mr_watch mr_watch_system(void);
 mr_chance mr_chance_system(void);
 
 #endif

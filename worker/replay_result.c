@@ -119,6 +119,24 @@ static void put_hash(json_t *object, const char *name, mr_hash128 hash)
     json_object_set_new(object, name, json_string(text));
 }
 
+static double learn_us(const mr_replay_result *result, uint32_t model)
+{
+    const double events = (double)result->counters.learned;
+    return events > 0 ? (double)result->last.costs[model].learn_ns / 1000.0 / events : 0;
+}
+
+static double rank_us(const mr_replay_result *result, uint32_t model)
+{
+    const double rankings = (double)result->last.rankings;
+    return rankings > 0 ? (double)result->last.costs[model].rank_ns / 1000.0 / rankings : 0;
+}
+
+static json_t *cost_json(const mr_replay_result *result, uint32_t model)
+{
+    return json_pack("{s:f, s:f}", "learn_us_per_event", learn_us(result, model),
+                     "rank_us_per_list", rank_us(result, model));
+}
+
 static json_t *models_json(const mr_replay_result *result)
 {
     json_t *models = json_object();
@@ -128,6 +146,7 @@ static json_t *models_json(const mr_replay_result *result)
         json_object_set_new(model, "new", metrics_json(result->scored.fresh[i]));
         if (i < result->last.column_count)
             json_object_set_new(model, "blend_weight", json_real(result->last.weights[i]));
+        json_object_set_new(model, "cost", cost_json(result, i));
         json_object_set_new(models, result->last.names[i], model);
     }
     return models;
@@ -189,11 +208,13 @@ json_t *mr_replay_json(const mr_replay_result *result)
 
 // ---- for people
 
-static void print_row(FILE *out, const char *name, mr_prequential all, mr_prequential fresh)
+static void print_row(const mr_replay_result *result, uint32_t model, FILE *out)
 {
+    const mr_prequential all = result->scored.all[model], fresh = result->scored.fresh[model];
     const double a = all.count > 0 ? all.count : 1, f = fresh.count > 0 ? fresh.count : 1;
-    fprintf(out, "  %-16s %9.4f %8.4f %8.4f   %9.4f %8.4f %8.4f\n", name, all.recall / a,
-            all.ndcg / a, all.rr / a, fresh.recall / f, fresh.ndcg / f, fresh.rr / f);
+    fprintf(out, "  %-16s %9.4f %8.4f %8.4f   %9.4f %8.4f %8.4f   %7.2f %7.1f\n",
+            result->last.names[model], all.recall / a, all.ndcg / a, all.rr / a, fresh.recall / f,
+            fresh.ndcg / f, fresh.rr / f, learn_us(result, model), rank_us(result, model));
 }
 
 void mr_replay_print(const mr_replay_result *result, FILE *out)
@@ -206,12 +227,12 @@ void mr_replay_print(const mr_replay_result *result, FILE *out)
     fprintf(out, "at most %.0f MiB in memory; the configuration allows the engine %.0f MiB\n\n",
             (double)result->resident_bytes / 0x1p20, (double)result->memory_max_bytes / 0x1p20);
     if (result->scored.all[n].count > 0) {
-        fprintf(out, "  %-16s %27s   %27s\n", "", "all: every act is a target",
-                "new: items new to the user");
-        fprintf(out, "  %-16s %9s %8s %8s   %9s %8s %8s\n", "model", "recall@20", "nDCG@20",
-                "MRR@20", "recall@20", "nDCG@20", "MRR@20");
+        fprintf(out, "  %-16s %27s   %27s   %15s\n", "", "all: every act is a target",
+                "new: items new to the user", "cost, us");
+        fprintf(out, "  %-16s %9s %8s %8s   %9s %8s %8s   %7s %7s\n", "model", "recall@20",
+                "nDCG@20", "MRR@20", "recall@20", "nDCG@20", "MRR@20", "event", "list");
         for (uint32_t i = 0; i <= n; i++)
-            print_row(out, result->last.names[i], result->scored.all[i], result->scored.fresh[i]);
+            print_row(result, i, out);
         fprintf(out,
                 "\n  scored: %.0f targets, %.0f of them new; the first %g %% were learned from "
                 "only\n",

@@ -212,7 +212,8 @@ static void close_delta(void *context, uint32_t sender, uint32_t receiver, mr_by
 
 mr_status mr_rerun_close_commit(mr_rerun *r, mr_error *err)
 {
-    const mr_close_sink sink = {r, close_row, close_list, close_delta};
+    const mr_close_sink sink = {
+        .context = r, .row = close_row, .list = close_list, .delta = close_delta};
     uint32_t count = 0;
     for (uint32_t i = 0; i < r->record->mark_count; i++)
         r->task_numbers[count++] = r->record->marks[i].of;

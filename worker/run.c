@@ -48,8 +48,8 @@ static uint32_t next_offsets(mr_worker *worker, uint32_t task)
         if (task_of(worker, &offsets[i]) != task)
             continue;
         const char *const topic = mr_config_topic(worker->config, offsets[i].input);
-        worker->next_offsets[count++] = (mr_next_offset){
-            mr_bytes_text(topic), (int32_t)offsets[i].partition, offsets[i].next};
+        worker->next_offsets[count++] =
+            (mr_next_offset){mr_bytes_text(topic), (int32_t)offsets[i].partition, offsets[i].next};
     }
     return count;
 }
@@ -300,6 +300,12 @@ static void close_delta(void *context, uint32_t sender, uint32_t receiver, mr_by
     }
 }
 
+static void close_told(void *context, const mr_told *told)
+{
+    mr_worker *worker = context;
+    mr_outputs_item(worker->outputs, worker->open, told, worker->seqs[told->shard]);
+}
+
 static uint32_t marker_offsets(mr_worker *worker, uint32_t task)
 {
     uint32_t count = 0, offset_count;
@@ -423,7 +429,7 @@ static mr_status put_commit(mr_worker *worker, mr_error *err)
 
 mr_status mr_worker_close_commit(mr_worker *worker, mr_error *err)
 {
-    const mr_close_sink sink = {worker, close_row, close_list, close_delta};
+    const mr_close_sink sink = {worker, close_row, close_list, close_delta, close_told};
     MR_TRY(mr_engine_close(worker->engine, worker->seqs, &sink, err));
     MR_TRY(put_commit(worker, err));
     MR_TRY(mr_frozen_seal(worker->open, err));

@@ -36,7 +36,7 @@ static mr_status check_outputs(mr_worker *worker, mr_error *err)
     for (int topic = 0; topic < MR_TOPIC_COUNT; topic++) {
         const char *const name = mr_kafka_topic_name(worker->config, (mr_topic)topic);
         uint32_t count;
-        if (topic == MR_TOPIC_REPARTITION && !mr_config_repartitions(worker->config))
+        if (!mr_kafka_topic_used(worker->config, (mr_topic)topic))
             continue;
         MR_TRY(mr_kafka_admin_partitions(worker->kafka.admin, name, &count, err));
         if (count == 0)

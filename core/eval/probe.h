@@ -29,6 +29,7 @@ typedef struct mr_probe_sums {
 } mr_probe_sums;
 
 typedef struct mr_probe_result { // of one target under one protocol
+    uint64_t user;               // key of whose target it is
     bool product;                // of the protocol that the product serves; else of the other
     bool measured, learned;      // counts for the sums; teaches the blend
     mr_protocol protocol;
@@ -43,7 +44,7 @@ typedef struct mr_probe_ask { // one target for one user
     const mr_blend *blend;   // that would have served, and learns
     float weight;            // of its lesson
     mr_rng rng;              // draws of its lesson
-    mr_probe_result *result; // product, measured, learned and protocol are set; the rest is filled
+    mr_probe_result *result; // user, product, measured, learned and protocol are set; the rest is filled
 } mr_probe_ask;
 
 enum { MR_PROBE_BATCH = 64 };

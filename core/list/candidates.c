@@ -1,17 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/list/candidates.h"
 
+#include "core/model/cost.h"
+
 enum { TABLE = 4096 }; // open addressing of at most MR_UNION_MAX slots
 
 _Static_assert(MR_UNION_MAX * 2 < TABLE, "the table never fills");
+
+static void count_ranking(const mr_columns *columns, uint32_t c, const mr_view *view,
+                          uint64_t begun)
+{
+    if (view->costs != NULL)
+        view->costs->of[columns->of[c].instance - view->instances].rank_ns +=
+            mr_costs_now(view->costs) - begun;
+}
 
 static void find(const mr_columns *columns, uint32_t c, const mr_view *view, const uint32_t *users,
                  uint32_t user_count, const mr_filter *filters, mr_arena *arena, mr_found *found)
 {
     for (uint32_t u = 0; u < user_count; u++)
         found[u].max = MR_COLUMN_BEST;
+    const uint64_t begun = mr_costs_now(view->costs);
     columns->of[c].model->candidates(columns->of[c].instance, view, users, user_count,
                                      columns->of[c].index, filters, arena, found);
+    count_ranking(columns, c, view, begun);
 }
 
 void mr_columns_find_batched(const mr_columns *columns, const mr_view *view, const uint32_t *users,
@@ -72,10 +84,15 @@ void mr_union_make(const mr_columns *columns, const mr_view *view, uint32_t user
     out->count = 0;
     out->column_count = columns->count;
     join(out, columns, founds, stride, table);
-    for (uint32_t c = 0; c < columns->count; c++) // a model gives all of its columns at once
+    for (uint32_t c = 0; c < columns->count; c++) { // a model gives all of its columns at once
+        const uint64_t begun = mr_costs_now(view->costs);
         if (columns->of[c].index == 0)
             columns->of[c].model->score(columns->of[c].instance, view, user, out->slots, out->count,
                                         out->value[c], MR_UNION_MAX, arena);
+        count_ranking(columns, c, view, begun);
+    }
+    if (view->costs != NULL)
+        view->costs->rankings++;
     arena->used = mark;
 }
 

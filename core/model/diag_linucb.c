@@ -331,12 +331,13 @@ static void observe(const mr_instance *self, const mr_view *view, const mr_signa
     }
 }
 
-static edge *find_edge(edges *row, uint64_t cluster)
+// row->count: there is none.
+static uint32_t find_edge(const edges *row, uint64_t cluster)
 {
-    for (uint32_t i = 0; i < row->count; i++)
-        if (row->cells[i].cluster == cluster)
-            return &row->cells[i];
-    return NULL;
+    uint32_t at = 0;
+    while (at < row->count && row->cells[at].cluster != cluster)
+        at++;
+    return at;
 }
 
 // A new edge. In a full row it takes the place of the smallest one, if that has faded below FADED
@@ -366,13 +367,14 @@ static void apply_cells(const mr_instance *self, const mr_view *view, uint32_t f
                         const mr_cell *cells, uint32_t cell_count, void *row)
 {
     (void)family, (void)key;
+    edges *of = row;
     for (uint32_t i = 0; i < cell_count; i++) {
         const uint64_t cluster = cells[i].key / FIELDS;
         if (cluster >= clusters_max(self->config))
             continue;
-        edge *e = find_edge(row, cluster);
-        if (e == NULL)
-            e = make_edge(self, view, row, cluster, cells[i].era);
+        const uint32_t at = find_edge(of, cluster);
+        edge *e =
+            at < of->count ? &of->cells[at] : make_edge(self, view, of, cluster, cells[i].era);
         if (e != NULL)
             mr_decayed_add(&e->sums[cells[i].key % FIELDS],
                            (mr_decayed){.newest = cells[i].value, .era = cells[i].era});
@@ -451,14 +453,13 @@ static float in_era(int64_t units, int64_t of, int64_t era)
     return of == era ? (float)units : of + 1 == era ? (float)units * 0x1p-16f : 0.0f;
 }
 
-// Brings what is derived of an item up to date. False: a value has fallen, rebuild.
-static bool offer(const mr_instance *self, const mr_view *view, uint32_t slot)
+// Brings what is derived of an item up to date.
+static void offer(const mr_instance *self, const mr_view *view, uint32_t slot)
 {
     cache *derived = self->cache;
     const edges *row = edges_of(self, view, slot);
     const int64_t era = derived->tops[0].era; // all have the same
     indexed *of = &derived->of_item[slot];
-    bool exact = true;
     for (uint32_t i = row->count; i < EDGES; i++)
         of->clusters[i] = 0;
     for (uint32_t i = 0; i < row->count; i++) {
@@ -469,9 +470,8 @@ static bool offer(const mr_instance *self, const mr_view *view, uint32_t slot)
         of->s[i] = (float)mr_decayed_in(&e->sums[FIELD_S], era);
         derived->trials_of_item[slot].d[i] = (float)mr_decayed_in(&e->sums[FIELD_D], era);
         of->birth[i] = in_era(e->birth, e->birth_era, era);
-        exact &= mr_top_raise(&derived->tops[e->cluster], view->items, slot, n);
+        mr_top_raise(&derived->tops[e->cluster], view->items, slot, n);
     }
-    return exact;
 }
 
 static void rebuild(const mr_instance *self, const mr_view *view)
@@ -493,54 +493,51 @@ static void rebuild(const mr_instance *self, const mr_view *view)
         mr_top_clear(&derived->tops[cluster], era);
     for (uint32_t slot = 0; slot < items->slots.used; slot++)
         if (mr_items_live(items, slot))
-            if (!offer(self, view, slot))
-                rebuild(self, view);
+            offer(self, view, slot);
 }
 
-// Takes an item whose edge is gone out of the cluster's top: a list that was not full holds every
-// item of the cluster, so nothing has to come up for it.
-static bool withdraw(mr_top *top, uint32_t slot)
+// Fills a cluster's top again, from all items that have an edge to it.
+static void refill(const mr_instance *self, const mr_view *view, uint32_t cluster)
 {
-    uint32_t at = 0;
-    while (at < top->count && top->slots[at] != slot)
-        at++;
-    if (at == top->count)
-        return true;
-    if (top->count == MR_TOP_MAX)
-        return false;
-    top->count--;
-    for (; at < top->count; at++) {
-        top->slots[at] = top->slots[at + 1];
-        top->values[at] = top->values[at + 1];
+    cache *derived = self->cache;
+    mr_top *top = &derived->tops[cluster];
+    mr_top_clear(top, top->era);
+    for (uint32_t slot = 0; slot < view->items->slots.used; slot++) {
+        const indexed *of = &derived->of_item[slot];
+        if (!mr_items_live(view->items, slot))
+            continue;
+        for (uint32_t i = 0; i < EDGES; i++)
+            if (of->clusters[i] == cluster + 1)
+                mr_top_raise(
+                    top, view->items, slot,
+                    mr_decayed_in(&edges_of(self, view, slot)->cells[i].sums[FIELD_N], top->era));
     }
-    return true;
 }
 
+// An edge that went, or that went and came again, counts less than the tops know.
 static void changed(const mr_instance *self, const mr_view *view, uint32_t family, uint32_t slot)
 {
     if (family != FAMILY_EDGES)
         return;
     cache *derived = self->cache;
     const edges *row = edges_of(self, view, slot);
-    const indexed *of = &derived->of_item[slot];
+    const indexed was = derived->of_item[slot];
+    const int64_t era = derived->tops[0].era;
     note_fresh(derived, view->items, slot);
-    for (uint32_t i = 0; i < EDGES && of->clusters[i] != 0; i++) {
-        const uint32_t cluster = of->clusters[i] - 1u;
-        uint32_t e = 0;
-        while (e < row->count && row->cells[e].cluster != cluster)
-            e++;
-        if (e == row->count && !withdraw(&derived->tops[cluster], slot)) {
-            rebuild(self, view);
-            return;
-        }
-    }
     for (uint32_t i = 0; i < row->count; i++)
-        if (row->cells[i].sums[FIELD_N].era > derived->tops[0].era) {
+        if (row->cells[i].sums[FIELD_N].era > era) {
             rebuild(self, view);
             return;
         }
-    if (!offer(self, view, slot))
-        rebuild(self, view);
+    for (uint32_t i = 0; i < EDGES && was.clusters[i] != 0; i++) {
+        const uint32_t e = find_edge(row, was.clusters[i] - 1u);
+        if (e == row->count || (float)mr_decayed_in(&row->cells[e].sums[FIELD_N], era) < was.n[i])
+            mr_top_withdraw(&derived->tops[was.clusters[i] - 1u], slot);
+    }
+    offer(self, view, slot);
+    for (uint32_t i = 0; i < EDGES && was.clusters[i] != 0; i++)
+        if (mr_top_is_short(&derived->tops[was.clusters[i] - 1u], BEST))
+            refill(self, view, was.clusters[i] - 1u);
 }
 
 // ---- serving

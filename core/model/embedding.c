@@ -19,6 +19,7 @@
 // row-wise G, (3) acts of higher level weigh more instead of having levels of their own.
 #include "core/deltas.h"
 #include "core/list/topk.h"
+#include "core/model/told.h"
 
 #define LEFT_OUT -1e30f // the score of a negative that is none: its weight becomes 0
 
@@ -367,6 +368,12 @@ static void rebuild(const mr_instance *self, const mr_view *view)
         serve(self, view, slot);
 }
 
+static void tell(const mr_instance *self, const mr_view *view, uint32_t slot, mr_told *told)
+{
+    told->vector = mr_items_row(view->items, self->family_first, slot);
+    told->vector_count = dim(self->config);
+}
+
 static void changed(const mr_instance *self, const mr_view *view, uint32_t family, uint32_t slot)
 {
     (void)family;
@@ -436,7 +443,8 @@ const mr_model mr_model_embedding = {
               .rebuild = rebuild,
               .changed = changed,
               .observe = observe,
-              .apply = apply},
+              .apply = apply,
+              .tell = tell},
     .columns = columns,
     .column_count = column_count,
     .batched = true,

@@ -25,6 +25,7 @@ struct mr_items;
 struct mr_named;
 struct mr_filter;
 struct mr_slate;
+struct mr_told;
 
 // ---- parameters: each is one row; parser, help, check and documentation come from it
 
@@ -143,7 +144,8 @@ typedef struct mr_view { // what a method may read
     uint32_t user_stride;
     const mr_instance *instances; // for ports: see `needs`
     uint32_t instance_count;
-    mr_memo *memos; // by instance; one lane's alone
+    mr_memo *memos;         // by instance; one lane's alone
+    struct mr_costs *costs; // the engine's: NULL where nothing is timed (cost.h)
     uint64_t seed;
     uint32_t task;
     uint64_t epoch;   // of the task
@@ -232,6 +234,8 @@ typedef struct mr_state { // whatever keeps rows has this as its first member
     // Numbers for the metrics topic; returns how many were written, at most max.
     uint32_t (*measure)(const mr_instance *self, const mr_view *view, mr_measure *out,
                         uint32_t max);
+    // Adds to what readers outside are told of the item at `slot`; NULL: nothing.
+    void (*tell)(const mr_instance *self, const mr_view *view, uint32_t slot, struct mr_told *told);
 } mr_state;
 
 typedef struct mr_model {

@@ -9,6 +9,7 @@
 // that order's era: the same for every user, so it is computed once for a change and not once for a
 // list.
 #include "core/deltas.h"
+#include "core/model/told.h"
 #include "core/model/top.h"
 
 enum { LADDER = 6, AHEAD = 8 };
@@ -145,6 +146,18 @@ static void changed(const mr_instance *self, const mr_view *view, uint32_t famil
             offer(self, view, h, slot);
 }
 
+static void tell(const mr_instance *self, const mr_view *view, uint32_t slot, mr_told *told)
+{
+    const counts *row = counts_of(self, view, slot);
+    for (int h = 0; h < LADDER; h++) {
+        const mr_decay_time now = mr_decay_time_of(told->time_ms, half_lives_ms[h]);
+        told->counts[told->count_count].name = columns[h].name;
+        told->counts[told->count_count++].value = mr_decayed_at(&row->by_half_life[h], now);
+    }
+}
+
+_Static_assert((int)LADDER <= (int)MR_TOLD_COUNTS_MAX, "all of them are told");
+
 static size_t cache_bytes(const void *c, uint32_t items_max)
 {
     (void)c;
@@ -197,7 +210,8 @@ const mr_model mr_model_popularity = {
               .rebuild = rebuild,
               .changed = changed,
               .observe = observe,
-              .apply = apply},
+              .apply = apply,
+              .tell = tell},
     .columns = columns,
     .column_count = column_count,
     .candidates = candidates,

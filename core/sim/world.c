@@ -14,6 +14,8 @@ typedef enum stream {
     STREAM_CLICKS,
     STREAM_RANDOM_LISTS,
     STREAM_BROWSING,
+    STREAM_MOODS,
+    STREAM_DRIFT,
 } stream;
 
 static mr_rng draws(const mr_world_config *config, stream of, uint64_t entity, uint64_t step)
@@ -40,7 +42,26 @@ mr_world_config mr_world_defaults(void)
         .stop = 0.35,
         .browse = 0.2,
         .gap_ms = 4000,
+        .bored = 0.2,
+        .bored_ms = 2000,
+        .return_ms = 10000,
+        .later = 0.4,
+        .later_ms = 5000,
+        .other = 0.25,
     };
+}
+
+mr_world_config mr_world_days(void)
+{
+    mr_world_config config = mr_world_defaults();
+    config.late_ms = 0;
+    config.late_share = 0;
+    config.gap_ms = 20e3;
+    config.bored = 0.3;
+    config.bored_ms = 30 * 60e3;
+    config.return_ms = 24 * 3600e3;
+    config.later_ms = 24 * 3600e3;
+    return config;
 }
 
 size_t mr_world_bytes(const mr_world_config *config)
@@ -87,6 +108,16 @@ static void make_items(mr_world *world)
         make_item(&world->config, i, shares, &world->items[i]);
 }
 
+static void find_match_max(const mr_world *world, mr_world_user *user)
+{
+    user->match_max = 0;
+    for (uint32_t i = 0; i < world->config.items; i++) {
+        const float match =
+            (float)dot(user->rho, world->items[i].alpha, world->config.themes);
+        user->match_max = match > user->match_max ? match : user->match_max;
+    }
+}
+
 static void make_user(const mr_world *world, uint32_t index, const float *community_shares,
                       mr_world_user *user)
 {
@@ -101,13 +132,11 @@ static void make_user(const mr_world *world, uint32_t index, const float *commun
     for (uint32_t t = 0; t < config->themes; t++)
         shapes[t] = 0.02 + 8.0 * (double)profile[t];
     mr_draw_dirichlet(&rng, shapes, config->themes, user->rho);
+    user->satisfaction = 0.5f;
     user->pace = (float)(0.25 + 0.75 * mr_draw_exponential(&rng));
     for (uint32_t i = 0; i < MR_WORLD_LIKED; i++)
         user->liked[i] = MR_WORLD_NONE;
-    for (uint32_t i = 0; i < config->items; i++) {
-        const float match = (float)dot(user->rho, world->items[i].alpha, config->themes);
-        user->match_max = match > user->match_max ? match : user->match_max;
-    }
+    find_match_max(world, user);
 }
 
 void mr_world_init(mr_world *world, const mr_world_config *config, void *memory)
@@ -147,8 +176,89 @@ int64_t mr_world_gap_ms(const mr_world *world, uint32_t user)
 {
     const mr_world_user *u = &world->users[user];
     mr_rng rng = draws(&world->config, STREAM_GAPS, user, u->visits);
-    const double gap = world->config.gap_ms * mr_draw_exponential(&rng) / (double)u->pace;
+    if (u->gone)
+        return MR_WORLD_NEVER;
+    const double mean =
+        u->left ? world->config.return_ms * mr_exp(1.5 * (0.5 - (double)u->satisfaction))
+                : world->config.gap_ms;
+    const double gap = mean * mr_draw_exponential(&rng) / (double)u->pace;
     return gap < 1 ? 1 : (int64_t)gap;
+}
+
+// ---- moods
+
+double mr_world_satisfied(double s, double best)
+{
+    return s + 0.2 * (best - s);
+}
+
+double mr_world_boredom(double b, double ms, double bored_ms, double share)
+{
+    return b * mr_exp(-ms / bored_ms) + share;
+}
+
+double mr_world_leaving(double s, double b_max)
+{
+    return mr_sigmoid(-2.2 - 2 * s + 1.5 * b_max);
+}
+
+// Where tastes have moved by this time: each time one community's, to a mixture of that time.
+static void drift(mr_world *world, mr_world_user *user, int64_t run_ms)
+{
+    const mr_world_config *c = &world->config;
+    const uint32_t until = c->drift_ms > 0 ? (uint32_t)(run_ms / c->drift_ms) : 0;
+    bool moved = false;
+    for (; user->drifts < until; user->drifts++) {
+        mr_rng rng = draws(c, STREAM_DRIFT, user->drifts, 0);
+        float to[MR_WORLD_THEMES_MAX];
+        if (mr_rng_below(&rng, c->communities) != user->community)
+            continue;
+        mr_draw_dirichlet_even(&rng, 0.3, c->themes, to);
+        for (uint32_t t = 0; t < c->themes; t++)
+            user->rho[t] += (float)c->drift * (to[t] - user->rho[t]);
+        moved = true;
+    }
+    if (moved)
+        find_match_max(world, user);
+}
+
+void mr_world_come(mr_world *world, uint32_t user, int64_t run_ms)
+{
+    const mr_world_config *c = &world->config;
+    mr_world_user *u = &world->users[user];
+    MR_ASSERT(run_ms >= u->now_ms);
+    for (uint32_t t = 0; t < c->themes; t++)
+        u->bored[t] = (float)mr_world_boredom((double)u->bored[t], (double)(run_ms - u->now_ms),
+                                              c->bored_ms, 0);
+    u->now_ms = run_ms;
+    drift(world, u, run_ms);
+}
+
+static void leave(mr_world *world, uint32_t user)
+{
+    enum { SESSIONS_LOW = 3 };
+    mr_world_user *u = &world->users[user];
+    mr_rng rng = draws(&world->config, STREAM_MOODS, user, u->visits);
+    float b_max = 0;
+    for (uint32_t t = 0; t < world->config.themes; t++)
+        b_max = u->bored[t] > b_max ? u->bored[t] : b_max;
+    u->left = world->config.return_ms > 0 &&
+              mr_rng_double(&rng) < mr_world_leaving((double)u->satisfaction, (double)b_max);
+    if (!u->left)
+        return;
+    u->sessions++;
+    u->low = u->satisfaction < 0.1f ? u->low + 1 : 0;
+    u->gone = u->low >= SESSIONS_LOW;
+}
+
+// What a list of `count` items leaves behind, the best click on which was worth `best`.
+static void feel(mr_world *world, uint32_t user, const uint32_t *slate, uint32_t count, double best)
+{
+    mr_world_user *u = &world->users[user];
+    u->satisfaction = (float)mr_world_satisfied((double)u->satisfaction, best);
+    for (uint32_t i = 0; i < count; i++)
+        u->bored[world->items[slate[i]].category] += 1.0f / (float)count;
+    leave(world, user);
 }
 
 bool mr_world_liked(const mr_world *world, uint32_t user, uint32_t item)
@@ -178,8 +288,9 @@ double mr_world_utility(const mr_world *world, uint32_t user, uint32_t item)
         in_vain += tired(&u->shown[l], item);
     const double match =
         u->match_max > 0 ? dot(u->rho, i->alpha, c->themes) / (double)u->match_max : 0;
-    const double worn =
-        c->fatigue * in_vain / MR_WORLD_LISTS + (mr_world_liked(world, user, item) ? c->sated : 0);
+    const double worn = c->fatigue * (1 - 1.0 / (1u << in_vain)) +
+                        (mr_world_liked(world, user, item) ? c->sated : 0) +
+                        c->bored * (double)u->bored[i->category];
     return c->match * match + (double)i->quality + c->base - worn;
 }
 
@@ -271,17 +382,46 @@ static uint32_t quantity_of(mr_rng *rng)
     return quantity;
 }
 
+// Another item of the same category or its sister, among those that exist; by rejection, and the
+// item itself where that finds none.
+static uint32_t another(const mr_world *world, mr_rng *rng, uint32_t item, uint32_t live)
+{
+    enum { TRIES = 64 };
+    const uint32_t category = world->items[item].category;
+    for (uint32_t i = 0; i < TRIES && live > 1; i++) {
+        const uint32_t found = mr_rng_below(rng, live);
+        if (found != item && (world->items[found].category | 1u) == (category | 1u))
+            return found;
+    }
+    return item;
+}
+
+static mr_world_act buy(const mr_world *world, uint32_t user, mr_rng *rng, const mr_world_act *cart)
+{
+    const mr_world_config *c = &world->config;
+    mr_world_act act = *cart;
+    act.kind = MR_EVENT_PURCHASE;
+    if (mr_rng_double(rng) < c->other)
+        act.item = another(world, rng, act.item, mr_world_live(world, world->users[user].now_ms));
+    if (mr_rng_double(rng) < c->later)
+        act.delay_ms = (int64_t)(c->later_ms * mr_draw_exponential(rng));
+    return act;
+}
+
 // A click and what follows from it.
-static uint32_t act(mr_rng *rng, double x, uint32_t item, uint32_t place, mr_world_act *acts)
+static uint32_t act(const mr_world *world, uint32_t user, mr_rng *rng, double x, uint32_t item,
+                    uint32_t place, mr_world_act *acts)
 {
     uint32_t count = 0;
-    acts[count++] = (mr_world_act){MR_EVENT_CLICK, item, place, 1};
+    acts[count++] = (mr_world_act){MR_EVENT_CLICK, item, place, 1, 0};
     if (mr_rng_double(rng) >= mr_sigmoid(x - 1.5))
         return count;
     const uint32_t quantity = quantity_of(rng);
-    acts[count++] = (mr_world_act){MR_EVENT_CART, item, place, quantity};
-    if (mr_rng_double(rng) < mr_sigmoid(x - 1.0))
-        acts[count++] = (mr_world_act){MR_EVENT_PURCHASE, item, place, quantity};
+    acts[count++] = (mr_world_act){MR_EVENT_CART, item, place, quantity, 0};
+    if (mr_rng_double(rng) < mr_sigmoid(x - 1.0)) {
+        acts[count] = buy(world, user, rng, &acts[count - 1]);
+        count++;
+    }
     return count;
 }
 
@@ -293,6 +433,7 @@ uint32_t mr_world_visit(mr_world *world, uint32_t user, const uint32_t *slate, u
     mr_rng rng = draws(c, STREAM_CLICKS, user, u->visits);
     mr_world_shown shown = {.count = count};
     uint32_t act_count = 0;
+    double best = 0;
     MR_ASSERT(count <= MR_WORLD_SLATE_MAX);
     for (uint32_t i = 0; i < count; i++)
         shown.items[i] = slate[i];
@@ -303,7 +444,8 @@ uint32_t mr_world_visit(mr_world *world, uint32_t user, const uint32_t *slate, u
         if (mr_rng_double(&rng) >= mr_sigmoid(x))
             continue;
         shown.clicked |= 1u << i;
-        act_count += act(&rng, x, slate[i], i, acts + act_count);
+        best = mr_sigmoid(x) > best ? mr_sigmoid(x) : best;
+        act_count += act(world, user, &rng, x, slate[i], i, acts + act_count);
         if (mr_rng_double(&rng) < c->stop)
             break;
     }
@@ -311,5 +453,6 @@ uint32_t mr_world_visit(mr_world *world, uint32_t user, const uint32_t *slate, u
         if ((shown.clicked >> i & 1u) != 0 && !mr_world_liked(world, user, slate[i]))
             u->liked[u->liked_count++ % MR_WORLD_LIKED] = slate[i];
     u->shown[u->visits++ % MR_WORLD_LISTS] = shown;
+    feel(world, user, slate, count, best);
     return act_count;
 }

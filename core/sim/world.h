@@ -6,20 +6,29 @@
 // category, a quality q_i, a price, and a time from which it exists. A user belongs to a community
 // and has tastes of his own around those of the community (rho_u, sums to 1). With
 //     x_ui = match * (rho_u . alpha_i) / (max_j rho_u . alpha_j) + q_i + base - fatigue * f_ui
-//            - sated * [he has clicked i lately],
-// f_ui the share of his last LISTS lists that showed item i without a click on it, he reads a list
-// from the top: goes on to the next place with probability `examine`, clicks with sigma(x), and
-// stops after a click with probability `stop`. A clicked item goes to the cart with sigma(x - 1.5),
-// what is in the cart is bought with sigma(x - 1).
+//            - sated * [he has clicked i lately] - bored * b_g(i),
+// f_ui = 1 - 2^-n where n of his last LISTS lists showed item i without a click on it, he reads a
+// list from the top: goes on to the next place with probability `examine`, clicks with sigma(x),
+// and stops after a click with probability `stop`. A clicked item goes to the cart with
+// sigma(x - 1.5), what is in the cart is bought with sigma(x - 1): a share `later` after a while,
+// and a share `other` buys another item of the same category or its sister instead.
+//
+// A list leaves a mood behind. Satisfaction s moves by a fifth towards sigma(x) of the best clicked
+// item, or towards 0; boredom b_g with a category grows by its share of the list and fades by
+// exp(-t / bored_ms). After each list he ends his session with sigma(-2.2 - 2 s + 1.5 max_g b_g),
+// and comes back after a time of mean return_ms exp(1.5 (.5 - s)); whom three sessions running have
+// left with s < .1 never does. Every drift_ms the taste of one community moves: rho becomes
+// (1 - drift) rho + drift times a new mixture, for all of its members.
 //
 // Pure: memory is handed in, and each draw is a function of (seed, stream, entity, step), so equal
 // calls give equal bytes in whatever order users come. Items are numbered in order of their birth.
 // Sources: HYDRA, "Flexible Generation of Preference Data for Recommendation Analysis"
-// (communities, tastes and items by Dirichlet draws); RecoWorld and RecAgent (users in the loop who
-// tire), in a lean form that is ours: nobody leaves or gives instructions, and purchases follow at
-// once.
+// (communities, tastes and items by Dirichlet draws); RecoWorld and RecAgent (users in the loop
+// with a mood, who tire and leave), in a lean form without any language model that is ours.
 #ifndef MR_CORE_SIM_WORLD_H
 #define MR_CORE_SIM_WORLD_H
+
+#include <stdbool.h>
 
 #include "core/event/event.h"
 
@@ -33,6 +42,8 @@ enum {
     MR_WORLD_NONE = UINT32_MAX,
 };
 
+#define MR_WORLD_NEVER (INT64_MAX / 4)
+
 typedef struct mr_world_config {
     uint64_t seed;
     uint32_t users, items;        // items that appear later are counted
@@ -42,10 +53,19 @@ typedef struct mr_world_config {
     double match, base, quality; // quality: standard deviation of q_i
     double fatigue, sated, examine, stop;
     double browse; // share of the visits that begin with a find of his own
-    double gap_ms; // mean time between two visits of an average user
+    double gap_ms; // mean time between two lists of an average user in one session
+    double bored, bored_ms;
+    double return_ms;       // 0: nobody leaves
+    double later, later_ms; // share of the purchases that are late, and by how much in the mean
+    double other;
+    int64_t drift_ms; // 0: tastes stay
+    double drift;
 } mr_world_config;
 
+// Of the demo: a minute of it stands for a day or so.
 mr_world_config mr_world_defaults(void);
+// In the time of real users: a list every 20 s in a session, back after a day.
+mr_world_config mr_world_days(void);
 
 typedef struct mr_world_item {
     float alpha[MR_WORLD_THEMES_MAX];
@@ -66,7 +86,14 @@ typedef struct mr_world_user {
     float match_max; // largest rho . alpha over all items
     float pace;      // visits in relation to the average user
     uint32_t community;
-    uint32_t visits;
+    uint32_t visits; // lists that he has looked at
+    int64_t now_ms;  // when he came last
+    uint32_t drifts; // of all communities until then
+    uint32_t sessions; // that ended
+    uint32_t low;      // the last ones of them, running, that left him with little satisfaction
+    bool left, gone;   // his session ended with the last list; he never comes back
+    float satisfaction;
+    float bored[MR_WORLD_THEMES_MAX]; // at now_ms
     uint32_t liked[MR_WORLD_LIKED];       // a ring; MR_WORLD_NONE where empty
     uint32_t liked_count;                 // ever
     mr_world_shown shown[MR_WORLD_LISTS]; // a ring by visit
@@ -85,8 +112,18 @@ void mr_world_init(mr_world *world, const mr_world_config *config, void *memory)
 
 // How many items exist at that time (of the run, from 0): those with index below it.
 uint32_t mr_world_live(const mr_world *world, int64_t run_ms);
-// Time to the user's next visit, as it follows from his pace and the number of his visits. >= 1.
+// Time to the user's next visit, as it follows from his pace, the number of his visits, and whether
+// he has left. >= 1; MR_WORLD_NEVER: he is gone.
 int64_t mr_world_gap_ms(const mr_world *world, uint32_t user);
+// The user is there at that time, before he looks at a list: boredom has faded, tastes have moved.
+// Times do not go back. O(themes), where his taste has moved O(items * themes).
+void mr_world_come(mr_world *world, uint32_t user, int64_t run_ms);
+
+// The formulas of a mood, alone: s after a list with `best` = sigma(x) of the best click, 0 for
+// none; b_g after `ms` and a list with that share of the category; the chance to leave.
+double mr_world_satisfied(double s, double best);
+double mr_world_boredom(double b, double ms, double bored_ms, double share);
+double mr_world_leaving(double s, double b_max);
 
 // Whether the item is among the newest MR_WORLD_LIKED that the user has clicked.
 bool mr_world_liked(const mr_world *world, uint32_t user, uint32_t item);
@@ -112,8 +149,9 @@ uint32_t mr_world_browse(const mr_world *world, uint32_t user, uint32_t live);
 typedef struct mr_world_act {
     mr_event_kind kind; // click, cart or purchase
     uint32_t item;
-    uint32_t place;    // in the list, from 0
+    uint32_t place;    // in the list, from 0: of a purchase of another item, that of the clicked
     uint32_t quantity; // of a cart or a purchase
+    int64_t delay_ms;  // of a purchase: from now
 } mr_world_act;
 
 // The user looks at a list of count <= MR_WORLD_SLATE_MAX different items. Returns how many acts

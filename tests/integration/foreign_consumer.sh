@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Shows: the lists can be read by programs that know nothing but the bus and the schema: by fastavro
 # field by field (propensities, versions, keys, partitions), and by kcat as many with the same keys.
+# So can the items: each that was listed is published, with a vector and counts.
 #
 # usage: foreign_consumer.sh BUILD_DIR
 BUILD=$1
@@ -18,7 +19,7 @@ topics:
   clicks: {kind: click}
 state: {path: $work/state}
 users: {memory: 8MiB}
-items: {max: 5000}
+items: {max: 5000, publish_interval: 1s}
 lists: {k: 20, interval_ms: 200ms, explore: 0.3}
 metrics: {interval: 1s}
 Y

@@ -15,6 +15,13 @@ awk 'BEGIN {
     printf "%.0f,u%d,i%d,click\n", 1700000000000 + i * 600000, rand() * 60, rand() * rand() * 80
 }' > "$work/log.csv"
 "$millrace" replay --input "$work/log.csv" --out "$work/replay" --set replay.commit_events=200 > "$work/replay.log" 2>&1 || broken "replay: $(tail -1 "$work/replay.log")"
+obd="$here/../data/obd"
+"$millrace" ope "$obd/events-random-men.csv.gz" --policy frequencies --of "$obd/events-bts-men.csv.gz" --out "$work/replay" \
+  > "$work/ope.txt" || broken "ope"
+"$millrace" replay --input "$work/log.csv" --what-if models.embedding.rate_item=0.3 --out "$work/what if" --set replay.commit_events=200 \
+  > "$work/what_if.txt" 2>&1 || broken "what if: $(tail -1 "$work/what_if.txt")"
+"$millrace" report "$work/what if" > "$work/report.txt" || broken "the report of a what-if alone"
+cp "$work/what if/sweep.json" "$work/replay/"
 "$millrace" report "$work/replay" > "$work/report.txt" || broken "report"
 grep -oE '(src|href)="[^"]*"' "$work/replay/report.html" && broken "the page asks for other files"
 
@@ -29,20 +36,21 @@ onload = () => setTimeout(() => {
   for (const width of [1280, 390]) {
     const page = document.getElementById('w' + width).contentDocument;
     const plots = [...page.querySelectorAll('canvas')];
-    if (plots.length !== 3) found.push(`${width}: ${plots.length} plots, want 3`);
+    if (plots.length !== 5) found.push(`${width}: ${plots.length} plots, want 5`);
     for (const plot of plots) {
       const pixels = plot.getContext('2d').getImageData(0, 0, plot.width, plot.height).data;
       // Axes and texts are grey: what is drawn of the data has colours.
       let drawn = 0;
       for (let i = 0; i < pixels.length; i += 4)
         drawn += Math.max(pixels[i], pixels[i + 1], pixels[i + 2]) - Math.min(pixels[i], pixels[i + 1], pixels[i + 2]) > 60;
-      if (drawn < 1500) found.push(`${width}: a plot has ${drawn} coloured pixels`);
+      if (drawn < (plot.height > 200 ? 1500 : 300)) found.push(`${width}: a plot has ${drawn} coloured pixels`);
     }
     if (page.documentElement.scrollWidth > width) found.push(`${width}: the page is ${page.documentElement.scrollWidth} wide`);
     for (const e of page.querySelectorAll('h1,h2,p,li,.tile,section'))
       if (e.scrollWidth > e.clientWidth + 1) found.push(`${width}: ${e.tagName} "${e.textContent.slice(0, 40)}" runs over`);
     const tables = [...page.querySelectorAll('table')].map((t) => t.querySelectorAll('tbody tr').length);
-    if (tables.length !== 3 || tables[0] !== 10 || tables[1] < 5) found.push(`${width}: tables of ${tables} rows, want three`);
+    if (tables.length !== 6 || tables[0] !== 10 || tables[1] < 5 || tables[3] !== 2 || tables[4] < 9 || tables[5] < 10)
+      found.push(`${width}: tables of ${tables} rows, want six`);
     const text = page.body.innerText;
     if (!text.includes('4,000 learned') || text.includes('NaN') || text.includes('undefined')) found.push(`${width}: figures are missing`);
   }

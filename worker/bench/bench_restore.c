@@ -334,7 +334,8 @@ static mr_status restore_once(const restore *r, double *seconds, mr_error *err)
                             .store = &store,
                             .clock = &clock,
                             .tasks = r->options->partitions,
-                            .cluster = "bench"};
+                            .cluster = "bench",
+                            .copy_age_max_ms = INT64_MAX};
         status = restore_tasks(r, taker, seconds, err);
     }
     mr_kafka_reader_close(kafka.reader);

@@ -11,6 +11,13 @@ void mr_kafka_member_name(const mr_config *config, char *name, size_t size)
     snprintf(name, size, "%s-%s", config->app, config->instance);
 }
 
+bool mr_kafka_topic_used(const mr_config *config, mr_topic topic)
+{
+    return topic == MR_TOPIC_REPARTITION ? mr_config_repartitions(config)
+           : topic == MR_TOPIC_ITEMS     ? config->items_publish_interval > 0
+                                         : true;
+}
+
 const char *mr_kafka_topic_name(const mr_config *config, mr_topic topic)
 {
     switch (topic) {

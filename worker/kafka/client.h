@@ -33,6 +33,8 @@ void mr_kafka_member_name(const mr_config *config, char *name, size_t size);
 
 // The name of a topic of ours.
 const char *mr_kafka_topic_name(const mr_config *config, mr_topic topic);
+// Whether the configuration has the worker write to it at all.
+bool mr_kafka_topic_used(const mr_config *config, mr_topic topic);
 
 // What an error of a call means to the commit protocol (exactly-once.md, table of section 4);
 // `what` is the call. Takes `error`.

@@ -49,8 +49,8 @@ static mr_status open_topics(const mr_config *config, mr_kafka_producer *produce
 {
     for (int topic = 0; topic < MR_TOPIC_COUNT; topic++) {
         const char *const name = mr_kafka_topic_name(config, (mr_topic)topic);
-        if (topic == MR_TOPIC_REPARTITION && !mr_config_repartitions(config))
-            continue; // there is none
+        if (!mr_kafka_topic_used(config, (mr_topic)topic))
+            continue;
         producer->topics[topic] = rd_kafka_topic_new(producer->handle, name, NULL);
         if (producer->topics[topic] == NULL)
             return mr_fail(err, MR_FATAL, "topic %s: %s", name,

@@ -111,3 +111,13 @@ mr_interval mr_tally_interval(const mr_tally *tally, uint32_t term, double level
         mr_resample_note(scratch, b, mean_of(tally, term, 1 + b));
     return mr_resample_interval(scratch, tally->resamples, level);
 }
+
+mr_interval mr_tally_difference(const mr_tally *from, const mr_tally *to, uint32_t term,
+                                double level, mr_sorted *scratch, double *value)
+{
+    MR_ASSERT(from->resamples == to->resamples && from->terms == to->terms);
+    *value = mean_of(to, term, 0) - mean_of(from, term, 0);
+    for (uint32_t b = 0; b < to->resamples; b++)
+        mr_resample_note(scratch, b, mean_of(to, term, 1 + b) - mean_of(from, term, 1 + b));
+    return mr_resample_interval(scratch, to->resamples, level);
+}

@@ -58,4 +58,9 @@ double mr_tally_mean(const mr_tally *tally, uint32_t term);
 mr_interval mr_tally_interval(const mr_tally *tally, uint32_t term, double level,
                               mr_sorted *scratch);
 
+// What a term's mean of `to` is above that of `from`: two tallies over the same clusters, drawn by
+// the same seed, so that what both have in common is not noise. *value: NAN where one is empty.
+mr_interval mr_tally_difference(const mr_tally *from, const mr_tally *to, uint32_t term,
+                                double level, mr_sorted *scratch, double *value);
+
 #endif

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "worker/report/assets.h"
 
@@ -122,17 +123,45 @@ static mr_status read_summary(const char *path, json_t *data, mr_error *err)
     return MR_OK;
 }
 
-mr_status mr_report_read(const char *folder, json_t **data, mr_error *err)
+// What others have left in the folder: it is there where somebody has asked for it.
+static mr_status read_more(const char *folder, const char *name, const char *array,
+                           const char *command, json_t *data, mr_error *err)
 {
     char path[4096];
+    json_error_t fault;
+    snprintf(path, sizeof path, "%s/%s.json", folder, name);
+    if (access(path, F_OK) != 0)
+        return MR_OK;
+    json_t *more = json_load_file(path, 0, &fault);
+    if (more == NULL)
+        return mr_fail(err, MR_FATAL, "%s:%d: %s", path, fault.line, fault.text);
+    json_object_set_new(data, name, more);
+    if (!json_is_array(json_object_get(more, array)))
+        return mr_fail(err, MR_FATAL, "%s: this is no output of millrace %s", path, command);
+    return MR_OK;
+}
+
+static mr_status read_replay(const char *folder, json_t *data, mr_error *err)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/summary.json", folder);
+    if (access(path, F_OK) != 0 && json_object_get(data, "sweep") != NULL)
+        return MR_OK; // a sweep leaves no replay
+    MR_TRY(read_summary(path, data, err));
+    snprintf(path, sizeof path, "%s/windows.csv", folder);
+    return read_windows(path, data, err);
+}
+
+mr_status mr_report_read(const char *folder, json_t **data, mr_error *err)
+{
     *data = json_object();
     if (*data == NULL)
         return mr_fail(err, MR_FATAL, "out of memory");
-    snprintf(path, sizeof path, "%s/summary.json", folder);
-    mr_status status = read_summary(path, *data, err);
-    snprintf(path, sizeof path, "%s/windows.csv", folder);
+    mr_status status = read_more(folder, "sweep", "configurations", "replay --sweep", *data, err);
     if (status == MR_OK)
-        status = read_windows(path, *data, err);
+        status = read_more(folder, "ope", "estimates", "ope", *data, err);
+    if (status == MR_OK)
+        status = read_replay(folder, *data, err);
     if (status != MR_OK)
         json_decref(*data);
     return status;

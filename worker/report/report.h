@@ -8,8 +8,10 @@
 
 #include "core/base/error.h"
 
-// Reads summary.json and windows.csv of a folder that `millrace replay --out` left. *data: the
-// summary, and of each model the windows' columns; the caller's. Errors: MR_FATAL with file and
+// Reads a folder: summary.json and windows.csv of `millrace replay --out`, sweep.json of a sweep or a
+// what-if, ope.json of `millrace ope --out`: what is there, and the first two unless there is a
+// sweep. *data: the summary, of each model the windows' columns, "sweep" and "ope" as they were; the
+// caller's. Errors: MR_FATAL with file and
 // line.
 MR_CHECKED mr_status mr_report_read(const char *folder, json_t **data, mr_error *err);
 

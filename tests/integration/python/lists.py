@@ -32,22 +32,48 @@ def check_list(message, record, k, last, faults):
     last[record["user"]] = record["version"]
 
 
+def check_items(brokers, millrace, app, faults):
+    """Each item that stands in a list is published: a vector that moves, and counts that fade."""
+    schema, newest = schema_of(millrace, "item"), {}
+    messages = read_all(brokers, app + ".items")
+    for message in messages:
+        if message.value() is None:
+            newest.pop(message.key(), None)
+            continue
+        record = schema.read(message.value())
+        before = newest.get(message.key())
+        good = (message.key() == record["item"].encode() and len(record["vector"]) == 64 and record["available"]
+                and any(record["vector"]) and record["counts"]["popularity"] >= 0.999 * record["counts"]["popularity_15m"] > 0)
+        if not good:
+            faults.append(f"item {record['item']}: {record['counts']}")
+        if before and not (record["sequence"] > before["sequence"] and record["time"] > before["time"]
+                           and record["counts"]["popularity"] >= before["counts"]["popularity"]):
+            faults.append(f"item {record['item']} went back")
+        newest[message.key()] = record
+    return newest, len(messages)
+
+
 def check(brokers, millrace, app, k):
     lists, metrics = schema_of(millrace, "list"), schema_of(millrace, "metric")
-    faults, last, slices, sources = [], {}, Counter(), Counter()
+    faults, last, slices, sources, listed = [], {}, Counter(), Counter(), set()
     messages = read_all(brokers, app + ".lists")
     for message in messages:
         record = lists.read(message.value())
         check_list(message, record, int(k), last, faults)
         slices[record["slice"]] += 1
         sources.update(entry["source"] for entry in record["entries"])
+        listed.update(entry["item"] for entry in record["entries"])
     names = Counter(metrics.read(m.value())["name"] for m in read_all(brokers, app + ".metrics"))
     for name in ("records_per_second", "lag_seconds", "latency_p99_seconds", "items", "lists_published"):
         if names[name] == 0:
             faults.append(f"no metric {name}")
     if not messages:
         faults.append("no lists")
-    print(f"lists={len(messages)} users={len(last)} slices={dict(slices)} sources={dict(sources)}")
+    items, published = check_items(brokers, millrace, app, faults)
+    missing = listed - {key.decode() for key in items}
+    if missing:
+        faults.append(f"{len(missing)} items of lists were never published, such as {min(missing)}")
+    print(f"lists={len(messages)} users={len(last)} items={len(items)} of {published} records slices={dict(slices)} sources={dict(sources)}")
     for fault in faults[:20]:
         print("FAULT:", fault)
     return 1 if faults else 0

@@ -259,7 +259,8 @@ static inline void fleet_view(fleet *f, uint32_t worker)
 static inline void fleet_commit(fleet *f)
 {
     mr_error err;
-    const mr_close_sink sink = {f, fleet_row, fleet_list, fleet_delta};
+    const mr_close_sink sink = {
+        .context = f, .row = fleet_row, .list = fleet_list, .delta = fleet_delta};
     for (f->closing = 0; f->closing < f->workers; f->closing++) {
         f->last_sender = f->last_receiver = 0;
         assert_int_equal(mr_engine_close(f->engines[f->closing], f->store.seqs, &sink, &err),

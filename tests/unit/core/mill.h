@@ -42,6 +42,7 @@ typedef struct mill {
     mr_list last;
     mr_list_entry last_entries[MR_LIST_MAX];
     bool versions_fell, bad_q;
+    uint64_t told, told_gone, told_badly; // items that readers outside were told of
 } mill;
 
 static inline stored_row *mill_find(mill *m, uint32_t task, mr_bytes key)
@@ -193,10 +194,19 @@ static inline void mill_restart(mill *m, uint64_t seed)
         fail_msg("%s", err.text);
 }
 
+static inline void mill_told(void *context, const mr_told *told)
+{
+    mill *m = context;
+    m->told += !told->gone;
+    m->told_gone += told->gone;
+    m->told_badly += told->item.size == 0 || told->time_ms == 0 ||
+                     (!told->gone && (told->vector == NULL || told->count_count == 0));
+}
+
 static inline void mill_close_commit(mill *m)
 {
     mr_error err;
-    const mr_close_sink sink = {m, mill_row, mill_list, NULL};
+    const mr_close_sink sink = {m, mill_row, mill_list, NULL, mill_told};
     assert_int_equal(mr_engine_close(m->engine, m->seqs, &sink, &err), MR_OK);
     mr_engine_stored(m->engine, mr_engine_closes(m->engine));
     for (uint32_t t = 0; t < m->config.tasks; t++)

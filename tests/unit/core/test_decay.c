@@ -71,10 +71,27 @@ static void a_count_that_never_fades_counts(void **state)
     assert_true(mr_decayed_at(&count, mr_decay_time_of(5, MR_DECAY_NEVER)) == 1000);
 }
 
+enum { ITEMS = 900 };
+
+// The first `count` of the list are the greatest of all values.
+static void is_sorted(const mr_top *top, const uint64_t *keys, const double *values, uint32_t count)
+{
+    bool taken[ITEMS] = {0};
+    for (uint32_t place = 0; place < count; place++) {
+        uint32_t best = ITEMS;
+        for (uint32_t i = 0; i < ITEMS; i++)
+            if (!taken[i] && values[i] > 0 &&
+                (best == ITEMS || values[i] > values[best] ||
+                 (values[i] == values[best] && keys[i] < keys[best])))
+                best = i;
+        assert_int_equal(top->slots[place], best);
+        taken[best] = true;
+    }
+}
+
 static void a_top_list_is_what_sorting_everything_gives(void **state)
 {
     (void)state;
-    enum { ITEMS = 900 };
     static uint64_t keys[ITEMS];
     static double values[ITEMS];
     static mr_top top;
@@ -86,19 +103,44 @@ static void a_top_list_is_what_sorting_everything_gives(void **state)
     for (int step = 0; step < 20000; step++) {
         const uint32_t i = mr_rng_below(&rng, 1 + mr_rng_below(&rng, ITEMS));
         values[i] += 1 + mr_rng_below(&rng, 3); // many equal values
-        assert_true(mr_top_raise(&top, &items, i, values[i]));
+        mr_top_raise(&top, &items, i, values[i]);
     }
-    bool taken[ITEMS] = {0};
-    for (uint32_t place = 0; place < MR_TOP_MAX; place++) {
-        uint32_t best = ITEMS;
-        for (uint32_t i = 0; i < ITEMS; i++)
-            if (!taken[i] && values[i] > 0 &&
-                (best == ITEMS || values[i] > values[best] ||
-                 (values[i] == values[best] && keys[i] < keys[best])))
-                best = i;
-        assert_int_equal(top.slots[place], best);
-        taken[best] = true;
+    is_sorted(&top, keys, values, MR_TOP_MAX);
+}
+
+// Values fall now and then: what is left of the list is right, however short it gets.
+static void a_top_list_stays_right_where_items_are_withdrawn(void **state)
+{
+    (void)state;
+    static uint64_t keys[ITEMS];
+    static double values[ITEMS];
+    static mr_top top;
+    mr_items items = {.slots = {.keys = keys}};
+    mr_rng rng = mr_rng_make(2, 0, 0, 9, MR_PURPOSE_SIM);
+    enum { WANTED = 240 };
+    uint32_t refills = 0;
+    for (uint32_t i = 0; i < ITEMS; i++)
+        keys[i] = mr_rng_u32(&rng);
+    mr_top_clear(&top, 0);
+    for (int step = 0; step < 40000; step++) {
+        const uint32_t i = mr_rng_below(&rng, 1 + mr_rng_below(&rng, ITEMS));
+        if (mr_rng_below(&rng, 4) == 0 && values[i] > 0) {
+            values[i] = mr_rng_below(&rng, (uint32_t)values[i]);
+            mr_top_withdraw(&top, i);
+        } else {
+            values[i] += 1 + mr_rng_below(&rng, 3);
+        }
+        mr_top_raise(&top, &items, i, values[i]);
+        if (mr_top_is_short(&top, WANTED)) {
+            refills++;
+            mr_top_clear(&top, 0);
+            for (uint32_t j = 0; j < ITEMS; j++)
+                mr_top_raise(&top, &items, j, values[j]);
+        }
+        if (step % 100 == 0)
+            is_sorted(&top, keys, values, top.count);
     }
+    assert_in_range(refills, 2, 1000); // not at each of ten thousand
 }
 
 int main(void)
@@ -108,6 +150,7 @@ int main(void)
         cmocka_unit_test(order_and_grouping_change_no_bit),
         cmocka_unit_test(a_count_that_never_fades_counts),
         cmocka_unit_test(a_top_list_is_what_sorting_everything_gives),
+        cmocka_unit_test(a_top_list_stays_right_where_items_are_withdrawn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -178,6 +178,47 @@ static void what_a_method_tells_of_itself_stands_in_the_metrics(void **state)
     mill_close(&m);
 }
 
+static uint64_t tick(void *context)
+{
+    uint64_t *now = context;
+    return *now += 10;
+}
+
+static void a_watch_sees_every_model_and_decides_nothing(void **state)
+{
+    (void)state;
+    static mill a, b;
+    static mr_engine_metrics metrics;
+    uint64_t now = 0;
+    mr_engine_config config = mill_defaults();
+    mill_open(&a, &config);
+    config.watch = (mr_watch){&now, tick};
+    mill_open(&b, &config);
+    run_commits(&a, 0, 4);
+    run_commits(&b, 0, 4);
+    assert_hash_equal(a.lists, b.lists);
+    assert_hash_equal(mill_hash(&a), mill_hash(&b));
+    mr_engine_measure(a.engine, &metrics);
+    assert_int_equal(metrics.rankings, 0);
+    assert_int_equal(metrics.costs[metrics.column_count].learn_ns, 0);
+    mr_engine_measure(b.engine, &metrics);
+    assert_true(metrics.rankings >= metrics.lists_made && metrics.lists_made > 0);
+    const mr_cost all = metrics.costs[metrics.column_count];
+    uint64_t learn = 0, rank = 0;
+    for (uint32_t c = 0; c < metrics.column_count; c++) {
+        assert_true(metrics.costs[c].learn_ns > 0 && metrics.costs[c].rank_ns > 0);
+        if (c > 0 && metrics.costs[c].learn_ns == metrics.costs[c - 1].learn_ns &&
+            metrics.costs[c].rank_ns == metrics.costs[c - 1].rank_ns)
+            continue; // another column of the same model
+        learn += metrics.costs[c].learn_ns;
+        rank += metrics.costs[c].rank_ns;
+    }
+    assert_true(all.learn_ns > learn); // the engine's own rows too
+    assert_int_equal(all.rank_ns, rank);
+    mill_close(&a);
+    mill_close(&b);
+}
+
 static void expiry_leaves_what_a_restart_leaves(void **state)
 {
     (void)state;
@@ -196,6 +237,50 @@ static void expiry_leaves_what_a_restart_leaves(void **state)
     }
     mill_close(&a);
     mill_close(&b);
+}
+
+static void readers_outside_are_told_of_changes_and_no_more_often_than_asked(void **state)
+{
+    (void)state;
+    static mill never, always, seldom;
+    static mr_engine_metrics metrics;
+    mr_engine_config config = mill_defaults();
+    mill_open(&never, &config);
+    config.item_told_ms = 1;
+    mill_open(&always, &config);
+    config.item_told_ms = 86400000;
+    mill_open(&seldom, &config);
+    run_commits(&never, 0, 8);
+    run_commits(&always, 0, 8);
+    run_commits(&seldom, 0, 8);
+    mr_engine_measure(always.engine, &metrics);
+    assert_int_equal(never.told, 0);
+    assert_int_equal(seldom.told, metrics.items); // each once, when it came
+    assert_true(always.told > 2 * seldom.told);
+    assert_int_equal(always.told_badly + seldom.told_badly, 0);
+    assert_hash_equal(mill_hash(&never), mill_hash(&always)); // and nothing else is different
+    assert_hash_equal(never.lists, seldom.lists);
+    mill_close(&never);
+    mill_close(&always);
+    mill_close(&seldom);
+}
+
+static void readers_outside_are_told_that_an_item_is_gone(void **state)
+{
+    (void)state;
+    static mill m;
+    static mr_engine_metrics metrics;
+    mr_engine_config config = mill_defaults();
+    config.items_max = 100;
+    config.item_expiry_ms = 20000;
+    config.item_told_ms = 1;
+    mill_open(&m, &config);
+    run_commits(&m, 0, 12);
+    mr_engine_measure(m.engine, &metrics);
+    assert_true(metrics.items_expired > 0);
+    assert_int_equal(m.told_gone, metrics.items_expired);
+    assert_int_equal(m.told_badly, 0);
+    mill_close(&m);
 }
 
 static void versions_rise_and_propensities_are_probabilities(void **state)
@@ -495,7 +580,10 @@ int main(void)
         cmocka_unit_test(the_size_of_the_cache_decides_nothing),
         cmocka_unit_test(the_kept_hash_and_count_are_those_of_the_rows),
         cmocka_unit_test(what_a_method_tells_of_itself_stands_in_the_metrics),
+        cmocka_unit_test(a_watch_sees_every_model_and_decides_nothing),
         cmocka_unit_test(expiry_leaves_what_a_restart_leaves),
+        cmocka_unit_test(readers_outside_are_told_of_changes_and_no_more_often_than_asked),
+        cmocka_unit_test(readers_outside_are_told_that_an_item_is_gone),
         cmocka_unit_test(versions_rise_and_propensities_are_probabilities),
         cmocka_unit_test(a_duplicate_is_learned_once_also_after_a_restart),
         cmocka_unit_test(late_events_are_counted_and_dropped_only_by_choice),

@@ -30,11 +30,13 @@ static void drop(mr_world *world)
     free(world->items); // the first of the block
 }
 
+// Users without moods, who buy what they click, at once.
 static mr_world_config small(void)
 {
     mr_world_config config = mr_world_defaults();
     config.users = USERS;
     config.items = ITEMS;
+    config.bored = config.return_ms = config.later = config.other = 0;
     return config;
 }
 
@@ -347,7 +349,7 @@ static void an_item_shown_in_vain_tires_and_recovers_after_three_lists(void **st
     for (uint32_t n = 1; n <= 5; n++) {
         assert_int_equal(mr_world_visit(&world, 0, &item, 1, acts), 0);
         const double lost = fresh - mr_world_utility(&world, 0, item);
-        const double wanted = config.fatigue * (n < 3 ? n : 3) / 3.0;
+        const double wanted = config.fatigue * (1 - 1.0 / (1 << (n < 3 ? n : 3)));
         assert_true(lost > wanted - 1e-9 && lost < wanted + 1e-9);
     }
     for (uint32_t n = 0; n < MR_WORLD_LISTS; n++)
@@ -440,6 +442,189 @@ static void users_find_items_of_their_own_taste_by_themselves(void **state)
     drop(&world);
 }
 
+// ---- moods
+
+static void assert_near(double found, double wanted, double within)
+{
+    if (!(found > wanted - within && found < wanted + within))
+        fail_msg("%.9g is not within %g of %.9g", found, within, wanted);
+}
+
+static void moods_have_their_known_values(void **state)
+{
+    (void)state;
+    assert_near(mr_world_satisfied(0.4, 1), 0.52, 1e-12);
+    assert_near(mr_world_satisfied(0.4, 0), 0.32, 1e-12);
+    assert_near(mr_world_leaving(0.4, 0.3), 0.0724265, 5e-8);
+    assert_near(mr_world_boredom(0.5, 10 * 60e3, 30 * 60e3, 0.25), 0.6082657, 5e-8);
+}
+
+// Relative match .6 with a = 2, base -1, shown once in vain at half of 1.5: x = -.55.
+static void clicks_fade_by_place_as_in_the_worked_example(void **state)
+{
+    (void)state;
+    mr_world_config config = small();
+    config.users = 1;
+    config.items = 3;
+    config.themes = 2;
+    config.late_share = config.quality = config.stop = 0;
+    config.match = 2;
+    config.base = -1;
+    config.fatigue = 1.5;
+    mr_world world = make(&config);
+    mr_world_user *user = &world.users[0];
+    const uint32_t slate[3] = {0, 1, 2};
+    double p[3];
+    for (uint32_t i = 0; i < 3; i++) {
+        world.items[i].alpha[0] = 0.6f;
+        world.items[i].alpha[1] = 0.4f;
+    }
+    user->rho[0] = user->match_max = 1;
+    user->rho[1] = 0;
+    user->shown[0] = (mr_world_shown){.items = {0, 1, 2}, .count = 3};
+    assert_near(mr_world_utility(&world, 0, 1), -0.55, 1e-6);
+    mr_world_expect(&world, 0, slate, 3, p);
+    assert_near(p[0], 0.3658644, 1e-7);
+    assert_near(p[1], 0.3109847, 1e-7);
+    assert_near(p[2], 0.2643370, 1e-7);
+    drop(&world);
+}
+
+// A user who is shown the same list again and again, and clicks nothing.
+static void bored_users_leave_come_back_later_and_at_last_for_good(void **state)
+{
+    (void)state;
+    mr_world_config config = small();
+    config.base = -100;
+    config.bored = 0.5;
+    config.return_ms = 10000;
+    mr_world world = make(&config);
+    mr_world_act acts[MR_WORLD_ACTS_MAX];
+    const uint32_t slate[2] = {0, 1};
+    double away = 0, stays = 0, away_count = 0, stay_count = 0;
+    uint32_t gone = 0;
+    for (uint32_t u = 0; u < USERS; u++) {
+        int64_t at = 0;
+        for (uint32_t n = 0; n < 300 && !world.users[u].gone; n++) {
+            mr_world_come(&world, u, at);
+            assert_int_equal(mr_world_visit(&world, u, slate, 2, acts), 0);
+            const int64_t gap = mr_world_gap_ms(&world, u);
+            assert_true(gap >= 1);
+            assert_int_equal(gap == MR_WORLD_NEVER, world.users[u].gone);
+            if (world.users[u].gone)
+                break;
+            // Satisfaction is near 0 after a few lists: a mean of 10 s times e^.75, by his pace.
+            const double by_pace = (double)gap * (double)world.users[u].pace;
+            if (world.users[u].left && n >= 10) {
+                away += by_pace;
+                away_count++;
+            } else if (!world.users[u].left) {
+                stays += by_pace;
+                stay_count++;
+            }
+            at += gap;
+        }
+        gone += world.users[u].gone;
+        assert_true(world.users[u].satisfaction < 0.5f);
+        assert_true(!world.users[u].gone || world.users[u].sessions >= 3);
+    }
+    assert_true(gone > USERS * 9 / 10);
+    assert_near(away / away_count, 10000 * mr_exp(0.75), 4 * 21170 / __builtin_sqrt(away_count));
+    assert_near(stays / stay_count, 4000, 4 * 4000 / __builtin_sqrt(stay_count));
+    drop(&world);
+}
+
+static void boredom_costs_clicks_of_its_category_and_fades(void **state)
+{
+    (void)state;
+    mr_world_config config = small();
+    config.base = -100;
+    config.bored = 0.5;
+    config.fatigue = 0;
+    mr_world world = make(&config);
+    mr_world_act acts[MR_WORLD_ACTS_MAX];
+    const uint32_t item = 3;
+    uint32_t other = 0;
+    while (world.items[other].category == world.items[item].category)
+        other++;
+    const double fresh = mr_world_utility(&world, 0, item);
+    const double elsewhere = mr_world_utility(&world, 0, other);
+    mr_world_visit(&world, 0, &item, 1, acts);
+    assert_near(mr_world_utility(&world, 0, item), fresh - 0.5, 1e-6);
+    mr_world_come(&world, 0, (int64_t)config.bored_ms);
+    assert_near(mr_world_utility(&world, 0, item), fresh - 0.5 * mr_exp(-1), 1e-6);
+    assert_true(mr_world_utility(&world, 0, other) == elsewhere);
+    drop(&world);
+}
+
+static void a_taste_moves_with_its_community_and_stays_a_mixture(void **state)
+{
+    (void)state;
+    mr_world_config config = small();
+    config.communities = 3;
+    config.drift_ms = 1000;
+    config.drift = 0.5;
+    mr_world world = make(&config);
+    float before[USERS][MR_WORLD_THEMES_MAX];
+    for (uint32_t u = 0; u < USERS; u++)
+        memcpy(before[u], world.users[u].rho, sizeof before[u]);
+    for (uint32_t u = 0; u < USERS; u++)
+        mr_world_come(&world, u, 1000);
+    int moved[3] = {-1, -1, -1};
+    for (uint32_t u = 0; u < USERS; u++) {
+        const mr_world_user *user = &world.users[u];
+        const int other = memcmp(before[u], user->rho, config.themes * sizeof(float)) != 0;
+        assert_true(moved[user->community] < 0 || moved[user->community] == other);
+        moved[user->community] = other;
+    }
+    assert_int_equal(moved[0] + moved[1] + moved[2], 1);
+    for (uint32_t u = 0; u < USERS; u++) {
+        double sum = 0, best = 0;
+        mr_world_come(&world, u, 60000);
+        for (uint32_t t = 0; t < config.themes; t++)
+            sum += (double)world.users[u].rho[t];
+        assert_near(sum, 1, 1e-4);
+        for (uint32_t i = 0; i < config.items; i++) {
+            double match = 0;
+            for (uint32_t t = 0; t < config.themes; t++)
+                match += (double)world.users[u].rho[t] * (double)world.items[i].alpha[t];
+            best = match > best ? match : best;
+        }
+        assert_near((double)world.users[u].match_max, best, 1e-6);
+    }
+    drop(&world);
+}
+
+static void purchases_come_late_and_for_another_item_at_their_shares(void **state)
+{
+    (void)state;
+    mr_world_config config = small();
+    config.base = 100; // everybody buys
+    config.later = 0.4;
+    config.other = 0.25;
+    mr_world world = make(&config);
+    mr_world_act acts[MR_WORLD_ACTS_MAX];
+    double count = 0, late = 0, delay = 0, other = 0;
+    for (uint32_t n = 0; n < 20; n++)
+        for (uint32_t u = 0; u < USERS; u++) {
+            const uint32_t item = n;
+            assert_int_equal(mr_world_visit(&world, u, &item, 1, acts), 3);
+            assert_int_equal(acts[0].delay_ms + acts[1].delay_ms, 0);
+            const mr_world_act *buy = &acts[2];
+            count++;
+            late += buy->delay_ms > 0;
+            delay += (double)buy->delay_ms;
+            other += buy->item != item;
+            assert_int_equal(world.items[buy->item].category | 1u,
+                             world.items[item].category | 1u);
+            assert_int_equal(buy->place, 0);
+        }
+    assert_near(late / count, 0.4, 4 * __builtin_sqrt(0.24 / count));
+    assert_near(delay / late, config.later_ms, 4 * config.later_ms / __builtin_sqrt(late));
+    assert_near(other / count, 0.25, 4 * __builtin_sqrt(0.1875 / count));
+    drop(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -455,6 +640,12 @@ int main(void)
         cmocka_unit_test(an_item_shown_in_vain_tires_and_recovers_after_three_lists),
         cmocka_unit_test(a_clicked_item_does_not_tire_and_is_remembered_until_24_others_came),
         cmocka_unit_test(users_find_items_of_their_own_taste_by_themselves),
+        cmocka_unit_test(moods_have_their_known_values),
+        cmocka_unit_test(clicks_fade_by_place_as_in_the_worked_example),
+        cmocka_unit_test(bored_users_leave_come_back_later_and_at_last_for_good),
+        cmocka_unit_test(boredom_costs_clicks_of_its_category_and_fades),
+        cmocka_unit_test(a_taste_moves_with_its_community_and_stays_a_mixture),
+        cmocka_unit_test(purchases_come_late_and_for_another_item_at_their_shares),
         cmocka_unit_test(lists_hold_different_items_that_exist_and_are_not_liked_yet),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

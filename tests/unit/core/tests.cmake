@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 mr_test(unit test_topk mr_core)
 mr_test(unit test_sim_taste mr_core)
+mr_test(unit test_sim_attack mr_core)
+mr_test(unit test_sim_loop mr_core)
 mr_test(unit test_sim_world mr_core)
 mr_test(unit test_engine mr_core)
 mr_test(unit test_vec mr_core)

@@ -90,17 +90,17 @@ static void learn(fixture *f)
         uint64_t seqs[TASKS] = {seq, seq};
         mr_error err = {0};
         noting n = {f, made + 1};
-        const mr_close_sink sink = {&n, note, NULL, no_delta};
+        const mr_close_sink sink = {.context = &n, .row = note, .delta = no_delta};
         snprintf(item, sizeof item, "item%u", (uint32_t)seq);
         if (mr_item_key(mr_bytes_text(item)) % TASKS != OTHERS)
             continue;
-        mr_arrival arrival = {.event = {.kind = MR_EVENT_CLICK,
-                                        .present = 1u << MR_FIELD_user | 1u << MR_FIELD_item |
-                                                   1u << MR_FIELD_time,
-                                        .user = mr_bytes_text("u"),
-                                        .item = mr_bytes_text(item),
-                                        .time_ms = 1700000000000},
-                              .record_ms = 1700000000000};
+        mr_arrival arrival = {
+            .event = {.kind = MR_EVENT_CLICK,
+                      .present = 1u << MR_FIELD_user | 1u << MR_FIELD_item | 1u << MR_FIELD_time,
+                      .user = mr_bytes_text("u"),
+                      .item = mr_bytes_text(item),
+                      .time_ms = 1700000000000},
+            .record_ms = 1700000000000};
         mr_epoch epoch = {.task = OTHERS, .arrivals = &arrival, .count = 1};
         seqs[OTHERS] = made + 1;
         good(mr_engine_round(owner.engine, &epoch, 1, &err), &err);

@@ -89,12 +89,36 @@ static void without_observations_there_is_no_mean_and_no_interval(void **state)
     assert_true(isnan(mr_resample_interval(scratch, 0, .95).low));
 }
 
+// What users have in common is no noise: the interval of the difference is far narrower than either.
+static void a_difference_of_the_same_users_is_paired(void **state)
+{
+    (void)state;
+    static double sums[2][NUMBERS];
+    mr_sorted scratch[RESAMPLES];
+    double value;
+    memset(sums, 0, sizeof sums);
+    const mr_tally from = {TERMS, RESAMPLES, sums[0]}, to = {TERMS, RESAMPLES, sums[1]};
+    mr_rng rng = draws_of(5);
+    for (uint64_t user = 0; user < 400; user++) {
+        const double taste = 10 * mr_rng_double(&rng);
+        add(&from, user, taste, 0);
+        add(&to, user, taste + .5 + .1 * mr_rng_double(&rng), 0);
+    }
+    const mr_interval one = mr_tally_interval(&from, 0, .95, scratch);
+    const mr_interval both = mr_tally_difference(&from, &to, 0, .95, scratch, &value);
+    near(value, mr_tally_mean(&to, 0) - mr_tally_mean(&from, 0), 1e-12);
+    assert_true(both.low > .5 && both.low <= value && value <= both.high && both.high < .6);
+    assert_true(both.high - both.low < .05 * (one.high - one.low));
+    assert_true(mr_tally_difference(&from, &from, 0, .95, scratch, &value).high == 0 && value == 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counts_of_a_cluster_have_the_mean_and_variance_of_poisson_one),
         cmocka_unit_test(parts_of_a_log_add_up_in_any_order_and_a_part_can_be_taken_off),
         cmocka_unit_test(intervals_over_users_cover_the_mean_about_as_often_as_they_say),
+        cmocka_unit_test(a_difference_of_the_same_users_is_paired),
         cmocka_unit_test(without_observations_there_is_no_mean_and_no_interval),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

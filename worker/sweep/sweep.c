@@ -1,0 +1,411 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "worker/sweep/sweep.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "worker/input/input.h"
+#include "worker/lanes.h"
+#include "worker/ports.h"
+#include "worker/replay_read.h"
+
+enum { BATCH = 256, NOTE_BYTES = 64 }; // arrivals: few milliseconds of work for a branch
+
+typedef struct branch {
+    mr_replay_options options;
+    mr_branch *branch; // NULL: dropped
+    mr_scores scores;
+    mr_journal journal;
+    mr_list_differences differences;
+    double cpu_seconds, value;
+    mr_status status; // of the batch
+    mr_error err;
+} branch;
+
+typedef struct sweep {
+    const mr_sweep_options *options;
+    mr_sweep_result *result;
+    branch *branches;
+    uint32_t count;
+    mr_lane_pool *pool;
+    mr_replay_reading reading;
+    char note[NOTE_BYTES];
+    uint64_t total, done; // arrivals of files; bytes or offsets of topics
+    mr_arrival *batch;
+    uint32_t batch_count;
+    mr_arena arena; // what the batch points to
+    bool warm;      // scoring has begun
+    uint32_t rung;  // the next
+} sweep;
+
+// ---- one branch, on whatever lane
+
+static void see_target(void *context, uint64_t user, bool fresh, float recall, float ndcg, float rr)
+{
+    branch *b = context;
+    mr_scores_add(&b->scores, user, fresh, recall, ndcg, rr);
+}
+
+static void see_list(void *context, const mr_list *list)
+{
+    branch *b = context;
+    mr_journal_note(&b->journal, list);
+}
+
+static double cpu_now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
+}
+
+static mr_status learn_all(const sweep *s, branch *b)
+{
+    for (uint32_t a = 0; a < s->batch_count; a++) {
+        const mr_arrival *arrival = &s->batch[a];
+        if (arrival->cause != MR_CAUSE_NONE)
+            mr_branch_refuse(b->branch, arrival->cause);
+        else
+            MR_TRY(mr_branch_add(b->branch, arrival, &b->err));
+    }
+    return MR_OK;
+}
+
+static void learn_batch(void *arg, uint32_t index)
+{
+    const sweep *s = arg;
+    branch *b = &s->branches[index];
+    if (b->branch == NULL)
+        return;
+    const double begun = cpu_now();
+    b->status = learn_all(s, b);
+    b->cpu_seconds += cpu_now() - begun;
+}
+
+static void end_branch(void *arg, uint32_t index)
+{
+    const sweep *s = arg;
+    branch *b = &s->branches[index];
+    if (b->branch == NULL)
+        return;
+    const double begun = cpu_now();
+    b->status = mr_branch_end(b->branch, &b->err);
+    b->cpu_seconds += cpu_now() - begun;
+}
+
+// Runs a job for all branches; then lists are compared, pair by pair.
+static mr_status for_all(sweep *s, void (*job)(void *arg, uint32_t index), mr_error *err)
+{
+    const mr_lanes lanes = mr_lane_pool_port(s->pool);
+    lanes.run(lanes.context, job, s, s->count);
+    for (uint32_t i = 0; i < s->count; i++) {
+        branch *b = &s->branches[i];
+        if (b->status == MR_OK)
+            continue;
+        *err = b->err;
+        return mr_wrap(err, "%s", s->options->configurations[i].name);
+    }
+    for (uint32_t i = 1; i < s->count; i++) {
+        branch *b = &s->branches[i];
+        if (b->branch != NULL)
+            MR_TRY(mr_journal_compare(&s->branches[0].journal, &b->journal, &b->differences, err));
+        mr_journal_empty(&b->journal);
+    }
+    mr_journal_empty(&s->branches[0].journal);
+    return MR_OK;
+}
+
+// ---- rungs
+
+static const mr_measure *measure_of(const branch *b)
+{
+    return &mr_branch_result(b->branch)->measure;
+}
+
+// dropped_at 0: the branch has ended.
+static void add_row(sweep *s, uint32_t index, double dropped_at)
+{
+    const branch *b = &s->branches[index], *first = &s->branches[0];
+    mr_replay_result *of = mr_branch_result(b->branch);
+    const mr_shown_result shown =
+        dropped_at > 0 ? mr_shown_judge(&of->measure.shown) : of->measure.shown_result;
+    s->result->rows[s->result->count++] = (mr_sweep_row){
+        .name = s->options->configurations[index].name,
+        .index = index,
+        .dropped_at = dropped_at,
+        .events = of->events,
+        .commits = of->commits,
+        .cpu_seconds = b->cpu_seconds,
+        .state_hash = of->state_hash,
+        .lists_hash = of->lists_hash,
+        .score = mr_scores_of(&b->scores, measure_of(b)),
+        .difference = mr_scores_difference(&first->scores, measure_of(first), &b->scores,
+                                           measure_of(b)),
+        .lists = b->differences,
+        .coverage = shown.spread.coverage,
+        .gini = shown.spread.gini,
+        .arp = shown.mean.arp,
+    };
+}
+
+static void close_branch(branch *b)
+{
+    mr_branch_close(b->branch);
+    b->branch = NULL;
+    mr_scores_close(&b->scores);
+    mr_journal_close(&b->journal);
+}
+
+static void count_branches(sweep *s)
+{
+    uint32_t left = 0;
+    for (uint32_t i = 0; i < s->count; i++)
+        left += s->branches[i].branch != NULL;
+    snprintf(s->note, sizeof s->note, "%u of %u configurations", left, s->count);
+}
+
+// No target yet is worse than any.
+static bool is_worse(const branch *a, const branch *b)
+{
+    return !(a->value >= b->value) && !isnan(b->value);
+}
+
+// The worse half of those that are left goes; of equal ones the later.
+static void drop_half(sweep *s, double share)
+{
+    uint32_t left = 0;
+    for (uint32_t i = 1; i < s->count; i++) {
+        branch *b = &s->branches[i];
+        left += b->branch != NULL;
+        if (b->branch != NULL)
+            b->value = mr_score_now(&b->scores, measure_of(b), s->options->metric);
+    }
+    for (uint32_t gone = 0; gone < left / 2; gone++) {
+        uint32_t worst = 0;
+        for (uint32_t i = 1; i < s->count; i++)
+            if (s->branches[i].branch != NULL &&
+                (worst == 0 || !is_worse(&s->branches[worst], &s->branches[i])))
+                worst = i;
+        add_row(s, worst, share);
+        close_branch(&s->branches[worst]);
+    }
+    count_branches(s);
+}
+
+// How far the inputs are read, by offsets of topics or by arrivals of files.
+static double share_of(const sweep *s)
+{
+    const uint64_t done = s->options->replay->topics ? s->reading.done : s->done;
+    const uint64_t total = s->options->replay->topics ? s->reading.total : s->total;
+    return total > 0 ? (double)done / (double)total : 0;
+}
+
+static void look_where(sweep *s)
+{
+    const double warmup = s->options->replay->warmup, share = share_of(s);
+    if (!s->warm && share >= warmup) {
+        s->warm = true;
+        for (uint32_t i = 0; i < s->count && warmup > 0; i++)
+            mr_scores_reset(&s->branches[i].scores);
+    }
+    while (s->rung < s->options->rungs &&
+           share >= warmup + (1 - warmup) * ldexp(1, (int)s->rung - (int)s->options->rungs)) {
+        drop_half(s, share);
+        s->rung++;
+    }
+}
+
+// ---- batches
+
+static mr_status flush(sweep *s, mr_error *err)
+{
+    if (s->batch_count == 0)
+        return MR_OK;
+    MR_TRY(for_all(s, learn_batch, err));
+    s->done += s->batch_count;
+    s->batch_count = 0;
+    mr_arena_reset(&s->arena);
+    look_where(s);
+    return MR_OK;
+}
+
+static mr_status take(void *context, const mr_arrival *arrival, mr_error *err)
+{
+    sweep *s = context;
+    const bool event = arrival->cause == MR_CAUSE_NONE;
+    if (s->batch_count == BATCH ||
+        (event && mr_input_copy_bytes(&arrival->event) > s->arena.size - s->arena.used))
+        MR_TRY(flush(s, err));
+    mr_arrival *to = &s->batch[s->batch_count++];
+    *to = *arrival;
+    if (event)
+        mr_input_copy(&to->event, &arrival->event, &s->arena);
+    return MR_OK;
+}
+
+// ---- opening and closing
+
+static mr_status open_branch(sweep *s, uint32_t index, mr_error *err)
+{
+    branch *b = &s->branches[index];
+    const mr_sweep_configuration *from = &s->options->configurations[index];
+    b->options = *s->options->replay;
+    b->options.config = from->config;
+    b->options.methods = from->methods;
+    b->options.out = NULL;
+    b->options.measure = b->options.judge = true;
+    const mr_branch_hooks hooks = {.lanes = 1,
+                                   .resample_seed = s->options->seed,
+                                   .probed = {b, see_target},
+                                   .context = b,
+                                   .list = see_list};
+    MR_TRY(mr_scores_open(&b->scores, s->options->seed, err));
+    return mr_branch_open(&b->options, &hooks, &b->branch, err);
+}
+
+static mr_status open_sweep(sweep *s, mr_error *err)
+{
+    const size_t bytes = mr_arena_round((size_t)s->options->configurations[0].config->epoch_bytes_max);
+    void *memory = aligned_alloc(MR_ARENA_ALIGN, bytes);
+    mr_arena_init(&s->arena, memory, bytes);
+    s->batch = calloc(BATCH, sizeof *s->batch);
+    s->branches = calloc(s->count, sizeof *s->branches);
+    if (memory == NULL || s->batch == NULL || s->branches == NULL)
+        return mr_fail(err, MR_FATAL, "out of memory");
+    MR_TRY(mr_lane_pool_open(s->options->lanes, &s->pool, err));
+    for (uint32_t i = 0; i < s->count; i++) {
+        if (open_branch(s, i, err) != MR_OK)
+            return mr_wrap(err, "%s", s->options->configurations[i].name);
+    }
+    count_branches(s);
+    return MR_OK;
+}
+
+static void close_sweep(sweep *s)
+{
+    for (uint32_t i = 0; s->branches != NULL && i < s->count; i++)
+        close_branch(&s->branches[i]);
+    mr_lane_pool_close(s->pool);
+    free(s->branches);
+    free(s->batch);
+    free(s->arena.base);
+}
+
+// ---- the result
+
+static double metric_of(const mr_sweep_row *row, mr_score_name metric)
+{
+    return row->score.of[metric.source][metric.term].value;
+}
+
+// Whether row a stands above row b.
+static bool is_above(const mr_sweep_row *a, const mr_sweep_row *b, mr_score_name metric)
+{
+    const double place_a = a->dropped_at > 0 ? a->dropped_at : 2;
+    const double place_b = b->dropped_at > 0 ? b->dropped_at : 2;
+    const double x = metric_of(a, metric), y = metric_of(b, metric);
+    if (place_a < place_b || place_a > place_b)
+        return place_a > place_b;
+    if (isnan(x) || isnan(y) || !(x < y || x > y))
+        return isnan(x) == isnan(y) ? a->index < b->index : isnan(y);
+    return x > y;
+}
+
+static void put_in_order(mr_sweep_result *result)
+{
+    for (uint32_t i = 1; i < result->count; i++)
+        for (uint32_t j = i; j > 0 && is_above(&result->rows[j], &result->rows[j - 1], result->metric);
+             j--) {
+            const mr_sweep_row row = result->rows[j];
+            result->rows[j] = result->rows[j - 1];
+            result->rows[j - 1] = row;
+        }
+}
+
+static mr_status count(void *context, const mr_arrival *arrival, mr_error *err)
+{
+    (void)arrival, (void)err;
+    ++*(uint64_t *)context;
+    return MR_OK;
+}
+
+// Files are read once more before, to know where in them one is: that costs a few thousandths of
+// learning from them.
+static mr_status count_arrivals(sweep *s, mr_error *err)
+{
+    mr_replay_options quiet = *s->options->replay;
+    if (quiet.topics || (quiet.warmup <= 0 && s->options->rungs == 0))
+        return MR_OK;
+    for (uint32_t i = 0; i < quiet.input_count; i++)
+        if (strcmp(quiet.inputs[i], "-") == 0)
+            return mr_fail(err, MR_FATAL,
+                           "standard input is read once, and how long it is has to be known: want "
+                           "a file, or --warmup 0 and no range");
+    quiet.progress = false;
+    mr_replay_reading in = {.options = &quiet, .context = &s->total, .take = count};
+    return mr_replay_read(&in, err);
+}
+
+static mr_status run_all(sweep *s, mr_error *err)
+{
+    MR_TRY(count_arrivals(s, err));
+    MR_TRY(mr_replay_read(&s->reading, err));
+    MR_TRY(flush(s, err));
+    if (!mr_branch_began(s->branches[0].branch))
+        return mr_fail(err, MR_FATAL, "%s: no event that could be read",
+                       mr_replay_source(s->options->replay));
+    MR_TRY(for_all(s, end_branch, err));
+    for (uint32_t i = 0; i < s->count; i++)
+        if (s->branches[i].branch != NULL)
+            add_row(s, i, 0);
+    put_in_order(s->result);
+    return MR_OK;
+}
+
+uint32_t mr_sweep_rungs(uint32_t count)
+{
+    uint32_t rungs = 0;
+    for (; count > 3; count = (count + 1) / 2)
+        rungs++;
+    return rungs;
+}
+
+mr_status mr_sweep_bytes(const mr_sweep_options *options, size_t *all, size_t *largest,
+                         mr_error *err)
+{
+    *all = *largest = 0;
+    for (uint32_t i = 0; i < options->count; i++) {
+        size_t bytes;
+        mr_replay_options like = *options->replay;
+        like.config = options->configurations[i].config;
+        like.methods = options->configurations[i].methods;
+        like.measure = true;
+        if (mr_branch_bytes(&like, &bytes, err) != MR_OK)
+            return mr_wrap(err, "%s", options->configurations[i].name);
+        *all += bytes;
+        *largest = bytes > *largest ? bytes : *largest;
+    }
+    return MR_OK;
+}
+
+mr_status mr_sweep_run(const mr_sweep_options *options, mr_sweep_result *result, mr_error *err)
+{
+    const mr_clock clock = mr_clock_system();
+    const int64_t begun_ms = clock.now_ms(clock.context);
+    sweep s = {.options = options, .result = result, .count = options->count};
+    MR_ASSERT(options->count >= 1 && options->count <= MR_SWEEP_BRANCHES_MAX);
+    *result = (mr_sweep_result){.metric = options->metric,
+                                .warmup = options->replay->warmup,
+                                .lanes = options->lanes,
+                                .rungs = options->rungs};
+    s.reading = (mr_replay_reading){
+        .options = options->replay, .context = &s, .take = take, .note = s.note};
+    mr_status status = open_sweep(&s, err);
+    if (status == MR_OK)
+        status = run_all(&s, err);
+    close_sweep(&s);
+    result->seconds = (double)(clock.now_ms(clock.context) - begun_ms) / 1000.0;
+    return status;
+}
