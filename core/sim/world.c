@@ -44,7 +44,7 @@ mr_world_config mr_world_defaults(void)
         .gap_ms = 4000,
         .bored = 0.2,
         .bored_ms = 2000,
-        .return_ms = 10000,
+        .return_ms = 5000,
         .later = 0.4,
         .later_ms = 5000,
         .other = 0.25,
