@@ -282,13 +282,14 @@ int mr_command_rerun(mr_options *options, uint32_t input_count)
     if (!is_alone(options, input_count) || !read_time(options, "until", &until_ms) ||
         !read_time(options, "from", &from_ms) || !mr_options_load(options, &config))
         return MR_EXIT_USAGE;
-    if (mr_options_get(options, "what-if") != NULL) {
+    const bool forks = mr_options_get(options, "what-if") != NULL;
+    if (forks)
         w = calloc(1, sizeof *w);
-        if (w == NULL)
-            return mr_command_fail("replay", "out of memory", MR_EXIT_FAILED);
+    if (w != NULL)
         w->fork.from_ms = from_ms;
-    }
-    const int exit_status = run(options, config, until_ms, w);
+    const int exit_status = forks && w == NULL
+                                ? mr_command_fail("replay", "out of memory", MR_EXIT_FAILED)
+                                : run(options, config, until_ms, w);
     if (w != NULL)
         close_what_if(w);
     free(w);
