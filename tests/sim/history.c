@@ -25,8 +25,10 @@ enum {
     TRANSACTION_MS = 40000,
     TOMBSTONE_MS = 120000, // delete.retention.ms of the changelogs
     RERUN_EVERY = 8,       // histories: one is run again (I7)
-    FORK_EVERY = 24,       // and beside itself and a fork
+    FORK_EVERY = 88,       // and beside itself and a fork, which ranks every act; each second is real
     UNTIL_MS = 2000,       // before its last commit: up to there it is run once more
+    FORK_MS = 20000,       // and from there another branch
+    LISTS_ENOUGH = 50,     // after the fork: one of them has to be shorter
     REAL_EVERY = 16,       // one of them has models of the product too
 };
 
@@ -428,8 +430,7 @@ static void run_beside_another(history *h, int64_t from_ms)
                                       h->options->catalog, &fork, &forked, &err);
     if (status != MR_OK)
         snprintf(h->check.violation, sizeof h->check.violation, "I7: fork: %s", err.text);
-    else if (forked.compared == 0 || forked.differ == 0 ||
-             forked.commits >= h->check.epoch_records)
+    else if (forked.commits == 0 || (forked.compared > LISTS_ENOUGH && forked.differ == 0))
         snprintf(h->check.violation, sizeof h->check.violation,
                  "I7: fork: %llu of %llu lists differ, in %llu commits",
                  (unsigned long long)forked.differ, (unsigned long long)forked.compared,
@@ -456,7 +457,7 @@ static void run_again(history *h)
     if (holds(h) && h->forks)
         run_beside_itself(h);
     if (holds(h) && h->forks)
-        run_beside_another(h, result.last_ms - UNTIL_MS);
+        run_beside_another(h, result.last_ms - FORK_MS);
     h->totals->reruns++;
     h->totals->rerun_commits += result.commits;
     h->totals->rerun_epochs += result.epochs;
