@@ -58,7 +58,8 @@ mr_status mr_engine_check_payload(const mr_part *part, mr_bytes value, mr_error 
         stride != part->stride || value.size - PAYLOAD_HEADER > stride)
         return mr_fail(err, MR_FATAL,
                        "row of family '%s': version %u with rows of %u bytes, want "
-                       "version %u with %u: run millrace migrate, or set the parameters back",
+                       "version %u with %u: set the parameters back, or let a new app id learn "
+                       "from the topics",
                        part->family->name, value.size > 0 ? value.data[0] : 0u, stride,
                        part->family->version, part->stride);
     return MR_OK;

@@ -177,7 +177,8 @@ static mr_status decode_part(mr_users *users, mr_user *user, uint16_t code, uint
         if (version != ENGINE_VERSION || size < offsetof(mr_user, recent) || size > sizeof *user)
             return mr_fail(err, MR_FATAL,
                            "user row: own part of version %u and %u bytes, want "
-                           "version %d: run millrace migrate",
+                           "version %d: run the release that wrote it, or let a new app id learn "
+                           "from the topics",
                            version, size, ENGINE_VERSION);
         memcpy(user, bytes, size);
         if (user->key != key || user->recent_count > MR_RECENT_MAX)
@@ -191,12 +192,13 @@ static mr_status decode_part(mr_users *users, mr_user *user, uint16_t code, uint
         if (part->code != code)
             continue;
         if (version != part->family->version || size > part->bytes)
-            return mr_fail(err, MR_FATAL,
-                           "user row: part '%s' has version %u and %u bytes, want "
-                           "version %u and at most %u: run millrace migrate, or set the parameters "
-                           "of '%s' back",
-                           part->family->name, version, size, part->family->version, part->bytes,
-                           part->instance->state->name);
+            return mr_fail(
+                err, MR_FATAL,
+                "user row: part '%s' has version %u and %u bytes, want "
+                "version %u and at most %u: set the parameters of '%s' back, or let a new "
+                "app id learn from the topics",
+                part->family->name, version, size, part->family->version, part->bytes,
+                part->instance->state->name);
         memcpy((uint8_t *)user + part->offset, bytes, size);
         return MR_OK;
     }

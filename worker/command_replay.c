@@ -12,7 +12,9 @@ static const mr_option rows[] = {
     {"input", "FILE", "events: Avro container or CSV (plain, gzip, zstd), '-' for standard input"},
     {"kafka", NULL, "reads the topics of the configuration instead of files; commits nothing"},
     {"generate", "WHAT", MR_TRAFFIC_HELP},
-    {"from", "PLACE", "with --kafka: an offset, a time such as 2026-01-31T12:30:00Z, or beginning"},
+    {"from", "PLACE",
+     "with --kafka: an offset, a time such as 2026-01-31T12:30:00Z, or beginning; with --epochs "
+     "--what-if: the time of the fork (the beginning)"},
     {"to", "PLACE", "with --kafka: an offset or a time, which are left out, or end"},
     {"epochs", NULL,
      "runs what millrace run has learned once more, from epoch log and topics, and compares every "
@@ -35,7 +37,7 @@ static const mr_option rows[] = {
     {"split", "TIME",
      "judges the lists in force at this time, such as 2026-01-31T12:30Z, by all acts after it"},
     {"what-if", "KEY=VALUE",
-     "learns the same events with this setting too, beside the configuration as it is, and compares: "
+     "learns the same events, or with --epochs the same commits, with this setting too, and compares: "
      "how many lists differ, metrics by user; may be given often"},
     {"sweep", "KEY=A,B,C",
      "learns them with each of these values, in one pass; or with samples of a range KEY=LO..HI[:log], "

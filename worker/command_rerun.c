@@ -3,6 +3,8 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "worker/arrivals.h"
 #include "worker/backup.h"
@@ -10,6 +12,7 @@
 #include "worker/rerun.h"
 #include "worker/scratch.h"
 #include "worker/store_port.h"
+#include "worker/sweep/forks.h"
 
 enum { PATH_BYTES = 4096, BASE_MS = 600000 };
 
@@ -22,64 +25,146 @@ static mr_status put_base(const mr_config *config, const char *base, const char 
     return mr_backup_restore(&options, &about, err);
 }
 
-static mr_status run_over(const mr_rerun_options *like, const char *path, mr_rerun_result *result,
-                          mr_error *err)
+// ---- a branch's place: a store that is thrown away, and a reader of the topics
+
+typedef struct place {
+    char folder[PATH_BYTES];
+    mr_local local;
+    bool local_open;
+    mr_store_port store;
+    mr_archive_kafka *kafka;
+    mr_archive archive;
+    uint32_t tasks;
+} place;
+
+static mr_status open_place(place *p, const mr_config *config, const char *base, mr_error *err)
 {
-    const mr_store_options how = {.map_bytes_max = (uint64_t)like->config->state_map_bytes_max,
+    const mr_store_options how = {.map_bytes_max = (uint64_t)config->state_map_bytes_max,
                                   .sync = MR_SYNC_NONE};
-    mr_rerun_options options = *like;
-    mr_local local = {0};
-    mr_error ignored;
+    char path[PATH_BYTES + 8];
     bool dropped;
-    MR_TRY(mr_local_open(path, &how, &local, &dropped, err));
-    const mr_store_port store = mr_local_port(&local);
-    options.store = &store;
-    const mr_status status = mr_rerun_run(&options, result, err);
-    (void)mr_local_close(&local, &ignored); // it is thrown away
-    return status;
+    MR_TRY(mr_archive_kafka_open(config, &p->tasks, &p->kafka, err));
+    p->archive = mr_archive_kafka_port(p->kafka);
+    MR_TRY(mr_scratch_make(p->folder, sizeof p->folder, err));
+    snprintf(path, sizeof path, "%s/state", p->folder);
+    if (base != NULL)
+        MR_TRY(put_base(config, base, path, err));
+    MR_TRY(mr_local_open(path, &how, &p->local, &dropped, err));
+    p->local_open = true;
+    p->store = mr_local_port(&p->local);
+    return MR_OK;
 }
 
-static mr_status run_in_scratch(const mr_rerun_options *options, const char *base,
-                                mr_rerun_result *result, mr_error *err)
+static void close_place(place *p) // also of zeros, and after an open that failed
 {
-    char folder[PATH_BYTES], path[PATH_BYTES + 8];
-    MR_TRY(mr_scratch_make(folder, sizeof folder, err));
-    snprintf(path, sizeof path, "%s/state", folder);
-    mr_status status = base != NULL ? put_base(options->config, base, path, err) : MR_OK;
+    mr_error ignored;
+    if (p->local_open)
+        (void)mr_local_close(&p->local, &ignored);
+    mr_scratch_remove(p->folder);
+    mr_archive_kafka_close(p->kafka);
+}
+
+// ---- what if
+
+typedef struct what_if {
+    mr_config *config;
+    mr_methods methods;
+    char name[MR_SWEEP_NAME_MAX];
+    mr_rerun_fork fork;
+    mr_score_name metric;
+    mr_sweep_result result;
+} what_if;
+
+static mr_status open_what_if(const mr_options *options, const mr_config *config, what_if *w,
+                              mr_error *err)
+{
+    const char *sets[MR_GIVEN_MAX];
+    const char *const metric = mr_options_get(options, "metric");
+    uint32_t count = 0;
+    size_t used = 0;
+    if (mr_score_parse(metric != NULL ? metric : "new.ndcg@20", &w->metric, err) != MR_OK)
+        return mr_wrap(err, "--metric");
+    for (uint32_t i = 0; i < options->given_count; i++) {
+        const char *const set = options->given[i].value;
+        char path[MR_CONFIG_PATH_MAX];
+        if (strcmp(options->given[i].name, "what-if") != 0)
+            continue;
+        snprintf(path, sizeof path, "%.*s", (int)strcspn(set, "="), set);
+        if (mr_forks_allow(config, path, w->fork.from_ms > 0, err) != MR_OK)
+            return mr_wrap(err, "--what-if");
+        if (used < sizeof w->name)
+            used += (size_t)snprintf(w->name + used, sizeof w->name - used, "%s%s",
+                                     count > 0 ? " " : "", set);
+        sets[count++] = set;
+    }
+    MR_TRY(mr_options_load_with(options, sets, count, &w->methods, &w->config, err));
+    w->fork.config = w->config;
+    w->fork.methods = &w->methods;
+    return MR_OK;
+}
+
+static void close_what_if(what_if *w)
+{
+    if (w->config == NULL)
+        return;
+    mr_config_free(w->config);
+    mr_methods_close(&w->methods);
+}
+
+static mr_status run_both(const mr_rerun_options *was, const char *base, what_if *w,
+                          mr_rerun_result *result, mr_error *err)
+{
+    place *second = calloc(1, sizeof *second);
+    if (second == NULL)
+        return mr_fail(err, MR_FATAL, "out of memory");
+    mr_status status = open_place(second, was->config, base, err);
+    const mr_forks_options options = {.was = was,
+                                      .archive = &second->archive,
+                                      .store = &second->store,
+                                      .fork = &w->fork,
+                                      .name = w->name,
+                                      .metric = w->metric};
     if (status == MR_OK)
-        status = run_over(options, path, result, err);
-    mr_scratch_remove(folder);
+        status = mr_forks_run(&options, result, &w->result, err);
+    close_place(second);
+    free(second);
     return status;
 }
 
-static mr_status run_from_topics(const mr_config *config, const mr_methods *methods,
-                                 const char *base, int64_t until_ms, mr_rerun_result *result,
-                                 mr_error *err)
+// w may be NULL: what was alone.
+static mr_status run_from_topics(const mr_options *from, const mr_config *config, int64_t until_ms,
+                                 what_if *w, mr_rerun_result *result, mr_error *err)
 {
     const mr_clock clock = mr_clock_system();
     const char *const directory = config->schemas_directory;
+    const char *const base = mr_options_get(from, "base");
     mr_rerun_options options = {
         .config = config,
-        .methods = methods,
+        .methods = &from->methods,
         .clock = &clock,
         .base = base != NULL,
         .until_ms = until_ms,
         .progress = true,
     };
-    mr_archive_kafka *kafka = NULL;
-    MR_TRY(mr_catalog_open(directory[0] != '\0' ? directory : NULL, &options.catalog, err));
-    mr_status status = mr_archive_kafka_open(config, &options.tasks, &kafka, err);
-    if (status == MR_OK) {
-        const mr_archive archive = mr_archive_kafka_port(kafka);
-        options.archive = &archive;
-        status = run_in_scratch(&options, base, result, err);
-    }
-    mr_archive_kafka_close(kafka);
+    place *first = calloc(1, sizeof *first);
+    if (first == NULL)
+        return mr_fail(err, MR_FATAL, "out of memory");
+    mr_status status = mr_catalog_open(directory[0] != '\0' ? directory : NULL, &options.catalog, err);
+    if (status == MR_OK)
+        status = open_place(first, config, base, err);
+    options.tasks = first->tasks;
+    options.archive = &first->archive;
+    options.store = &first->store;
+    if (status == MR_OK)
+        status = w != NULL ? run_both(&options, base, w, result, err)
+                           : mr_rerun_run(&options, result, err);
+    close_place(first);
     mr_catalog_close(options.catalog);
+    free(first);
     return status;
 }
 
-static void print_json(const mr_rerun_result *r)
+static void print_json(const mr_rerun_result *r, const what_if *w)
 {
     char hash[33], history[33];
     snprintf(hash, sizeof hash, "%016" PRIx64 "%016" PRIx64, r->state_hash.high,
@@ -92,6 +177,8 @@ static void print_json(const mr_rerun_result *r)
         "hashes_same", (json_int_t)r->hashes, "lists_same", (json_int_t)r->lists, "lists_gone",
         (json_int_t)r->lists_gone, "deltas_same", (json_int_t)r->deltas, "deltas_unread",
         (json_int_t)r->deltas_unread, "state_hash", hash, "last_ms", (json_int_t)r->last_ms, "waiting", (json_int_t)r->waiting);
+    if (w != NULL)
+        json_object_set_new(object, "what_if", mr_sweep_json(&w->result));
     json_dumpf(object, stdout, JSON_INDENT(2));
     fputc('\n', stdout);
     json_decref(object);
@@ -116,14 +203,22 @@ static void print(const mr_rerun_result *r)
 
 static bool is_alone(const mr_options *options, uint32_t input_count)
 {
-    static const char *const others[] = {"kafka", "from", "to", "as", "out", "warmup", "window",
-                                         "no-metrics", "no-measures", "by", "split"};
+    static const char *const others[] = {"kafka",   "to",         "as",          "out",
+                                         "warmup",  "window",     "no-metrics",  "no-measures",
+                                         "by",      "split",      "sweep",       "samples",
+                                         "mapping", "generate"};
     char text[160];
     for (uint32_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         if (mr_options_get(options, others[i]) == NULL)
             continue;
         snprintf(text, sizeof text, "--epochs runs the whole epoch log: want no --%s", others[i]);
         mr_command_fail("replay", text, MR_EXIT_USAGE);
+        return false;
+    }
+    if (mr_options_get(options, "what-if") == NULL &&
+        (mr_options_get(options, "from") != NULL || mr_options_get(options, "metric") != NULL)) {
+        mr_command_fail("replay", "with --epochs, --from and --metric are of --what-if",
+                        MR_EXIT_USAGE);
         return false;
     }
     if (input_count == 0)
@@ -133,46 +228,71 @@ static bool is_alone(const mr_options *options, uint32_t input_count)
 }
 
 // A time, also as milliseconds; 0 where none was given.
-static bool read_until(const mr_options *options, int64_t *until_ms)
+static bool read_time(const mr_options *options, const char *name, int64_t *time_ms)
 {
     mr_range_end end = {.kind = MR_RANGE_WHOLE};
     mr_error err;
-    const char *const text = mr_options_get(options, "until");
-    *until_ms = 0;
-    if (text == NULL)
+    char line[160];
+    const char *const text = mr_options_get(options, name);
+    *time_ms = 0;
+    if (text == NULL || strcmp(text, strcmp(name, "from") == 0 ? "beginning" : "end") == 0)
         return true;
-    if (mr_range_parse(text, &end, &err) != MR_OK || end.kind == MR_RANGE_WHOLE || end.value <= 0) {
-        mr_command_fail("replay",
-                        "--until: want a time in UTC such as 2026-01-31T12:30:00Z, or milliseconds "
-                        "since 1970",
-                        MR_EXIT_USAGE);
-        return false;
+    if (mr_range_parse(text, &end, &err) == MR_OK && end.kind != MR_RANGE_WHOLE && end.value > 0) {
+        *time_ms = end.value;
+        return true;
     }
-    *until_ms = end.value;
-    return true;
+    snprintf(line, sizeof line,
+             "--%s: want a time in UTC such as 2026-01-31T12:30:00Z, or milliseconds since 1970",
+             name);
+    mr_command_fail("replay", line, MR_EXIT_USAGE);
+    return false;
+}
+
+static void show(const mr_options *options, const mr_rerun_result *result, const what_if *w)
+{
+    if (mr_options_get(options, "json") != NULL) {
+        print_json(result, w);
+        return;
+    }
+    print(result);
+    if (w != NULL)
+        mr_sweep_print(&w->result, stdout);
+}
+
+static int run(const mr_options *options, const mr_config *config, int64_t until_ms, what_if *w)
+{
+    mr_rerun_result result;
+    mr_error err;
+    if (w != NULL && open_what_if(options, config, w, &err) != MR_OK)
+        return mr_command_fail("replay", err.text, MR_EXIT_USAGE);
+    const mr_status status = run_from_topics(options, config, until_ms, w, &result, &err);
+    if (status == MR_REJECT)
+        mr_wrap(&err, "not the same");
+    if (status != MR_OK)
+        return mr_command_fail("replay", err.text, MR_EXIT_FAILED);
+    show(options, &result, w);
+    return MR_EXIT_GOOD;
 }
 
 int mr_command_rerun(mr_options *options, uint32_t input_count)
 {
     mr_config *config;
-    mr_rerun_result result;
-    mr_error err;
-    int64_t until_ms;
-    if (!is_alone(options, input_count) || !read_until(options, &until_ms) ||
-        !mr_options_load(options, &config))
+    what_if *w = NULL;
+    int64_t until_ms, from_ms;
+    if (!is_alone(options, input_count) || !read_time(options, "until", &until_ms) ||
+        !read_time(options, "from", &from_ms) || !mr_options_load(options, &config))
         return MR_EXIT_USAGE;
-    int exit_status = MR_EXIT_GOOD;
-    const mr_status status = run_from_topics(config, &options->methods,
-                                             mr_options_get(options, "base"), until_ms, &result,
-                                             &err);
-    if (status == MR_REJECT)
-        mr_wrap(&err, "not the same");
-    if (status != MR_OK)
-        exit_status = mr_command_fail("replay", err.text, MR_EXIT_FAILED);
-    else if (mr_options_get(options, "json") != NULL)
-        print_json(&result);
-    else
-        print(&result);
+    const bool forks = mr_options_get(options, "what-if") != NULL;
+    if (forks)
+        w = calloc(1, sizeof *w);
+    if (w != NULL)
+        w->fork.from_ms = from_ms;
+    const int exit_status = forks && w == NULL
+                                ? mr_command_fail("replay", "out of memory", MR_EXIT_FAILED)
+                                : run(options, config, until_ms, w);
+    if (w != NULL)
+        close_what_if(w);
+    free(w);
     mr_options_unload(options, config);
     return exit_status;
 }

@@ -17,6 +17,8 @@ static const mr_option rows[] = {
     {"days", "D", "simulated days; with --attacks those before the attack (7)"},
     {"attack-days", "D", "with --attacks: from the attack's begin until it is measured (1)"},
     {"sizes", "SHARES", "with --attacks: fake accounts a user (0.001,0.01,0.05)"},
+    {"births", "SHARE", "of the items appear one by one in those days (0)"},
+    {"drift", "D", "days between two moves of a community's taste; 0: never (0)"},
     {"seed", "N", "of the users; equal seeds give equal numbers (1)"},
     {"json", NULL, "prints one JSON object instead of a table"},
     {0},
@@ -61,6 +63,11 @@ static const char *read_options(const mr_options *options, mr_simulate_options *
         return "--days: want a number from 0.01 to 1000";
     if (!read_number(mr_options_get(options, "attack-days"), 0.01, 1000, &simulate->attack_days))
         return "--attack-days: want a number from 0.01 to 1000";
+    if (!read_number(mr_options_get(options, "births"), 0, 0.5, &simulate->births))
+        return "--births: want a share from 0 to 0.5";
+    if (!read_number(mr_options_get(options, "drift"), 0, 1000, &simulate->drift_days) ||
+        (simulate->drift_days > 0 && simulate->drift_days < 0.01))
+        return "--drift: want 0, or a number of days from 0.01 to 1000";
     if (!read_number(mr_options_get(options, "seed"), 0, 1e15, &seed))
         return "--seed: want a number from 0 on";
     if (!read_sizes(mr_options_get(options, "sizes"), simulate))

@@ -54,7 +54,8 @@ mr_link_verdict mr_links_receive(mr_links *links, const mr_delta *delta, bool ov
 
 // The same for the value of a record in the task's partition, looked at from all sides: *delta is
 // read from it, checked by the engine, and of this history unless *verdict is MR_LINK_FOREIGN.
-// Errors: MR_REJECT: it can never be learned; MR_FATAL of mr_engine_delta_check.
+// An engine of NULL is not asked. Errors: MR_REJECT: it can never be learned; MR_FATAL of
+// mr_engine_delta_check.
 MR_CHECKED mr_status mr_links_accept(mr_links *links, const mr_engine *engine,
                                      const uint64_t history[2], uint32_t task, mr_bytes value,
                                      bool over_gaps, mr_delta *delta, mr_link_verdict *verdict,

@@ -224,7 +224,7 @@ void mr_replay_print(const mr_replay_result *result, FILE *out)
             (unsigned long long)result->events, result->seconds,
             (double)result->events / result->seconds, (unsigned long long)result->epochs,
             (unsigned long long)result->commits, (unsigned long long)result->last.lists_published);
-    fprintf(out, "at most %.0f MiB in memory; the configuration allows the engine %.0f MiB\n\n",
+    fprintf(out, "at most %.0f MiB in memory, pages of state too; the engine may take %.0f\n\n",
             (double)result->resident_bytes / 0x1p20, (double)result->memory_max_bytes / 0x1p20);
     if (result->scored.all[n].count > 0) {
         fprintf(out, "  %-16s %27s   %27s   %15s\n", "", "all: every act is a target",

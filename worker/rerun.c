@@ -234,6 +234,30 @@ static bool views_are_there(const mr_rerun *r, const mr_sequence *views, uint32_
     return true;
 }
 
+static bool deltas_are_made(const mr_rerun *r, const mr_task_epoch *epoch, char *why, size_t size)
+{
+    for (uint32_t i = 0; i < epoch->link_count; i++) {
+        const mr_sequence *link = &epoch->links[i];
+        if (link->of >= r->tasks ||
+            r->pairs[(size_t)link->of * r->tasks + epoch->task].made >= (uint64_t)link->sequence)
+            continue;
+        snprintf(why, size, "deltas of task %u up to link %lld", link->of,
+                 (long long)link->sequence);
+        return false;
+    }
+    return true;
+}
+
+static bool all_deltas_are_made(const mr_rerun *r, const mr_epoch_record *record, char *why,
+                                size_t size)
+{
+    for (uint32_t i = 0; r->options->paired && i < record->round_count; i++)
+        for (uint32_t e = 0; e < record->rounds[i].epoch_count; e++)
+            if (!deltas_are_made(r, &record->rounds[i].epochs[e], why, size))
+                return false;
+    return true;
+}
+
 // Whether a commit can be run now; otherwise *why.
 static bool is_next(const mr_rerun *r, const mr_epoch_record *record, char *why, size_t size)
 {
@@ -248,7 +272,8 @@ static bool is_next(const mr_rerun *r, const mr_epoch_record *record, char *why,
     for (uint32_t i = 0; i < record->round_count; i++)
         if (!views_are_there(r, record->rounds[i].views, record->rounds[i].view_count, why, size))
             return false;
-    return views_are_there(r, record->views, record->view_count, why, size);
+    return views_are_there(r, record->views, record->view_count, why, size) &&
+           all_deltas_are_made(r, record, why, size);
 }
 
 static mr_status choose(mr_rerun *r, uint32_t *chosen, mr_error *err)
@@ -296,7 +321,8 @@ static mr_status run_rewrite(mr_rerun *r, mr_error *err)
                            r->record->marks[i].of, (long long)r->record->marks[i].sequence);
     for (uint32_t i = 0; i < r->record->state_hash_count; i++) {
         const mr_state_hash *want = &r->record->state_hashes[i];
-        if (memcmp(&r->tasks_of[want->task].hash, &want->hash, sizeof want->hash) != 0)
+        if (r->options->fork == NULL &&
+            memcmp(&r->tasks_of[want->task].hash, &want->hash, sizeof want->hash) != 0)
             return mr_rerun_differs(r, err, want->task, 0,
                                     "rows were written again, and were not these");
     }
@@ -358,7 +384,8 @@ static void fold(mr_rerun *r)
 static mr_status run_commit(mr_rerun *r, mr_rerun_head *h, mr_error *err)
 {
     const mr_epoch_record *record = r->record = &h->record;
-    if (record->configuration.low != r->config_hash && !r->options->other_configuration)
+    MR_TRY(mr_rerun_fork_at(r, h->time_ms, err));
+    if (record->configuration.low != r->config_hash)
         return mr_fail(err, MR_FATAL,
                        "task %u, commit %lld was made under another configuration: hash %016llx, "
                        "this one has %016llx",
@@ -381,27 +408,6 @@ static mr_status run_commit(mr_rerun *r, mr_rerun_head *h, mr_error *err)
     mr_rerun_close_engines(r, false);
     fold(r);
     return MR_OK;
-}
-
-static void show_progress(const mr_rerun *r, mr_progress *progress)
-{
-    uint64_t done = 0;
-    for (uint32_t p = 0; p < r->tasks; p++)
-        done += (uint64_t)r->heads[p].next;
-    mr_progress_update(progress, done, NULL, r->options->clock->now_ms(r->options->clock->context));
-}
-
-static mr_status run_all(mr_rerun *r, mr_progress *progress, mr_error *err)
-{
-    for (uint32_t chosen;;) {
-        MR_TRY(choose(r, &chosen, err));
-        if (chosen == UINT32_MAX)
-            return MR_OK;
-        MR_TRY(run_commit(r, &r->heads[chosen], err));
-        MR_TRY(next_of_ours(r, chosen, err));
-        if (r->result->commits % PROGRESS_EVERY == 0)
-            show_progress(r, progress);
-    }
 }
 
 // ---- opening and closing
@@ -447,13 +453,11 @@ static mr_status find_schema(mr_rerun *r, mr_error *err)
 // As a worker's engine, but for what decides no byte.
 static mr_status configure(mr_rerun *r, mr_error *err)
 {
-    mr_engine_config *engine = &r->engine_config;
-    MR_TRY(mr_methods_engine(r->options->methods, r->config, r->tasks, engine, err));
     MR_TRY(mr_lane_pool_open(mr_lane_count(r->config->lanes), &r->lanes, err));
-    engine->lanes = mr_lane_pool_port(r->lanes);
-    engine->fetch = (mr_fetch){r, fetch};
-    engine->exchange_bytes = (uint32_t)r->config->deltas_bytes_max;
-    return mr_engine_bytes(engine, &r->engine_bytes, err);
+    r->fetch = (mr_fetch){r, fetch};
+    r->forked = r->options->fork != NULL && r->options->fork->from_ms == 0;
+    MR_TRY(mr_rerun_configure(r, err));
+    return mr_engine_bytes(&r->engine_config, &r->engine_bytes, err);
 }
 
 static mr_status open_rerun(mr_rerun *r, mr_error *err)
@@ -491,9 +495,12 @@ static void close_slots(mr_rerun *r)
         free(r->next[s]);
 }
 
-static void close_rerun(mr_rerun *r)
+void mr_rerun_close(mr_rerun *r)
 {
+    if (r == NULL)
+        return;
     mr_rerun_close_engines(r, true);
+    mr_rerun_own_close(r);
     close_slots(r);
     mr_view_log_close(r->views);
     mr_links_close(r->links);
@@ -514,9 +521,64 @@ static void close_rerun(mr_rerun *r)
     free(r->epochs);
     free(r->pairs);
     free(r->heads);
+    free(r);
 }
 
-static void conclude(mr_rerun *r)
+// ---- the door
+
+mr_status mr_rerun_open(const mr_rerun_options *options, mr_rerun_result *result, mr_rerun **rerun,
+                        mr_error *err)
+{
+    mr_rerun *r = *rerun = calloc(1, sizeof *r);
+    *result = (mr_rerun_result){0};
+    if (r == NULL)
+        return mr_fail(err, MR_FATAL, "out of memory");
+    r->options = options;
+    r->config = options->config;
+    r->archive = options->archive;
+    r->result = result;
+    r->tasks = options->tasks;
+    const mr_status status = open_rerun(r, err);
+    if (status != MR_OK) {
+        mr_rerun_close(r);
+        *rerun = NULL;
+    }
+    return status;
+}
+
+mr_status mr_rerun_next(mr_rerun *r, uint32_t *partition, mr_error *err)
+{
+    return choose(r, partition, err);
+}
+
+mr_status mr_rerun_commit(mr_rerun *r, uint32_t partition, mr_error *err)
+{
+    if (!r->heads[partition].there)
+        return mr_fail(err, MR_FATAL, "epoch log [%u]: a record is gone", partition);
+    MR_TRY(run_commit(r, &r->heads[partition], err));
+    return next_of_ours(r, partition, err);
+}
+
+int64_t mr_rerun_time(const mr_rerun *r, uint32_t partition)
+{
+    return r->heads[partition].time_ms;
+}
+
+int64_t mr_rerun_until(const mr_rerun *r)
+{
+    return r->until_ms;
+}
+
+void mr_rerun_progress(const mr_rerun *r, uint64_t *done, uint64_t *total)
+{
+    *done = *total = 0;
+    for (uint32_t p = 0; p < r->tasks; p++) {
+        *done += (uint64_t)r->heads[p].next;
+        *total += (uint64_t)r->heads[p].end;
+    }
+}
+
+void mr_rerun_conclude(mr_rerun *r)
 {
     for (uint32_t t = 0; t < r->tasks; t++)
         mr_hash128_add(&r->result->state_hash, r->tasks_of[t].hash);
@@ -525,27 +587,35 @@ static void conclude(mr_rerun *r)
             r->pairs[i].made > r->pairs[i].read ? r->pairs[i].made - r->pairs[i].read : 0;
 }
 
+static mr_status run_all(mr_rerun *r, mr_progress *progress, mr_error *err)
+{
+    const mr_clock *clock = r->options->clock;
+    for (uint32_t chosen;;) {
+        uint64_t done, total;
+        MR_TRY(mr_rerun_next(r, &chosen, err));
+        if (chosen == UINT32_MAX)
+            return MR_OK;
+        MR_TRY(mr_rerun_commit(r, chosen, err));
+        mr_rerun_progress(r, &done, &total);
+        if (r->result->commits % PROGRESS_EVERY == 0)
+            mr_progress_update(progress, done, NULL, clock->now_ms(clock->context));
+    }
+}
+
 mr_status mr_rerun_run(const mr_rerun_options *options, mr_rerun_result *result, mr_error *err)
 {
-    mr_rerun r = {.options = options,
-                  .config = options->config,
-                  .archive = options->archive,
-                  .result = result,
-                  .tasks = options->tasks};
+    const mr_clock *clock = options->clock;
     mr_progress progress;
-    uint64_t total = 0;
-    *result = (mr_rerun_result){0};
-    mr_status status = open_rerun(&r, err);
-    for (uint32_t p = 0; r.heads != NULL && p < r.tasks; p++)
-        total += (uint64_t)r.heads[p].end;
+    mr_rerun *r;
+    uint64_t done, total;
+    MR_TRY(mr_rerun_open(options, result, &r, err));
+    mr_rerun_progress(r, &done, &total);
     mr_progress_begin(&progress, options->progress ? stderr : NULL, mr_progress_is_terminal(stderr),
-                      "the epoch log", total, options->clock->now_ms(options->clock->context));
+                      "the epoch log", total, clock->now_ms(clock->context));
+    const mr_status status = run_all(r, &progress, err);
     if (status == MR_OK)
-        status = run_all(&r, &progress, err);
-    if (status == MR_OK)
-        conclude(&r);
-    mr_progress_end(&progress, status == MR_OK ? total : 0, NULL,
-                    options->clock->now_ms(options->clock->context));
-    close_rerun(&r);
+        mr_rerun_conclude(r);
+    mr_progress_end(&progress, status == MR_OK ? total : 0, NULL, clock->now_ms(clock->context));
+    mr_rerun_close(r);
     return status;
 }

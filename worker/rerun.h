@@ -18,6 +18,21 @@
 #include "worker/methods.h"
 #include "worker/archive.h"
 
+// A branch that goes on with another configuration from some commit on. It is given the same epochs
+// at the same places; its lists, rows and deltas are its own and are compared with nothing.
+typedef struct mr_rerun_fork {
+    const mr_config *config;
+    const mr_methods *methods;
+    int64_t from_ms; // from the first commit that is run and was written later; 0: the beginning
+} mr_rerun_fork;
+
+typedef struct mr_rerun_watch { // who judges what is run; zeros: nobody
+    void *context;
+    void (*event)(void *context, const mr_event *event); // was learned
+    void (*list)(void *context, const mr_list *list);    // is published
+    mr_probed probed; // every act is ranked then, in all models and both protocols
+} mr_rerun_watch;
+
 typedef struct mr_rerun_options {
     const mr_config *config;
     const mr_methods *methods;
@@ -28,8 +43,10 @@ typedef struct mr_rerun_options {
     bool base; // or with every task of a backup, to begin with: what it has is not run
     const mr_clock *clock;
     int64_t until_ms;         // commits that were written later are not run; 0: all
-    bool other_configuration; // the history may have had another one: what differs is expected to
-    bool progress;            // shown on stderr
+    const mr_rerun_fork *fork; // NULL: as it was
+    bool paired;               // a commit waits until all deltas that it takes in were made again
+    mr_rerun_watch watch;
+    bool progress; // shown on stderr
 } mr_rerun_options;
 
 typedef struct mr_rerun_result {
@@ -48,5 +65,21 @@ typedef struct mr_rerun_result {
 // another configuration or release, its inputs are gone; those of the ports.
 MR_CHECKED mr_status mr_rerun_run(const mr_rerun_options *options, mr_rerun_result *result,
                                   mr_error *err);
+
+// The same commit by commit, for who runs two branches: one chooses what is next, both run it.
+typedef struct mr_rerun mr_rerun;
+// A failed open needs no close. result is filled as commits are run.
+MR_CHECKED mr_status mr_rerun_open(const mr_rerun_options *options, mr_rerun_result *result,
+                                   mr_rerun **rerun, mr_error *err);
+// The partition of the log whose commit is next; UINT32_MAX: all were run.
+MR_CHECKED mr_status mr_rerun_next(mr_rerun *rerun, uint32_t *partition, mr_error *err);
+MR_CHECKED mr_status mr_rerun_commit(mr_rerun *rerun, uint32_t partition, mr_error *err);
+int64_t mr_rerun_time(const mr_rerun *rerun, uint32_t partition); // when that was written
+// The clock's time up to which commits are run, whatever comes while it runs.
+int64_t mr_rerun_until(const mr_rerun *rerun);
+// Records of the log that were looked at, and all that there are.
+void mr_rerun_progress(const mr_rerun *rerun, uint64_t *done, uint64_t *total);
+void mr_rerun_conclude(mr_rerun *rerun); // what the result sums up
+void mr_rerun_close(mr_rerun *rerun);    // NULL: nothing
 
 #endif

@@ -112,6 +112,8 @@ static mr_status check_lists(mr_rerun *r, uint32_t task, mr_error *err)
 
 mr_status mr_rerun_check(mr_rerun *r, mr_error *err)
 {
+    if (r->options->fork != NULL)
+        return MR_OK;
     MR_TRY(check_hashes(r, err));
     for (uint32_t i = 0; i < r->record->mark_count; i++)
         MR_TRY(check_lists(r, r->record->marks[i].of, err));

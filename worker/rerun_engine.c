@@ -10,6 +10,12 @@
 #include "worker/memory.h"
 #include "worker/store_port.h"
 
+static mr_status make_engine(mr_rerun *r, mr_rerun_engine *e, mr_error *err)
+{
+    return mr_memory_engine(&r->engine_config, r->engine_bytes,
+                            r->config->memory_pages == MR_PAGES_HUGE, &e->memory, &e->engine, err);
+}
+
 static mr_status new_engine(mr_rerun *r, uint64_t name, mr_rerun_engine *e, mr_error *err)
 {
     e->name = name;
@@ -17,8 +23,7 @@ static mr_status new_engine(mr_rerun *r, uint64_t name, mr_rerun_engine *e, mr_e
     e->shown = calloc(r->tasks, sizeof *e->shown);
     if (e->seqs == NULL || e->shown == NULL)
         return mr_fail(err, MR_FATAL, "out of memory");
-    return mr_memory_engine(&r->engine_config, r->engine_bytes,
-                            r->config->memory_pages == MR_PAGES_HUGE, &e->memory, &e->engine, err);
+    return make_engine(r, e, err);
 }
 
 mr_status mr_rerun_find_engine(mr_rerun *r, uint64_t name, mr_rerun_engine **engine, mr_error *err)
@@ -136,6 +141,7 @@ mr_status mr_rerun_change_tasks(mr_rerun *r, const mr_round *places, mr_error *e
             continue;
         mr_engine_release(e->engine, t);
         e->shown[t] = e->seqs[t];
+        e->seqs[t] = 0;
     }
     for (uint32_t i = 0; i < r->record->mark_count; i++) {
         const uint32_t task = r->record->marks[i].of;
@@ -152,6 +158,25 @@ mr_status mr_rerun_change_tasks(mr_rerun *r, const mr_round *places, mr_error *e
         e->seqs[task] = mr_rerun_seq(r, task);
     }
     return taken ? mr_engine_ready(e->engine, err) : MR_OK;
+}
+
+mr_status mr_rerun_renew_engine(mr_rerun *r, mr_rerun_engine *e, mr_error *err)
+{
+    bool taken = false;
+    MR_TRY(make_engine(r, e, err));
+    for (uint32_t t = 0; t < r->tasks; t++) {
+        if (e->seqs[t] == 0) // not held
+            continue;
+        mr_engine_take(e->engine, t, e->seqs[t] + 1);
+        MR_TRY(mr_store_port_load(r->options->store, t, e->engine, err));
+        taken = true;
+    }
+    if (taken)
+        MR_TRY(mr_engine_ready(e->engine, err));
+    for (uint32_t t = 0; t < r->tasks; t++)
+        if (e->seqs[t] == 0 && e->shown[t] > 0)
+            MR_TRY(mr_view_log_show(r->views, t, 0, e->shown[t], e->engine, err));
+    return MR_OK;
 }
 
 mr_status mr_rerun_show(mr_rerun *r, const mr_sequence *views, uint32_t count, mr_error *err)
@@ -192,6 +217,8 @@ static void close_list(void *context, const mr_list *list)
 {
     mr_rerun *r = context;
     mr_outputs_list(r->outputs, r->frozen, list);
+    if (r->options->watch.list != NULL)
+        r->options->watch.list(r->options->watch.context, list);
 }
 
 static void close_delta(void *context, uint32_t sender, uint32_t receiver, mr_bytes record)
@@ -205,6 +232,11 @@ static void close_delta(void *context, uint32_t sender, uint32_t receiver, mr_by
         .seq = r->engine->seqs[sender],
         .record = record,
     };
+    if (r->options->fork != NULL) {
+        if (r->sunk == MR_OK)
+            r->sunk = mr_rerun_own_made(r, &delta, &r->sunk_error);
+        return;
+    }
     const uint32_t size = mr_delta_write(&delta, r->delta);
     if (r->sunk == MR_OK)
         r->sunk = mr_rerun_delta_made(r, &delta, mr_bytes_of(r->delta, size), &r->sunk_error);

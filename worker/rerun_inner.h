@@ -5,6 +5,7 @@
 //   rerun_base.c     a backup to begin with
 //   rerun_engine.c   the engines: which tasks they hold, their view, their close
 //   rerun_round.c    a round: its epochs, from the inputs
+//   rerun_fork.c     another configuration from some commit on, and its own deltas
 //   rerun_check.c    what a commit has to have left: hashes, lists, deltas
 #ifndef MR_WORKER_RERUN_INNER_H
 #define MR_WORKER_RERUN_INNER_H
@@ -46,8 +47,15 @@ typedef struct mr_rerun_slot { // memory of one epoch of a round
     size_t received_bytes;
 } mr_rerun_slot;
 
+typedef struct mr_rerun_own mr_rerun_own; // a record of deltas that a fork made
+
 // The records of deltas of one pair that were made and not read yet, or read and not made yet.
 typedef struct mr_rerun_pair {
+    // Of a fork alone: those that it made and has not taken in, the oldest first; the commit of the
+    // last one that was made, and of the last one of the topic that was read, and its place there.
+    mr_rerun_own *own, *own_last;
+    uint64_t made_seq, read_seq;
+    uint32_t made_place, read_place;
     uint64_t made, read; // last links
     uint64_t *hashes;    // of the links above the lesser of both
     uint32_t first, count, room;
@@ -63,7 +71,7 @@ typedef struct mr_rerun_head { // the next record of a partition of the epoch lo
     mr_epoch_record record;
 } mr_rerun_head;
 
-typedef struct mr_rerun {
+struct mr_rerun {
     const mr_rerun_options *options;
     const mr_config *config;
     const mr_archive *archive;
@@ -73,6 +81,7 @@ typedef struct mr_rerun {
     int64_t until_ms; // by the clock of who wrote: as asked for, or when the run was begun
     bool cut;         // a commit was written later
 
+    mr_fetch fetch;
     mr_engine_config engine_config;
     size_t engine_bytes;
     mr_lane_pool *lanes;
@@ -103,7 +112,10 @@ typedef struct mr_rerun {
     mr_frozen *frozen;
     mr_status sunk; // what a callback of the close found
     mr_error sunk_error;
-} mr_rerun;
+
+    bool forked;
+    mr_rerun_own *spent; // taken in by the round that is run
+};
 
 // "task 3, commit 1700000000123, epoch 17": of a task in the commit that is run; epoch 0: none.
 mr_status mr_rerun_differs(mr_rerun *r, mr_error *err, uint32_t task, int64_t epoch,
@@ -127,6 +139,25 @@ MR_CHECKED mr_status mr_rerun_show(mr_rerun *r, const mr_sequence *views, uint32
                                    mr_error *err);
 // Closes the commit into r->frozen, which is sealed and stored.
 MR_CHECKED mr_status mr_rerun_close_commit(mr_rerun *r, mr_error *err);
+
+// The engine anew, from rows and views, with the configuration that holds now.
+MR_CHECKED mr_status mr_rerun_renew_engine(mr_rerun *r, mr_rerun_engine *engine, mr_error *err);
+
+// ---- rerun_fork.c
+
+// The engine's configuration, of the fork where it has begun.
+MR_CHECKED mr_status mr_rerun_configure(mr_rerun *r, mr_error *err);
+// Before a commit: the fork begins where it is to.
+MR_CHECKED mr_status mr_rerun_fork_at(mr_rerun *r, int64_t time_ms, mr_error *err);
+// A record of deltas was made by the fork; one that stands in the topic is to be taken in: which are
+// its own up to that one is told by `take`, which borrows them until the round is over.
+MR_CHECKED mr_status mr_rerun_own_made(mr_rerun *r, const mr_delta *delta, mr_error *err);
+MR_CHECKED mr_status mr_rerun_own_read(mr_rerun *r, const mr_delta *delta,
+                                       mr_status (*take)(void *context, mr_bytes record,
+                                                         mr_error *err),
+                                       void *context, mr_error *err);
+void mr_rerun_own_over(mr_rerun *r); // the round is over
+void mr_rerun_own_close(mr_rerun *r);
 
 // ---- rerun_base.c
 

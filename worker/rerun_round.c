@@ -92,17 +92,28 @@ static mr_status read_event(const reading *in, const mr_message *message, mr_err
     return MR_OK;
 }
 
-static mr_status read_delta(const reading *in, const mr_message *message, mr_error *err)
+static mr_status receive(void *context, mr_bytes record, mr_error *err)
+{
+    const reading *in = context;
+    mr_rerun_slot *slot = in->slot;
+    slot->received_bytes += record.size;
+    if (slot->received_count == slot->received_max ||
+        slot->received_bytes > in->r->engine_config.exchange_bytes)
+        return too_large(in, "deltas", err);
+    slot->received[slot->received_count++] = record;
+    return MR_OK;
+}
+
+static mr_status read_delta(reading *in, const mr_message *message, mr_error *err)
 {
     mr_rerun *r = in->r;
-    mr_rerun_slot *slot = in->slot;
     const bool over_gaps = r->config->on_delta_gap == MR_GAP_CONTINUE;
     const uint64_t history[2] = {r->record->history.low, r->record->history.high};
     mr_delta delta;
     mr_link_verdict verdict;
     const mr_status status =
-        mr_links_accept(r->links, r->engine->engine, history, in->epoch->task,
-                        message->value, over_gaps, &delta, &verdict, err);
+        mr_links_accept(r->links, r->options->fork == NULL ? r->engine->engine : NULL, history,
+                        in->epoch->task, message->value, over_gaps, &delta, &verdict, err);
     if (status == MR_REJECT)
         return over_gaps ? MR_OK : (err->status = MR_FATAL);
     MR_TRY(status);
@@ -111,18 +122,15 @@ static mr_status read_delta(const reading *in, const mr_message *message, mr_err
                        delta.sender, delta.receiver, (unsigned long long)delta.link);
     if (verdict == MR_LINK_SEEN || verdict == MR_LINK_FOREIGN)
         return MR_OK;
+    if (r->options->fork != NULL)
+        return mr_rerun_own_read(r, &delta, receive, in, err);
     MR_TRY(mr_rerun_delta_read(r, &delta, message->value, in->epoch->epoch, err));
-    slot->received_bytes += delta.record.size;
-    if (slot->received_count == slot->received_max ||
-        slot->received_bytes > r->engine_config.exchange_bytes)
-        return too_large(in, "deltas", err);
-    slot->received[slot->received_count++] = delta.record;
-    return MR_OK;
+    return receive(in, delta.record, err);
 }
 
 static mr_status read_message(void *context, const mr_message *message, mr_error *err)
 {
-    const reading *in = context;
+    reading *in = context;
     return in->input == mr_config_deltas(in->r->config) ? read_delta(in, message, err)
                                                         : read_event(in, message, err);
 }
@@ -202,6 +210,8 @@ static mr_status read_epoch(mr_rerun *r, uint32_t index, const mr_task_epoch *fr
 static mr_status check_epoch(mr_rerun *r, const mr_task_epoch *want, mr_error *err)
 {
     const mr_task_view view = mr_engine_task(r->engine->engine, want->task);
+    if (r->options->fork != NULL)
+        return MR_OK;
     if (view.clock_ms != want->clock_ms)
         return mr_rerun_differs(r, err, want->task, want->epoch, "the clock is %lld, was %lld",
                                 (long long)view.clock_ms, (long long)want->clock_ms);
@@ -218,6 +228,15 @@ static mr_status check_epoch(mr_rerun *r, const mr_task_epoch *want, mr_error *e
                                     r->taken_links[i].of, (long long)r->taken_links[i].sequence,
                                     want->links[i].of, (long long)want->links[i].sequence);
     return MR_OK;
+}
+
+static void watch_round(const mr_rerun *r, uint32_t epoch_count)
+{
+    const mr_rerun_watch *watch = &r->options->watch;
+    for (uint32_t i = 0; watch->event != NULL && i < epoch_count; i++)
+        for (uint32_t a = 0; a < r->slots[i].count; a++)
+            if (r->slots[i].arrivals[a].learned)
+                watch->event(watch->context, &r->slots[i].arrivals[a].event);
 }
 
 mr_status mr_rerun_round(mr_rerun *r, const mr_round *round, mr_error *err)
@@ -237,7 +256,9 @@ mr_status mr_rerun_round(mr_rerun *r, const mr_round *round, mr_error *err)
     }
     for (uint32_t i = 0; i < round->epoch_count; i++)
         MR_TRY(check_epoch(r, &round->epochs[i], err));
+    watch_round(r, round->epoch_count);
     r->archive->release(r->archive->context);
+    mr_rerun_own_over(r);
     r->result->rounds++;
     r->result->epochs += round->epoch_count;
     return MR_OK;

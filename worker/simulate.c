@@ -50,6 +50,10 @@ static mr_status configure(const mr_simulate_options *options, mr_loop_policy po
     config->world.seed = options->seed;
     config->world.users = options->users;
     config->world.items = options->items;
+    config->world.late_share = options->births;
+    config->world.late_ms = (int64_t)(options->days * day_ms);
+    config->world.drift_ms = (int64_t)(options->drift_days * day_ms);
+    config->world.drift = 0.5;
     for (uint32_t s = 0; s < options->size_count; s++)
         config->fakes = fakes_of(options, s) > config->fakes ? fakes_of(options, s) : config->fakes;
     MR_TRY(mr_methods_engine(options->methods, options->config, TASKS, &config->engine, err));

@@ -737,7 +737,8 @@ static mr_status check_pairs(const mr_marker *marker, const mr_taking *const *ta
             if (takings[j]->fresh || takings[j]->marker.seq < marker->pairs[i].seq)
                 return mr_fail(err, MR_FATAL,
                                "task %u: commit %llu covers task %u up to its commit %llu, which "
-                               "is not there: the brokers have half a transaction",
+                               "is not there: the brokers have half a transaction; millrace recover "
+                               "--from-local writes the changelogs from a local copy",
                                marker->task, (unsigned long long)marker->seq, marker->pairs[i].task,
                                (unsigned long long)marker->pairs[i].seq);
         }

@@ -25,6 +25,7 @@ enum {
     TRANSACTION_MS = 40000,
     TOMBSTONE_MS = 120000, // delete.retention.ms of the changelogs
     RERUN_EVERY = 8,       // histories: one is run again (I7)
+    FORK_EVERY = 24,       // and beside itself and a fork
     UNTIL_MS = 2000,       // before its last commit: up to there it is run once more
     REAL_EVERY = 16,       // one of them has models of the product too
 };
@@ -44,6 +45,7 @@ typedef struct history {
     const sim_options *options;
     mr_config *const *configs;
     bool rerun;        // at the end
+    bool forks;        // and forked
     sim_chance chance; // of schedule and traffic
     sim_faults faults;
     sim_brokers brokers;
@@ -397,6 +399,43 @@ static void run_again_until(history *h, const mr_rerun_result *whole)
                  (long long)until_ms, (long long)result.last_ms);
 }
 
+// Beside itself: the deltas are the fork's own, and nothing differs.
+static void run_beside_itself(history *h)
+{
+    sim_forked forked;
+    mr_error err = {0};
+    const mr_rerun_fork fork = {h->configs[0], h->options->methods, 0};
+    const mr_status status = sim_fork(&h->brokers, h->configs[0], h->options->methods,
+                                      h->options->catalog, &fork, &forked, &err);
+    if (status != MR_OK)
+        snprintf(h->check.violation, sizeof h->check.violation, "I7: beside itself: %s", err.text);
+    else if (forked.compared == 0 || forked.differ + forked.alone > 0 || !forked.same)
+        snprintf(h->check.violation, sizeof h->check.violation,
+                 "I7: beside itself: %llu of %llu lists differ, %llu are in one branch alone",
+                 (unsigned long long)forked.differ, (unsigned long long)forked.compared,
+                 (unsigned long long)forked.alone);
+}
+
+// Beside a fork with shorter lists, from a point before the end.
+static void run_beside_another(history *h, int64_t from_ms)
+{
+    sim_forked forked;
+    mr_error err = {0};
+    const bool real = h->configs == h->options->real_configs;
+    const mr_rerun_fork fork = {real ? h->options->real_other : h->options->other,
+                                h->options->methods, from_ms};
+    const mr_status status = sim_fork(&h->brokers, h->configs[0], h->options->methods,
+                                      h->options->catalog, &fork, &forked, &err);
+    if (status != MR_OK)
+        snprintf(h->check.violation, sizeof h->check.violation, "I7: fork: %s", err.text);
+    else if (forked.compared == 0 || forked.differ == 0 ||
+             forked.commits >= h->check.epoch_records)
+        snprintf(h->check.violation, sizeof h->check.violation,
+                 "I7: fork: %llu of %llu lists differ, in %llu commits",
+                 (unsigned long long)forked.differ, (unsigned long long)forked.compared,
+                 (unsigned long long)forked.commits);
+}
+
 static void run_again(history *h)
 {
     mr_rerun_result result;
@@ -414,6 +453,10 @@ static void run_again(history *h)
                  (unsigned long long)result.hashes, (unsigned long long)result.lists_gone);
     if (holds(h))
         run_again_until(h, &result);
+    if (holds(h) && h->forks)
+        run_beside_itself(h);
+    if (holds(h) && h->forks)
+        run_beside_another(h, result.last_ms - UNTIL_MS);
     h->totals->reruns++;
     h->totals->rerun_commits += result.commits;
     h->totals->rerun_epochs += result.epochs;
@@ -428,6 +471,7 @@ static void open_history(history *h, uint64_t seed)
     h->chance = (sim_chance){seed};
     h->configs = seed % REAL_EVERY == 0 ? h->options->real_configs : h->options->configs;
     h->rerun = seed % RERUN_EVERY == 0;
+    h->forks = seed % FORK_EVERY == 0;
     sim_faults_open(&h->faults, seed);
     h->faults.allowed_until = h->options->faults_until;
     h->worker_count = 2 + sim_below(&h->chance, 3);

@@ -28,6 +28,7 @@ typedef struct sim_totals { // over histories
 typedef struct sim_options {
     mr_config *const *configs; // one a worker: they differ by the instance's name
     mr_config *const *real_configs; // with models of the product beside the counting one
+    const mr_config *other, *real_other; // what histories are forked with: shorter lists
     const mr_methods *methods;
     mr_catalog *catalog;
     uint64_t faults_until; // questions for faults after this one are answered no

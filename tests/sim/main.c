@@ -248,11 +248,14 @@ static bool run_bugs(const sim_options *options, const arguments *a, sim_totals 
 static const char *const counting_alone = "models.off=popularity,covisit,embedding,diag_linucb";
 static const char *const real_models = "models.off=covisit,diag_linucb";
 
-static bool open_configs(mr_config **configs, const mr_methods *methods, const char *models)
+// count configurations, one a worker, with lists of k items.
+static bool open_configs(mr_config **configs, uint32_t count, const mr_methods *methods,
+                         const char *models, uint32_t k)
 {
-    for (uint32_t i = 0; i < WORKERS; i++) {
-        char instance[32], standby[32];
+    for (uint32_t i = 0; i < count; i++) {
+        char instance[32], standby[32], lists[32];
         mr_error err = {0};
+        snprintf(lists, sizeof lists, "lists.k=%u", k);
         snprintf(instance, sizeof instance, "instance=w%u", i);
         snprintf(standby, sizeof standby, "standby=%u", i % 2 == 0 ? 0 : 2 * i);
         const char *const sets[] = {"app=sim",
@@ -266,7 +269,7 @@ static bool open_configs(mr_config **configs, const mr_methods *methods, const c
                                     "models.embedding.dim=8",
                                     "deltas.bytes_max=64KiB",
                                     "items.max=64",
-                                    "lists.k=4",
+                                    lists,
                                     "lists.interval_ms=50ms",
                                     "epoch.events_max=4",
                                     "dedup.events_max=1024",
@@ -298,7 +301,7 @@ int main(int argc, char **argv)
 {
     arguments a;
     mr_error err = {0};
-    mr_config *configs[WORKERS], *real[WORKERS];
+    mr_config *configs[WORKERS], *real[WORKERS], *other, *real_other;
     mr_methods methods;
     mr_catalog *catalog;
     mr_decoder *mappings; // the catalogue borrows them from its first decoder
@@ -314,8 +317,10 @@ int main(int argc, char **argv)
     FILE *quiet = a.trace ? stderr : fopen("/dev/null", "we");
     mr_log_open(&(mr_log_options){.out = quiet, .level = a.trace ? MR_LOG_INFO : MR_LOG_ERROR});
     if (mr_methods_open(&methods, &err) != MR_OK ||
-        !open_configs(configs, &methods, counting_alone) ||
-        !open_configs(real, &methods, real_models) ||
+        !open_configs(configs, WORKERS, &methods, counting_alone, 4) ||
+        !open_configs(real, WORKERS, &methods, real_models, 4) ||
+        !open_configs(&other, 1, &methods, counting_alone, 3) ||
+        !open_configs(&real_other, 1, &methods, real_models, 3) ||
         mr_catalog_open(NULL, &catalog, &err) != MR_OK ||
         mr_decoder_open(configs[0], catalog, &mappings, &err) != MR_OK) {
         fprintf(stderr, "%s\n", err.text);
@@ -326,6 +331,8 @@ int main(int argc, char **argv)
     methods.extra_count = 1;
     const sim_options options = {.configs = configs,
                                  .real_configs = real,
+                                 .other = other,
+                                 .real_other = real_other,
                                  .methods = &methods,
                                  .catalog = catalog,
                                  .faults_until = a.until,
@@ -340,6 +347,8 @@ int main(int argc, char **argv)
         mr_config_free(configs[i]);
         mr_config_free(real[i]);
     }
+    mr_config_free(other);
+    mr_config_free(real_other);
     mr_methods_close(&methods);
     return good ? 0 : 1;
 }

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/sim/rerun.h"
 
+#include <string.h>
+
 #include "tests/sim/disk.h"
+#include "worker/sweep/forks.h"
 
 static uint32_t no_headers(const mr_message *message, mr_header *headers, uint32_t max)
 {
@@ -73,25 +76,74 @@ static void no_sleep(void *context, int64_t ms)
     (void)context, (void)ms;
 }
 
+typedef struct branch { // a disk of its own, and a reader
+    sim_disk disk;
+    mr_archive archive;
+    mr_store_port store;
+} branch;
+
+static void open_branch(branch *b, sim_brokers *brokers)
+{
+    static bool dead; // nobody kills this process
+    sim_disk_open(&b->disk, &brokers->now_ms);
+    b->disk.dead = &dead;
+    b->archive = (mr_archive){brokers, ends, read, release};
+    b->store = sim_disk_port(&b->disk);
+}
+
 mr_status sim_rerun(sim_brokers *brokers, const mr_config *config, const mr_methods *methods,
                     mr_catalog *catalog, int64_t until_ms, mr_rerun_result *result, mr_error *err)
 {
-    static bool dead; // nobody kills this process
-    sim_disk disk;
-    sim_disk_open(&disk, &brokers->now_ms);
-    disk.dead = &dead;
-    const mr_archive archive = {brokers, ends, read, release};
-    const mr_store_port store = sim_disk_port(&disk);
+    branch b;
+    open_branch(&b, brokers);
     const mr_clock clock = {brokers, now, now, no_sleep};
     const mr_rerun_options options = {.config = config,
                                       .methods = methods,
                                       .catalog = catalog,
                                       .tasks = brokers->tasks,
-                                      .archive = &archive,
-                                      .store = &store,
+                                      .archive = &b.archive,
+                                      .store = &b.store,
                                       .clock = &clock,
                                       .until_ms = until_ms};
     const mr_status status = mr_rerun_run(&options, result, err);
-    sim_disk_close(&disk);
+    sim_disk_close(&b.disk);
+    return status;
+}
+
+mr_status sim_fork(sim_brokers *brokers, const mr_config *config, const mr_methods *methods,
+                   mr_catalog *catalog, const mr_rerun_fork *fork, sim_forked *forked,
+                   mr_error *err)
+{
+    branch was, other;
+    mr_rerun_result ignored;
+    mr_sweep_result result;
+    open_branch(&was, brokers);
+    open_branch(&other, brokers);
+    const mr_clock clock = {brokers, now, now, no_sleep};
+    const mr_rerun_options first = {.config = config,
+                                    .methods = methods,
+                                    .catalog = catalog,
+                                    .tasks = brokers->tasks,
+                                    .archive = &was.archive,
+                                    .store = &was.store,
+                                    .clock = &clock};
+    const mr_forks_options options = {.was = &first,
+                                      .archive = &other.archive,
+                                      .store = &other.store,
+                                      .fork = fork,
+                                      .name = "the fork",
+                                      .metric = {MR_SCORE_NEW, 1}};
+    const mr_status status = mr_forks_run(&options, &ignored, &result, err);
+    const mr_sweep_row *to = &result.rows[result.rows[0].index == 1 ? 0 : 1];
+    const mr_sweep_row *from = to == result.rows ? to + 1 : to - 1;
+    *forked = (sim_forked){
+        .commits = to->commits,
+        .compared = to->lists.compared,
+        .differ = to->lists.differ,
+        .alone = to->lists.only_from + to->lists.only_to,
+        .same = memcmp(&from->state_hash, &to->state_hash, sizeof to->state_hash) == 0 &&
+                memcmp(&from->lists_hash, &to->lists_hash, sizeof to->lists_hash) == 0};
+    sim_disk_close(&was.disk);
+    sim_disk_close(&other.disk);
     return status;
 }

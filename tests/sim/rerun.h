@@ -13,4 +13,15 @@ MR_CHECKED mr_status sim_rerun(sim_brokers *brokers, const mr_config *config,
                                const mr_methods *methods, mr_catalog *catalog,
                                int64_t until_ms, mr_rerun_result *result, mr_error *err);
 
+typedef struct sim_forked {
+    uint64_t commits; // after the fork
+    uint64_t compared, differ, alone; // lists; alone: made in one branch only
+    bool same; // state and lists, byte for byte
+} sim_forked;
+
+// Runs it again beside a fork of it. Errors: what mr_forks_run says.
+MR_CHECKED mr_status sim_fork(sim_brokers *brokers, const mr_config *config,
+                              const mr_methods *methods, mr_catalog *catalog,
+                              const mr_rerun_fork *fork, sim_forked *forked, mr_error *err);
+
 #endif

@@ -123,6 +123,13 @@ void mr_acts_add(mr_acts *acts, const mr_act *act)
     copy_sums(acts);
 }
 
+void mr_acts_reset(mr_acts *acts)
+{
+    memset(acts->sums, 0, numbers(acts) * sizeof *acts->sums);
+    acts->copy_count = 0;
+    acts->count = 0;
+}
+
 void mr_acts_conclude(mr_acts *acts, double share)
 {
     const size_t n = numbers(acts);

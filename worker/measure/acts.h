@@ -71,6 +71,8 @@ typedef struct mr_act {
 } mr_act;
 
 void mr_acts_add(mr_acts *acts, const mr_act *act);
+// What came so far is not scored.
+void mr_acts_reset(mr_acts *acts);
 // Takes off the sums of the first `share` of the acts, or of a few per cent more. The last call.
 void mr_acts_conclude(mr_acts *acts, double share);
 

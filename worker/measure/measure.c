@@ -189,6 +189,13 @@ mr_measure_sums mr_measure_now(const mr_measure *measure)
     return sums;
 }
 
+void mr_measure_reset(mr_measure *measure)
+{
+    measure->counts = (mr_measure_counts){0};
+    mr_acts_reset(&measure->acts);
+    mr_shown_reset(&measure->shown);
+}
+
 void mr_measure_conclude(mr_measure *measure, double warmup)
 {
     mr_acts_conclude(&measure->acts, warmup);

@@ -67,6 +67,8 @@ void mr_measure_close(mr_measure *measure); // also of zeros
 void mr_measure_list(mr_measure *measure, const mr_list *list);
 // A learned event: its acts are judged by the list in force, then they count as history.
 void mr_measure_event(mr_measure *measure, const mr_event *event);
+// What came so far is history: known, but neither scored nor counted. Not after the split.
+void mr_measure_reset(mr_measure *measure);
 // warmup: share of the acts that are not scored. The last call before the results.
 void mr_measure_conclude(mr_measure *measure, double warmup);
 

@@ -118,6 +118,14 @@ void mr_shown_list(mr_shown *shown, const uint64_t *item_keys, uint32_t count)
     shown->sum.novelty += one.novelty;
 }
 
+void mr_shown_reset(mr_shown *shown)
+{
+    memset(shown->exposure, 0, shown->item_count * sizeof *shown->exposure);
+    memset(shown->weighted, 0, shown->item_count * sizeof *shown->weighted);
+    shown->lists = shown->places = shown->judged = 0;
+    shown->sum = (mr_listed){0};
+}
+
 mr_shown_result mr_shown_judge(mr_shown *shown)
 {
     const uint32_t n = shown->item_count;

@@ -47,6 +47,9 @@ void mr_shown_act(mr_shown *shown, uint64_t user_key, bool first, uint64_t item_
 // A list was published: judged by popularity as it is now.
 void mr_shown_list(mr_shown *shown, const uint64_t *item_keys, uint32_t count);
 
+// Lists so far are not judged; what is known of items and acts stays.
+void mr_shown_reset(mr_shown *shown);
+
 typedef struct mr_shown_result {
     mr_spread spread;
     mr_listed mean; // over lists; epc and efd are NAN: nothing is known to be relevant

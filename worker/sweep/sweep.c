@@ -124,6 +124,17 @@ static const mr_measure *measure_of(const branch *b)
     return &mr_branch_result(b->branch)->measure;
 }
 
+void mr_sweep_judge(mr_sweep_row *row, const mr_scores *scores, const mr_measure *measure,
+                    const mr_shown_result *shown, const mr_scores *first_scores,
+                    const mr_measure *first_measure)
+{
+    row->score = mr_scores_of(scores, measure);
+    row->difference = mr_scores_difference(first_scores, first_measure, scores, measure);
+    row->coverage = shown->spread.coverage;
+    row->gini = shown->spread.gini;
+    row->arp = shown->mean.arp;
+}
+
 // dropped_at 0: the branch has ended.
 static void add_row(sweep *s, uint32_t index, double dropped_at)
 {
@@ -131,7 +142,8 @@ static void add_row(sweep *s, uint32_t index, double dropped_at)
     mr_replay_result *of = mr_branch_result(b->branch);
     const mr_shown_result shown =
         dropped_at > 0 ? mr_shown_judge(&of->measure.shown) : of->measure.shown_result;
-    s->result->rows[s->result->count++] = (mr_sweep_row){
+    mr_sweep_row *row = &s->result->rows[s->result->count++];
+    *row = (mr_sweep_row){
         .name = s->options->configurations[index].name,
         .index = index,
         .dropped_at = dropped_at,
@@ -140,14 +152,9 @@ static void add_row(sweep *s, uint32_t index, double dropped_at)
         .cpu_seconds = b->cpu_seconds,
         .state_hash = of->state_hash,
         .lists_hash = of->lists_hash,
-        .score = mr_scores_of(&b->scores, measure_of(b)),
-        .difference = mr_scores_difference(&first->scores, measure_of(first), &b->scores,
-                                           measure_of(b)),
         .lists = b->differences,
-        .coverage = shown.spread.coverage,
-        .gini = shown.spread.gini,
-        .arp = shown.mean.arp,
     };
+    mr_sweep_judge(row, &b->scores, measure_of(b), &shown, &first->scores, measure_of(first));
 }
 
 static void close_branch(branch *b)
@@ -313,7 +320,7 @@ static bool is_above(const mr_sweep_row *a, const mr_sweep_row *b, mr_score_name
     return x > y;
 }
 
-static void put_in_order(mr_sweep_result *result)
+void mr_sweep_order(mr_sweep_result *result)
 {
     for (uint32_t i = 1; i < result->count; i++)
         for (uint32_t j = i; j > 0 && is_above(&result->rows[j], &result->rows[j - 1], result->metric);
@@ -360,7 +367,7 @@ static mr_status run_all(sweep *s, mr_error *err)
     for (uint32_t i = 0; i < s->count; i++)
         if (s->branches[i].branch != NULL)
             add_row(s, i, 0);
-    put_in_order(s->result);
+    mr_sweep_order(s->result);
     return MR_OK;
 }
 

@@ -55,6 +55,13 @@ typedef struct mr_sweep_result {
     double warmup, seconds;
 } mr_sweep_result;
 
+// Fills what a row says of a branch (scores, lists shown) and of its difference to the first.
+void mr_sweep_judge(mr_sweep_row *row, const mr_scores *scores, const mr_measure *measure,
+                    const mr_shown_result *shown, const mr_scores *first_scores,
+                    const mr_measure *first_measure);
+// Puts the rows in order.
+void mr_sweep_order(mr_sweep_result *result);
+
 // How many rungs leave two of so many configurations beside the first.
 uint32_t mr_sweep_rungs(uint32_t count);
 

@@ -549,7 +549,7 @@ static void another_dimension_stops_the_start(void **state)
             m.engine, m.rows[i].task, mr_bytes_of(m.rows[i].key, m.rows[i].key_size),
             mr_bytes_of(m.rows[i].value, m.rows[i].value_size), m.rows[i].hash, &err);
     assert_int_equal(status, MR_FATAL);
-    assert_non_null(strstr(err.text, "millrace migrate"));
+    assert_non_null(strstr(err.text, "set the parameters"));
     mill_close(&m);
 }
 

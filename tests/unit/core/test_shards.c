@@ -652,7 +652,7 @@ static void rows_of_another_release_are_not_viewed(void **state)
     assert_non_null(strstr(err.text, "damaged"));
     row->value[0] ^= 1;
     assert_int_equal(mr_engine_view_row(f.engines[0], row->task, key, value, &err), MR_FATAL);
-    assert_non_null(strstr(err.text, "millrace migrate"));
+    assert_non_null(strstr(err.text, "set the parameters back"));
     fleet_close(&f);
 }
 

@@ -625,6 +625,54 @@ static void purchases_come_late_and_for_another_item_at_their_shares(void **stat
     drop(&world);
 }
 
+// The oracle's list, with at most `most` items of a category.
+static uint32_t oracle_with_at_most(const mr_world *world, uint32_t user, uint32_t most,
+                                    uint32_t *slate)
+{
+    uint32_t best[MR_WORLD_SLATE_MAX], taken[MR_WORLD_THEMES_MAX] = {0}, count = 0;
+    const uint32_t found =
+        mr_world_oracle(world, user, world->config.items, best, MR_WORLD_SLATE_MAX);
+    for (uint32_t i = 0; i < found && count < K / 2; i++)
+        if (taken[world->items[best[i]].category]++ < most)
+            slate[count++] = best[i];
+    return count;
+}
+
+// Clicks of each user within so long a time, when he is shown lists of five.
+static void clicks_within(const mr_world_config *config, uint32_t most, int64_t until_ms,
+                          double *by_user)
+{
+    mr_world world = make(config);
+    mr_world_act acts[MR_WORLD_ACTS_MAX];
+    for (uint32_t u = 0; u < config->users; u++) {
+        int64_t at = mr_world_gap_ms(&world, u);
+        for (by_user[u] = 0; at < until_ms; at += mr_world_gap_ms(&world, u)) {
+            uint32_t slate[MR_WORLD_SLATE_MAX];
+            mr_world_come(&world, u, at);
+            const uint32_t count = oracle_with_at_most(&world, u, most, slate);
+            by_user[u] += clicks_in(acts, mr_world_visit(&world, u, slate, count, acts));
+        }
+    }
+    drop(&world);
+}
+
+static void variety_pays_where_users_get_bored_and_only_there(void **state)
+{
+    (void)state;
+    double greedy[USERS], varied[USERS];
+    mr_world_config config = small();
+    config.gap_ms = 20e3;
+    config.bored_ms = 1800e3;
+    clicks_within(&config, K, 3600000, greedy); // nobody is bored or leaves
+    clicks_within(&config, 2, 3600000, varied);
+    assert_more(greedy, varied, USERS);
+    config.bored = 1;
+    config.return_ms = 24 * 3600e3;
+    clicks_within(&config, K, 3 * 86400000ll, greedy);
+    clicks_within(&config, 2, 3 * 86400000ll, varied);
+    assert_more(varied, greedy, USERS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -646,6 +694,7 @@ int main(void)
         cmocka_unit_test(boredom_costs_clicks_of_its_category_and_fades),
         cmocka_unit_test(a_taste_moves_with_its_community_and_stays_a_mixture),
         cmocka_unit_test(purchases_come_late_and_for_another_item_at_their_shares),
+        cmocka_unit_test(variety_pays_where_users_get_bored_and_only_there),
         cmocka_unit_test(lists_hold_different_items_that_exist_and_are_not_liked_yet),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

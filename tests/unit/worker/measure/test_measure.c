@@ -400,6 +400,29 @@ static void a_warm_up_that_is_taken_off_leaves_the_acts_after_it(void **state)
     free(memory[1]);
 }
 
+static void after_a_reset_lists_and_acts_before_are_known_and_not_counted(void **state)
+{
+    (void)state;
+    const uint64_t items[] = {1, 2}, later[] = {3};
+    open_with(10, ITEMS, NULL, 0);
+    publish(0, items, 2);
+    act(MR_EVENT_CLICK, 0, 5, HOUR_MS, 0); // a miss
+    mr_measure_reset(&w->measure);
+    act(MR_EVENT_CLICK, 0, 2, 2 * HOUR_MS, 0); // a hit, by the list of before
+    publish(0, later, 1);
+    mr_measure_conclude(&w->measure, 0);
+    const mr_tally all = mr_acts_of(&w->measure.acts, MR_ACTS_ALL);
+    const mr_tally known = mr_acts_of(&w->measure.acts, MR_ACTS_KNOWN_USER);
+    near(mr_tally_count(&all), 1, 0);
+    near(mr_tally_mean(&all, FIRST), 1, 0);
+    near(mr_tally_count(&known), 1, 0);
+    assert_int_equal(w->measure.counts.acts, 1);
+    assert_int_equal(w->measure.shown.lists, 1);
+    assert_int_equal(w->measure.counts.compared, 1); // with the list of before
+    near(w->measure.shown_result.spread.coverage, 1. / 4, 1e-12); // of items 1, 2, 5 and 3
+    close_world();
+}
+
 static void popreo_is_not_defined_where_a_group_has_no_acts(void **state)
 {
     (void)state;
@@ -460,6 +483,7 @@ int main(void)
         cmocka_unit_test(what_there_is_no_room_for_is_left_out_and_counted),
         cmocka_unit_test(values_beyond_the_sixteenth_are_other),
         cmocka_unit_test(a_warm_up_that_is_taken_off_leaves_the_acts_after_it),
+        cmocka_unit_test(after_a_reset_lists_and_acts_before_are_known_and_not_counted),
         cmocka_unit_test(popreo_is_not_defined_where_a_group_has_no_acts),
         cmocka_unit_test(a_pair_counts_for_popularity_once),
         cmocka_unit_test(a_log_without_lists_prints_and_has_nulls),
