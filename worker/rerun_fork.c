@@ -97,10 +97,13 @@ mr_status mr_rerun_own_read(mr_rerun *r, const mr_delta *delta,
            (pair->own->seq < delta->seq ||
             (pair->own->seq == delta->seq && pair->own->place <= pair->read_place))) {
         mr_rerun_own *own = pair->own;
+        const mr_status status = take(context, mr_bytes_of(own->bytes, own->size), err);
+        if (status == MR_RETRY) // the epoch is full: the next one has it
+            return MR_OK;
+        MR_TRY(status);
         pair->own = own->next;
         own->next = r->spent;
         r->spent = own;
-        MR_TRY(take(context, mr_bytes_of(own->bytes, own->size), err));
     }
     return MR_OK;
 }

@@ -150,7 +150,8 @@ MR_CHECKED mr_status mr_rerun_configure(mr_rerun *r, mr_error *err);
 // Before a commit: the fork begins where it is to.
 MR_CHECKED mr_status mr_rerun_fork_at(mr_rerun *r, int64_t time_ms, mr_error *err);
 // A record of deltas was made by the fork; one that stands in the topic is to be taken in: which are
-// its own up to that one is told by `take`, which borrows them until the round is over.
+// its own up to that one is told by `take`, which borrows them until the round is over. MR_RETRY of
+// it: the epoch is full, and the rest stays for the next.
 MR_CHECKED mr_status mr_rerun_own_made(mr_rerun *r, const mr_delta *delta, mr_error *err);
 MR_CHECKED mr_status mr_rerun_own_read(mr_rerun *r, const mr_delta *delta,
                                        mr_status (*take)(void *context, mr_bytes record,

@@ -96,10 +96,10 @@ static mr_status receive(void *context, mr_bytes record, mr_error *err)
 {
     const reading *in = context;
     mr_rerun_slot *slot = in->slot;
-    slot->received_bytes += record.size;
     if (slot->received_count == slot->received_max ||
-        slot->received_bytes > in->r->engine_config.exchange_bytes)
-        return too_large(in, "deltas", err);
+        slot->received_bytes + record.size > in->r->engine_config.exchange_bytes)
+        return in->r->options->fork != NULL ? MR_RETRY : too_large(in, "deltas", err);
+    slot->received_bytes += record.size;
     slot->received[slot->received_count++] = record;
     return MR_OK;
 }
