@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "worker/command.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -180,6 +181,21 @@ const char *mr_options_get(const mr_options *options, const char *name)
     return NULL;
 }
 
+bool mr_options_number(const mr_options *options, const char *name, double low, double high,
+                       double *number)
+{
+    const char *const text = mr_options_get(options, name);
+    char *end;
+    if (text == NULL)
+        return true;
+    errno = 0;
+    const double x = strtod(text, &end);
+    if (end == text || *end != '\0' || errno != 0 || !(x >= low && x <= high))
+        return false;
+    *number = x;
+    return true;
+}
+
 // Of the commands that read files: --mapping, which has no use for --as.
 static mr_status load_format(mr_options *options, mr_error *err)
 {
@@ -231,8 +247,7 @@ mr_status mr_options_load_with(const mr_options *options, const char *const *set
 bool mr_options_load(mr_options *options, mr_config **config)
 {
     mr_error err = {0};
-    mr_status status =
-        mr_options_load_with(options, NULL, 0, &options->methods, config, &err);
+    mr_status status = mr_options_load_with(options, NULL, 0, &options->methods, config, &err);
     if (status == MR_OK)
         status = load_format(options, &err);
     if (status != MR_OK) {

@@ -76,6 +76,10 @@ bool mr_options_parse(mr_options *options, int argc, char **argv, int *exit_stat
 
 // The value of the option of that name; NULL: not given.
 const char *mr_options_get(const mr_options *options, const char *name);
+// Reads the option of that name as a number from low to high; *number stays as it was where the
+// option was not given, and where it is no such number: false then.
+bool mr_options_number(const mr_options *options, const char *name, double low, double high,
+                       double *number);
 
 // Loads the configuration of a command's options, and the file of --mapping, and opens the log.
 // Returns false after a message to stderr: the exit status is then MR_EXIT_USAGE.

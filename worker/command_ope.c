@@ -22,8 +22,8 @@ static const mr_option rows[] = {
     {"as", "NAME", "the files have the mapping of topics.NAME of the configuration"},
     {"out", "DIR", "leaves the numbers in DIR/ope.json too, for millrace report"},
     {"mapping", "FILE",
-     "the files are foreign logs, CSV or JSON lines, read as FILE.yaml says, or one of ours such as "
-     "otto (millrace schema --mappings)"},
+     "the files are foreign logs, CSV or JSON lines, read as FILE.yaml says, or one of ours "
+     "such as otto (millrace schema --mappings)"},
     {"json", NULL, "prints one JSON object instead of a table"},
     {0},
 };
@@ -31,22 +31,6 @@ static const mr_option rows[] = {
 static int refuse(const char *text)
 {
     return mr_command_fail("ope", text, MR_EXIT_USAGE);
-}
-
-// *number stays as it was where the option was not given.
-static bool take_number(const mr_options *options, const char *name, double low, double high,
-                        double *number)
-{
-    const char *const text = mr_options_get(options, name);
-    char *end;
-    if (text == NULL)
-        return true;
-    errno = 0;
-    const double x = strtod(text, &end);
-    if (end == text || *end != '\0' || errno != 0 || !(x >= low && x <= high))
-        return false;
-    *number = x;
-    return true;
 }
 
 static bool take_lambdas(const char *text, mr_ope_options *ope)
@@ -100,13 +84,13 @@ static const char *take_options(const mr_options *options, mr_ope_options *ope)
         return "--reward: want click, cart or purchase";
     if (!take_lambdas(lambdas != NULL ? lambdas : "1,2,5,10,50", ope))
         return "--lambda: want up to eight numbers above 0, with commas between";
-    if (!take_number(options, "join", 0, 1e8, &join))
+    if (!mr_options_number(options, "join", 0, 1e8, &join))
         return "--join: want seconds from 0 on";
-    if (!take_number(options, "resamples", 0, 100000, &resamples))
+    if (!mr_options_number(options, "resamples", 0, 100000, &resamples))
         return "--resamples: want a number from 0 to 100000";
-    if (!take_number(options, "level", 0.5, 0.9999, &ope->level))
+    if (!mr_options_number(options, "level", 0.5, 0.9999, &ope->level))
         return "--level: want a share from 0.5 to 0.9999";
-    if (!take_number(options, "seed", 0, 9e15, &seed))
+    if (!mr_options_number(options, "seed", 0, 9e15, &seed))
         return "--seed: want a number from 0 on";
     ope->log.window_ms = (int64_t)(join * 1000.0);
     ope->resamples = (uint32_t)resamples;

@@ -14,8 +14,8 @@ static const mr_option rows[] = {
     {"input", "FILE", "events: Avro container or CSV (plain, gzip, zstd), '-' for standard input"},
     {"as", "NAME", "the files have the kind and the mapping of topics.NAME of the configuration"},
     {"mapping", "FILE",
-     "the files are foreign logs, CSV or JSON lines, read as FILE.yaml says, or one of ours such as "
-     "otto (millrace schema --mappings)"},
+     "the files are foreign logs, CSV or JSON lines, read as FILE.yaml says, or one of ours "
+     "such as otto (millrace schema --mappings)"},
     {"generate", "WHAT", MR_TRAFFIC_HELP},
     {"topic-of", "KIND=TOPIC", "events of that kind go to this topic; several with commas"},
     {"rate", "N", "events a second; otherwise as fast as the brokers take them"},
@@ -33,15 +33,6 @@ static void on_signal(int number)
 {
     (void)number;
     stopped = 1;
-}
-
-static bool read_number(const char *text, double low, double *value)
-{
-    char *end;
-    if (text == NULL)
-        return true;
-    *value = strtod(text, &end);
-    return end != text && *end == '\0' && *value >= low && *value <= 1e12;
 }
 
 // "rating=clicks,cart=carts"; the text is cut in place.
@@ -105,9 +96,9 @@ static const char *read_options(const mr_options *options, mr_produce_options *p
 {
     const char *const generate = mr_options_get(options, "generate");
     double limit = 0;
-    if (!read_number(mr_options_get(options, "rate"), 0.001, &produce->rate))
+    if (!mr_options_number(options, "rate", 0.001, 1e12, &produce->rate))
         return "--rate: want events a second, from 0.001 on";
-    if (!read_number(mr_options_get(options, "limit"), 1, &limit))
+    if (!mr_options_number(options, "limit", 1, 1e12, &limit))
         return "--limit: want a number of events, from 1 on";
     produce->limit = (uint64_t)limit;
     if (topics != NULL && !read_topics(topics, produce->topic_of))

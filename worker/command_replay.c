@@ -21,14 +21,15 @@ static const mr_option rows[] = {
      "state hash and list"},
     {"base", "DIR", "with --epochs: begins with this backup, not with the history's beginning"},
     {"until", "TIME",
-     "with --epochs: runs commits that were written up to then; a time such as 2026-01-31T12:30:00Z, "
-     "or milliseconds since 1970"},
+     "with --epochs: runs commits that were written up to then; a time such as "
+     "2026-01-31T12:30:00Z, or milliseconds since 1970"},
     {"as", "NAME", "the files have the kind and the mapping of topics.NAME of the configuration"},
     {"mapping", "FILE",
-     "the files are foreign logs, CSV or JSON lines, read as FILE.yaml says, or one of ours such as "
-     "otto (millrace schema --mappings)"},
+     "the files are foreign logs, CSV or JSON lines, read as FILE.yaml says, or one of ours "
+     "such as otto (millrace schema --mappings)"},
     {"out", "DIR",
-     "folder for state, lists.avro, windows.csv and summary.json, must not hold a state; or for sweep.json"},
+     "folder for state, lists.avro, windows.csv and summary.json, must not hold a state; or for "
+     "sweep.json"},
     {"warmup", "SHARE", "share of the events that is learned from but not scored (0.1)"},
     {"window", "HOURS", "length of a row's window in windows.csv, in hours of event time (24)"},
     {"no-metrics", NULL, "learn only: nothing is ranked, much faster"},
@@ -37,26 +38,19 @@ static const mr_option rows[] = {
     {"split", "TIME",
      "judges the lists in force at this time, such as 2026-01-31T12:30Z, by all acts after it"},
     {"what-if", "KEY=VALUE",
-     "learns the same events, or with --epochs the same commits, with this setting too, and compares: "
-     "how many lists differ, metrics by user; may be given often"},
+     "learns the same events, or with --epochs the same commits, with this setting too, and "
+     "compares: how many lists differ, metrics by user; may be given often"},
     {"sweep", "KEY=A,B,C",
-     "learns them with each of these values, in one pass; or with samples of a range KEY=LO..HI[:log], "
-     "of which the worse half is dropped now and then; may be given often; also a FILE of such lines"},
+     "learns them with each of these values, in one pass; or with samples of a range "
+     "KEY=LO..HI[:log], of which the worse half is dropped now and then; may be given often; also "
+     "a FILE of such lines"},
     {"samples", "N", "with a range: so many configurations (8)"},
     {"metric", "NAME",
-     "what a sweep goes by: all, new or served, a dot, and recall@20, ndcg@20 or mrr@20 (new.ndcg@20)"},
+     "what a sweep goes by: all, new or served, a dot, and recall@20, ndcg@20 or mrr@20 "
+     "(new.ndcg@20)"},
     {"json", NULL, "prints one JSON object instead of a table"},
     {0},
 };
-
-static bool read_number(const char *text, double low, double high, double *value)
-{
-    char *end;
-    if (text == NULL)
-        return true;
-    *value = strtod(text, &end);
-    return end != text && *end == '\0' && *value >= low && *value <= high;
-}
 
 static bool read_end(const mr_options *options, const char *name, mr_range_end *end)
 {
@@ -179,9 +173,9 @@ int mr_command_replay(int argc, char **argv)
     const char *const wrong = read_source(&options, &replay, &traffic, &err);
     if (wrong != NULL)
         return mr_command_fail("replay", wrong, MR_EXIT_USAGE);
-    if (!read_number(mr_options_get(&options, "warmup"), 0, 0.99, &replay.warmup))
+    if (!mr_options_number(&options, "warmup", 0, 0.99, &replay.warmup))
         return mr_command_fail("replay", "--warmup: want a share from 0 to 0.99", MR_EXIT_USAGE);
-    if (!read_number(mr_options_get(&options, "window"), 0.001, 1e6, &hours))
+    if (!mr_options_number(&options, "window", 0.001, 1e6, &hours))
         return mr_command_fail("replay", "--window: want hours from 0.001 on", MR_EXIT_USAGE);
     replay.window_ms = (int64_t)(hours * 3600e3);
     if (mr_options_get(&options, "sweep") != NULL || mr_options_get(&options, "what-if") != NULL)

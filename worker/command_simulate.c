@@ -26,15 +26,6 @@ static const mr_option rows[] = {
 
 // ---- what is given
 
-static bool read_number(const char *text, double low, double high, double *value)
-{
-    char *end;
-    if (text == NULL)
-        return true;
-    *value = strtod(text, &end);
-    return end != text && *end == '\0' && *value >= low && *value <= high;
-}
-
 static bool read_sizes(const char *text, mr_simulate_options *simulate)
 {
     if (text == NULL)
@@ -55,20 +46,20 @@ static bool read_sizes(const char *text, mr_simulate_options *simulate)
 static const char *read_options(const mr_options *options, mr_simulate_options *simulate)
 {
     double users = simulate->users, items = simulate->items, seed = (double)simulate->seed;
-    if (!read_number(mr_options_get(options, "users"), 1, 1e6, &users))
+    if (!mr_options_number(options, "users", 1, 1e6, &users))
         return "--users: want a number from 1 to 1000000";
-    if (!read_number(mr_options_get(options, "items"), 50, 1e5, &items))
+    if (!mr_options_number(options, "items", 50, 1e5, &items))
         return "--items: want a number from 50 to 100000";
-    if (!read_number(mr_options_get(options, "days"), 0.01, 1000, &simulate->days))
+    if (!mr_options_number(options, "days", 0.01, 1000, &simulate->days))
         return "--days: want a number from 0.01 to 1000";
-    if (!read_number(mr_options_get(options, "attack-days"), 0.01, 1000, &simulate->attack_days))
+    if (!mr_options_number(options, "attack-days", 0.01, 1000, &simulate->attack_days))
         return "--attack-days: want a number from 0.01 to 1000";
-    if (!read_number(mr_options_get(options, "births"), 0, 0.5, &simulate->births))
+    if (!mr_options_number(options, "births", 0, 0.5, &simulate->births))
         return "--births: want a share from 0 to 0.5";
-    if (!read_number(mr_options_get(options, "drift"), 0, 1000, &simulate->drift_days) ||
+    if (!mr_options_number(options, "drift", 0, 1000, &simulate->drift_days) ||
         (simulate->drift_days > 0 && simulate->drift_days < 0.01))
         return "--drift: want 0, or a number of days from 0.01 to 1000";
-    if (!read_number(mr_options_get(options, "seed"), 0, 1e15, &seed))
+    if (!mr_options_number(options, "seed", 0, 1e15, &seed))
         return "--seed: want a number from 0 on";
     if (!read_sizes(mr_options_get(options, "sizes"), simulate))
         return "--sizes: want up to 8 shares above 0, at most 1, with commas";

@@ -15,7 +15,6 @@ enum {
 
 typedef struct shard { // that is followed
     bool followed;
-    bool catching_up; // nothing was shown yet: the log's end is waited for
     int64_t next;     // behind the last commit that was shown; -1: nothing was
     uint64_t seq;     // of that commit; 0: none was shown
     mr_message *rows; // that were not shown yet
@@ -120,7 +119,6 @@ mr_status mr_follower_follow(mr_follower *follower, const uint32_t *held, uint32
         const bool is_held = at < held_count && held[at] == s;
         at += is_held;
         to->followed = !is_held && held_count > 0;
-        to->catching_up = to->next < 0;
         if (to->followed)
             follower->offsets[count++] = (mr_offset){0, s, to->next};
         else // what the engine knew of it is dropped when it is taken
@@ -176,19 +174,20 @@ static mr_status show_valid(mr_follower *follower, mr_engine *engine, uint32_t n
     s->next = s->valid_next;
     s->valid = 0;
     s->valid_seq = 0;
-    s->catching_up = false;
     unnote(follower, number);
     note(follower, number);
     return MR_OK;
 }
 
-// Whether commits that are older than the log's end stay unseen.
+// Whether commits that are older than the log's end stay unseen: while nothing was shown.
 static bool waits_for_end(const mr_follower *follower, const shard *s)
 {
     size_t rows = 0;
+    if (s->next >= 0)
+        return false;
     for (uint32_t i = 0; i < follower->tasks; i++)
         rows += follower->shards[i].count;
-    return s->catching_up && rows < CATCH_UP_ROWS;
+    return rows < CATCH_UP_ROWS;
 }
 
 // A marker has come: the rows before it are valid.

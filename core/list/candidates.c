@@ -85,10 +85,11 @@ void mr_union_make(const mr_columns *columns, const mr_view *view, uint32_t user
     out->column_count = columns->count;
     join(out, columns, founds, stride, table);
     for (uint32_t c = 0; c < columns->count; c++) { // a model gives all of its columns at once
+        if (columns->of[c].index != 0)
+            continue;
         const uint64_t begun = mr_costs_now(view->costs);
-        if (columns->of[c].index == 0)
-            columns->of[c].model->score(columns->of[c].instance, view, user, out->slots, out->count,
-                                        out->value[c], MR_UNION_MAX, arena);
+        columns->of[c].model->score(columns->of[c].instance, view, user, out->slots, out->count,
+                                    out->value[c], MR_UNION_MAX, arena);
         count_ranking(columns, c, view, begun);
     }
     if (view->costs != NULL)

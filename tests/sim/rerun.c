@@ -49,9 +49,8 @@ static mr_status read(void *context, uint32_t stream, uint32_t partition, int64_
                                     .offset = record->offset,
                                     .time_ms = record->time_ms,
                                     .headers = no_headers};
-        const mr_status status = sim_committed(context, record)
-                                     ? visit(visit_context, &message, err)
-                                     : MR_OK;
+        const mr_status status =
+            sim_committed(context, record) ? visit(visit_context, &message, err) : MR_OK;
         if (status == MR_RETRY)
             return MR_OK;
         MR_TRY(status);
@@ -91,20 +90,27 @@ static void open_branch(branch *b, sim_brokers *brokers)
     b->store = sim_disk_port(&b->disk);
 }
 
+static mr_rerun_options options_of(const branch *b, sim_brokers *brokers, const mr_config *config,
+                                   const mr_methods *methods, mr_catalog *catalog,
+                                   const mr_clock *clock)
+{
+    return (mr_rerun_options){.config = config,
+                              .methods = methods,
+                              .catalog = catalog,
+                              .tasks = brokers->tasks,
+                              .archive = &b->archive,
+                              .store = &b->store,
+                              .clock = clock};
+}
+
 mr_status sim_rerun(sim_brokers *brokers, const mr_config *config, const mr_methods *methods,
                     mr_catalog *catalog, int64_t until_ms, mr_rerun_result *result, mr_error *err)
 {
     branch b;
     open_branch(&b, brokers);
     const mr_clock clock = {brokers, now, now, no_sleep};
-    const mr_rerun_options options = {.config = config,
-                                      .methods = methods,
-                                      .catalog = catalog,
-                                      .tasks = brokers->tasks,
-                                      .archive = &b.archive,
-                                      .store = &b.store,
-                                      .clock = &clock,
-                                      .until_ms = until_ms};
+    mr_rerun_options options = options_of(&b, brokers, config, methods, catalog, &clock);
+    options.until_ms = until_ms;
     const mr_status status = mr_rerun_run(&options, result, err);
     sim_disk_close(&b.disk);
     return status;
@@ -120,13 +126,7 @@ mr_status sim_fork(sim_brokers *brokers, const mr_config *config, const mr_metho
     open_branch(&was, brokers);
     open_branch(&other, brokers);
     const mr_clock clock = {brokers, now, now, no_sleep};
-    const mr_rerun_options first = {.config = config,
-                                    .methods = methods,
-                                    .catalog = catalog,
-                                    .tasks = brokers->tasks,
-                                    .archive = &was.archive,
-                                    .store = &was.store,
-                                    .clock = &clock};
+    const mr_rerun_options first = options_of(&was, brokers, config, methods, catalog, &clock);
     const mr_forks_options options = {.was = &first,
                                       .archive = &other.archive,
                                       .store = &other.store,
