@@ -191,6 +191,14 @@ static mr_status decode(mr_decoder *decoder, mr_arena *arena, const input *in,
     return MR_OK;
 }
 
+mr_status mr_decoder_knows(mr_decoder *decoder, uint32_t number, const mr_frame *frame,
+                           mr_error *err)
+{
+    const input *in = &decoder->inputs[number];
+    const mr_plan *plan;
+    return mr_catalog_plan(decoder->catalog, frame, in->bare, in->handle, &plan, err);
+}
+
 mr_status mr_decoder_read(mr_decoder *decoder, uint32_t number, const mr_message *message,
                           mr_arena *arena, mr_arrival *arrival, mr_error *err)
 {
@@ -227,8 +235,8 @@ mr_status mr_decoder_take(mr_decoder *decoder, uint32_t number, const mr_message
 {
     const mr_status status =
         decode_unrefused(decoder, number, message, rerouted, arena, arrival, err);
-    if (status == MR_OK)
-        return MR_OK;
+    if (status != MR_REJECT)
+        return status;
     arrival->cause = err->cause;
     arrival->event = (mr_event){.time_ms = arrival->record_ms};
     snprintf(arrival->reason, sizeof arrival->reason, "%.119s", err->text);

@@ -26,17 +26,23 @@ size_t mr_decoder_room(const mr_decoder *decoder);
 
 // Fills *arrival from a message of the input-th input of the configuration. What the event points
 // to is of the message or of the arena, which has mr_decoder_room bytes left. Errors: MR_REJECT:
-// the message is bad; place and timestamp in *arrival are filled all the same.
+// the message is bad; place and timestamp in *arrival are filled all the same. MR_RETRY: its schema
+// is not known yet, and the same call may go well later. MR_FATAL.
 MR_CHECKED mr_status mr_decoder_read(mr_decoder *decoder, uint32_t input, const mr_message *message,
                                      mr_arena *arena, mr_arrival *arrival, mr_error *err);
 
 // The same, of a record that stands in its epoch also where it is bad: its cause and reason are then
 // in *arrival, and it has no event but the time of its record. rerouted: of a message that came
-// through the repartition topic (worker/origin.h); otherwise NULL. Errors: MR_REJECT: the message is
-// bad.
+// through the repartition topic (worker/origin.h); otherwise NULL. Errors: as above; only with
+// MR_REJECT does it stand in its epoch.
 MR_CHECKED mr_status mr_decoder_take(mr_decoder *decoder, uint32_t input, const mr_message *message,
                                      const mr_rerouted *rerouted, mr_arena *arena,
                                      mr_arrival *arrival, mr_error *err);
+
+// Whether records of an input can be decoded that name their schema so. Errors: those of
+// mr_catalog_plan.
+MR_CHECKED mr_status mr_decoder_knows(mr_decoder *decoder, uint32_t input, const mr_frame *frame,
+                                      mr_error *err);
 
 // The input's place in the order of topic names, which decides between equal event times. The
 // worker's own inputs come after those of the configuration.

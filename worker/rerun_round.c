@@ -84,8 +84,12 @@ static mr_status read_event(const reading *in, const mr_message *message, mr_err
     if (copied)
         mr_origin_restore(in->r->config, &source, &rerouted);
     // A bad record stands in its epoch: the task counts it.
-    (void)!mr_decoder_take(in->r->decoder, rerouted.input, &source, copied ? &rerouted : NULL,
-                           &slot->arena, arrival, &why);
+    const mr_status status = mr_decoder_take(in->r->decoder, rerouted.input, &source,
+                                             copied ? &rerouted : NULL, &slot->arena, arrival, &why);
+    if (status != MR_OK && status != MR_REJECT) {
+        *err = why;
+        return err->status = MR_FATAL;
+    }
     slot->lines += arrival->event.line_count > 0 ? arrival->event.line_count : 1;
     if (slot->lines > LINES_PER_EVENT * in->r->engine_config.epoch_events_max)
         return too_large(in, "line items", err);

@@ -21,6 +21,7 @@ typedef struct feed { // an input partition
     mr_rerouted *rerouted; // of the messages, where this is the repartition topic; otherwise NULL
     uint32_t first, count;
     bool at_end;  // the consumer has said so since the last message
+    bool waits;   // in this pump: the first message has to wait for its schema
     int64_t read; // up to which offset the log was read when it said so last; -1: it has not
 } feed;
 
@@ -262,8 +263,8 @@ static feed *choose(mr_source *source, builder *b, int64_t now_ms, uint32_t *ind
         *status = refill(source, b->feeds[i], err);
         if (*status != MR_OK)
             return NULL;
-        missing = missing || (f->count == 0 && !f->at_end);
-        if (f->count == 0)
+        missing = missing || f->waits || (f->count == 0 && !f->at_end);
+        if (f->count == 0 || f->waits)
             continue;
         const int64_t ms = f->messages[f->first].time_ms;
         if (best == NULL || ms < best_ms) {
@@ -325,20 +326,54 @@ static mr_status take_deltas(mr_source *source, builder *b, int64_t now_ms, bool
     }
 }
 
-static void hold(mr_source *source, builder *b, feed *f, uint32_t index, int64_t now_ms)
+// The oldest message of a feed becomes an event of the epoch. One that is bad stands in the epoch
+// all the same: the task counts it as read and refused. Errors: MR_RETRY: nothing was done, the
+// message waits for its schema; MR_FATAL.
+static mr_status hold(mr_source *source, builder *b, feed *f, uint32_t index, int64_t now_ms,
+                      mr_error *err)
 {
-    mr_error err = {0};
     const mr_rerouted *rerouted = f->rerouted != NULL ? &f->rerouted[f->first] : NULL;
+    const uint32_t input = rerouted != NULL ? rerouted->input : f->input;
+    const size_t used = b->arena.used;
+    mr_arrival *arrival = &b->arrivals[b->count];
+    const mr_status status = mr_decoder_take(source->decoder, input, &f->messages[f->first],
+                                             rerouted, &b->arena, arrival, err);
+    if (status != MR_OK && status != MR_REJECT) {
+        b->arena.used = used;
+        return status;
+    }
     const mr_message *message = keep(b, f, index, now_ms);
-    held *h = &b->held[b->held_count - 1];
+    b->held[b->held_count - 1].cause = arrival->cause;
+    b->count++;
     b->bytes += message->value.size + message->key.size;
-    source->counters.records++;
-    mr_arrival *arrival = &b->arrivals[b->count++];
-    // One that is bad stands in the epoch all the same: the task counts it as read and refused.
-    if (mr_decoder_take(source->decoder, h->input, message, rerouted, &b->arena, arrival, &err) !=
-        MR_OK)
-        h->cause = arrival->cause;
     b->lines += arrival->event.line_count > 0 ? arrival->event.line_count : 1;
+    source->counters.records++;
+    return MR_OK;
+}
+
+// Takes what there is into the next epoch of a task.
+static mr_status fill(mr_source *source, builder *b, int64_t now_ms, bool *moved, mr_error *err)
+{
+    for (uint32_t i = 0; i < b->feed_count; i++)
+        source->feeds[b->feeds[i]].waits = false; // its schema may have come
+    while (!is_full(source, b)) {
+        uint32_t index = 0;
+        mr_status status = MR_OK;
+        const int64_t waiting_ms = b->waiting_ms;
+        feed *f = choose(source, b, now_ms, &index, err, &status);
+        MR_TRY(status);
+        if (f == NULL)
+            break;
+        status = hold(source, b, f, index, now_ms, err);
+        if (status == MR_RETRY) { // as if it had nothing: the others wait for it no longer for that
+            f->waits = true;
+            b->waiting_ms = waiting_ms;
+            continue;
+        }
+        MR_TRY(status);
+        *moved = true;
+    }
+    return MR_OK;
 }
 
 mr_status mr_source_pump(mr_source *source, int64_t now_ms, bool *moved, mr_error *err)
@@ -346,19 +381,14 @@ mr_status mr_source_pump(mr_source *source, int64_t now_ms, bool *moved, mr_erro
     *moved = false;
     for (uint32_t i = 0; i < source->task_count; i++) {
         builder *b = &source->builders[i];
-        if (!b->closed)
-            MR_TRY(take_deltas(source, b, now_ms, moved, err));
-        while (!b->closed && !is_full(source, b)) {
-            uint32_t index = 0;
-            mr_status status = MR_OK;
-            feed *f = choose(source, b, now_ms, &index, err, &status);
-            MR_TRY(status);
-            if (f == NULL)
-                break;
-            hold(source, b, f, index, now_ms);
-            *moved = true;
-        }
+        if (b->closed)
+            continue;
+        MR_TRY(take_deltas(source, b, now_ms, moved, err));
+        MR_TRY(fill(source, b, now_ms, moved, err));
     }
+    source->counters.waiting = 0;
+    for (uint32_t i = 0; i < source->feed_count; i++)
+        source->counters.waiting += source->feeds[i].waits;
     return MR_OK;
 }
 
