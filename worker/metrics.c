@@ -83,6 +83,18 @@ static void put_refused(const putting *p)
     }
 }
 
+static void put_registry(const putting *p)
+{
+    const mr_registry_counters *counters = p->window->registry;
+    if (counters == NULL)
+        return;
+    put(p, "partitions_waiting_for_schema", p->window->source->waiting);
+    put_labelled(p, "registry_wanted", NULL, 0, counters->wanted, -1, true);
+    put_labelled(p, "registry_fetched", NULL, 0, (double)counters->fetched, -1, true);
+    put_labelled(p, "registry_missing", NULL, 0, (double)counters->missing, -1, true);
+    put_labelled(p, "registry_failures", NULL, 0, (double)counters->failures, -1, true);
+}
+
 void mr_metrics_put(mr_outputs *outputs, mr_frozen *frozen, mr_engine *engine,
                     const mr_metrics_window *window)
 {
@@ -105,5 +117,6 @@ void mr_metrics_put(mr_outputs *outputs, mr_frozen *frozen, mr_engine *engine,
     put(&p, "confirmed_bytes", (double)window->generations.confirmed_bytes);
     put_labelled(&p, "records_too_large", NULL, 0, (double)window->too_large, -1, true);
     put_refused(&p);
+    put_registry(&p);
     put_engine(&p, engine);
 }
