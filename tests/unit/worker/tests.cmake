@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+mr_test(unit test_arrivals mr_worker)
 mr_test(unit test_config mr_worker)
 mr_test(unit test_log mr_worker)
 mr_test(unit test_marker mr_worker)
