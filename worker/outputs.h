@@ -29,6 +29,8 @@ const char *mr_outputs_schema(mr_topic topic);
 void mr_outputs_number(mr_outputs *outputs, mr_topic topic, uint32_t id);
 
 void mr_outputs_list(mr_outputs *outputs, mr_frozen *frozen, const mr_list *list);
+// A user who has asked to be forgotten: his last list is taken away from those who keep lists.
+void mr_outputs_forgotten(mr_frozen *frozen, uint32_t task, mr_bytes user);
 // An item's public record, or the end of it; sequence: of the shard's commit.
 void mr_outputs_item(mr_outputs *outputs, mr_frozen *frozen, const mr_told *told,
                      uint64_t sequence);
