@@ -6,53 +6,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "worker/input/input.h"
-
-// Files.
-
-typedef struct file {
-    mr_input *input;
-    int64_t *lines;
-} file;
-
-static mr_status file_next(void *context, mr_arrival *arrival, bool *more, mr_error *err)
-{
-    file *f = context;
-    *arrival = (mr_arrival){.offset = ++*f->lines};
-    MR_TRY(mr_input_next(f->input, &arrival->event, more, err));
-    arrival->record_ms = arrival->event.time_ms;
-    return MR_OK;
-}
-
-static void file_progress(void *context, uint64_t *done, uint64_t *total)
-{
-    const file *f = context;
-    mr_input_progress(f->input, done, total);
-}
-
-static void file_close(void *context)
-{
-    file *f = context;
-    mr_input_close(f->input);
-    free(f);
-}
-
-mr_status mr_arrivals_of_file(const char *path, const mr_mapping *mapping, const mr_format *format,
-                              int64_t *lines, mr_arrivals *arrivals, mr_error *err)
-{
-    file *f = calloc(1, sizeof *f);
-    if (f == NULL)
-        return mr_fail(err, MR_FATAL, "out of memory");
-    f->lines = lines;
-    const mr_status status = mr_input_open_as(path, mapping, format, &f->input, err);
-    if (status != MR_OK) {
-        free(f);
-        return status;
-    }
-    *arrivals = (mr_arrivals){f, path, file_next, file_progress, file_close};
-    return MR_OK;
-}
-
 // Made-up events.
 
 typedef struct made {

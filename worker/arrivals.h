@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// arrivals: where a replay's events come from: a file, a range of the configuration's topics, or
+// arrivals: where a replay's events come from: files, a range of the configuration's topics, or
 // nowhere: they are made up as they are read.
 #ifndef MR_WORKER_ARRIVALS_H
 #define MR_WORKER_ARRIVALS_H
@@ -22,11 +22,31 @@ typedef struct mr_arrivals { // opened by one of the functions below
     void (*close)(void *context);
 } mr_arrivals;
 
-// Of a file, '-' for standard input; an event's offset is its number, counted on from *lines over
-// all files. mapping and format may be NULL (worker/input/input.h). Errors: MR_FATAL.
-MR_CHECKED mr_status mr_arrivals_of_file(const char *path, const mr_mapping *mapping,
-                                         const mr_format *format, int64_t *lines,
-                                         mr_arrivals *arrivals, mr_error *err);
+enum { MR_ARRIVALS_FILES_MAX = 16 };
+
+typedef struct mr_arrivals_file { // what a file has given so far
+    const char *path;
+    uint64_t events;
+    uint64_t older; // than an event before them in the same file; not those that have no time
+    uint64_t first_older; // number of the first of these among the file's events, from 1; 0: none
+} mr_arrivals_file;
+
+typedef struct mr_arrivals_files { // count 0: no files are read
+    mr_arrivals_file of[MR_ARRIVALS_FILES_MAX];
+    uint32_t count;
+} mr_arrivals_files;
+
+// Of files ('-': standard input), merged by event time; equal times in the order of the files. A
+// file's own order is kept whatever its times: an event that is older than one before it comes
+// where it stands, and is counted. Each file is open all the while and read as it is needed, none
+// is held in memory (but with `order: any`, input.h). An event's offset is its number over all
+// files. mapping and format may be NULL (worker/input/input.h). *files: the caller's, filled as
+// the arrivals are read; borrows paths. Errors: MR_FATAL: a file cannot be opened, standard
+// input stands there twice.
+MR_CHECKED mr_status mr_arrivals_of_files(const char *const *paths, uint32_t count,
+                                          const mr_mapping *mapping, const mr_format *format,
+                                          mr_arrivals_files *files, mr_arrivals *arrivals,
+                                          mr_error *err);
 
 // Of traffic->events made-up events; an event's offset is its number. Nothing is kept of them.
 // Errors: MR_FATAL: out of memory.

@@ -9,7 +9,9 @@
 #include "worker/replay.h"
 
 static const mr_option rows[] = {
-    {"input", "FILE", "events: Avro container or CSV (plain, gzip, zstd), '-' for standard input"},
+    {"input", "FILE",
+     "events: Avro container or CSV (plain, gzip, zstd), '-' for standard input; may be given "
+     "often, as FILEs after the options may: several are merged by event time"},
     {"kafka", NULL, "reads the topics of the configuration instead of files; commits nothing"},
     {"generate", "WHAT", MR_TRAFFIC_HELP},
     {"from", "PLACE",
@@ -51,6 +53,27 @@ static const mr_option rows[] = {
     {"json", NULL, "prints one JSON object instead of a table"},
     {0},
 };
+
+// Files of --input, then operands, as they stand on the command line.
+static bool read_inputs(const mr_options *options, int argc, char **argv, mr_replay_options *replay)
+{
+    const char *paths[MR_GIVEN_MAX + MR_REPLAY_INPUTS_MAX];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < options->given_count; i++)
+        if (strcmp(options->given[i].name, "input") == 0)
+            paths[count++] = options->given[i].value;
+    for (int i = options->operand_first; i < argc; i++)
+        paths[count++] = argv[i];
+    if (count > MR_REPLAY_INPUTS_MAX) {
+        char text[80];
+        snprintf(text, sizeof text, "found %u files, want at most %d", count, MR_REPLAY_INPUTS_MAX);
+        mr_command_fail("replay", text, MR_EXIT_USAGE);
+        return false;
+    }
+    memcpy(replay->inputs, paths, count * sizeof *paths);
+    replay->input_count = count;
+    return true;
+}
 
 static bool read_end(const mr_options *options, const char *name, mr_range_end *end)
 {
@@ -160,10 +183,8 @@ int mr_command_replay(int argc, char **argv)
     replay.judge = replay.measure && mr_options_get(&options, "no-measures") == NULL;
     replay.field = mr_options_get(&options, "by");
     double hours = 24;
-    if (mr_options_get(&options, "input") != NULL)
-        replay.inputs[replay.input_count++] = mr_options_get(&options, "input");
-    for (int i = options.operand_first; i < argc && replay.input_count < MR_REPLAY_INPUTS_MAX; i++)
-        replay.inputs[replay.input_count++] = argv[i];
+    if (!read_inputs(&options, argc, argv, &replay))
+        return MR_EXIT_USAGE;
     if (mr_options_get(&options, "epochs") != NULL)
         return mr_command_rerun(&options, replay.input_count);
     if (mr_options_get(&options, "base") != NULL || mr_options_get(&options, "until") != NULL)

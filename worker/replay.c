@@ -3,7 +3,6 @@
 #include "worker/replay.h"
 
 #include <string.h>
-#include <sys/stat.h>
 
 #include "worker/branch.h"
 #include "worker/mapped.h"
@@ -15,14 +14,14 @@ enum { PROGRESS_EVERY = 256 }; // arrivals
 
 // ---- reading
 
-// How much of all inputs was read: whole files, and the one that is being read.
+// How much of all inputs was read.
 static void look(mr_replay_reading *in, const mr_arrivals *arrivals)
 {
     uint64_t done, total;
     arrivals->progress(arrivals->context, &done, &total);
-    in->done = in->before + done;
-    if (in->total < in->before + total)
-        in->total = in->before + total;
+    in->done = done;
+    if (in->total < total)
+        in->total = total;
 }
 
 static mr_status read_next(mr_replay_reading *in, mr_arrivals *from, bool *more, mr_error *err)
@@ -45,10 +44,9 @@ static mr_status read_arrivals(mr_replay_reading *in, mr_arrivals *from, mr_erro
     mr_status status = MR_OK;
     uint64_t count = 0;
     look(in, from);
-    if (in->before == 0)
-        mr_progress_begin(&in->progress, in->options->progress ? stderr : NULL,
-                          mr_progress_is_terminal(stderr), from->name, in->total,
-                          clock.now_ms(clock.context));
+    mr_progress_begin(&in->progress, in->options->progress ? stderr : NULL,
+                      mr_progress_is_terminal(stderr), from->name, in->total,
+                      clock.now_ms(clock.context));
     for (bool more = true; status == MR_OK && more;) {
         status = read_next(in, from, &more, err);
         if (++count % PROGRESS_EVERY == 0) {
@@ -57,7 +55,6 @@ static mr_status read_arrivals(mr_replay_reading *in, mr_arrivals *from, mr_erro
         }
     }
     look(in, from);
-    in->before = in->done;
     from->close(from->context);
     return status;
 }
@@ -66,21 +63,13 @@ static mr_status read_files(mr_replay_reading *in, mr_error *err)
 {
     const mr_replay_options *o = in->options;
     mr_mapped mapped = {0};
-    int64_t lines = 0; // over all files: the offset of an event
+    mr_arrivals from;
     if (o->mapped_as != NULL)
         MR_TRY(mr_mapped_named(o->config, o->mapped_as, &mapped, err));
-    for (uint32_t i = 0; i < o->input_count; i++) {
-        struct stat about;
-        if (stat(o->inputs[i], &about) == 0 && S_ISREG(about.st_mode))
-            in->total += (uint64_t)about.st_size;
-    }
-    for (uint32_t i = 0; i < o->input_count; i++) {
-        mr_arrivals from;
-        MR_TRY(mr_arrivals_of_file(o->inputs[i], o->mapped_as != NULL ? &mapped.mapping : NULL,
-                                   o->format, &lines, &from, err));
-        MR_TRY(read_arrivals(in, &from, err));
-    }
-    return MR_OK;
+    MR_TRY(mr_arrivals_of_files(o->inputs, o->input_count,
+                                o->mapped_as != NULL ? &mapped.mapping : NULL, o->format,
+                                &in->files, &from, err));
+    return read_arrivals(in, &from, err);
 }
 
 static mr_status read_topics(mr_replay_reading *in, mr_error *err)
@@ -138,6 +127,7 @@ mr_status mr_replay_run(const mr_replay_options *options, mr_replay_result **res
     if (status == MR_OK && !mr_branch_began(branch))
         status = mr_fail(err, MR_FATAL, "%s: no event that could be read",
                          mr_replay_source(options));
+    mr_branch_result(branch)->files = in.files;
     if (status == MR_OK)
         status = mr_branch_end(branch, err);
     if (status == MR_OK)

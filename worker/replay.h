@@ -13,12 +13,12 @@
 #include "worker/measure/measure.h"
 #include "worker/methods.h"
 
-enum { MR_REPLAY_INPUTS_MAX = 16 };
+enum { MR_REPLAY_INPUTS_MAX = MR_ARRIVALS_FILES_MAX };
 
 typedef struct mr_replay_options {
     const mr_config *config;
     const mr_methods *methods;
-    const char *inputs[MR_REPLAY_INPUTS_MAX]; // read one after the other
+    const char *inputs[MR_REPLAY_INPUTS_MAX]; // merged by event time (worker/arrivals.h)
     uint32_t input_count;
     const mr_traffic_options *traffic; // made-up events instead of files; NULL: none
     bool topics;           // instead of files the topics of the configuration are read:
@@ -46,5 +46,10 @@ void mr_replay_result_free(mr_replay_result *result);
 // One JSON object with all of it (ends in a newline), and a table for people.
 struct json_t *mr_replay_json(const mr_replay_result *result);
 void mr_replay_print(const mr_replay_result *result, FILE *out);
+
+// The same of the files alone: the array; several files by name, and a warning for each whose
+// events are not in order of time.
+struct json_t *mr_replay_files_json(const mr_arrivals_files *files);
+void mr_replay_print_files(const mr_arrivals_files *files, FILE *out);
 
 #endif

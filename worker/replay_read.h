@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// replay_read: the arrivals of a replay's inputs, one after the other, with a progress bar. Inside of
-// replay*.c and worker/sweep.
+// replay_read: the arrivals of a replay's inputs in order, with a progress bar. Inside of replay*.c
+// and worker/sweep.
 #ifndef MR_WORKER_REPLAY_READ_H
 #define MR_WORKER_REPLAY_READ_H
 
@@ -16,7 +16,7 @@ typedef struct mr_replay_reading {
     const char *note; // stands behind the progress bar; NULL: nothing
     // Filled while reading:
     mr_progress progress;
-    uint64_t before;      // bytes of files that are done
+    mr_arrivals_files files;
     uint64_t done, total; // of all inputs, brought up now and then; 0: not known
 } mr_replay_reading;
 

@@ -166,6 +166,19 @@ static json_t *counters_json(const mr_replay_result *result)
                      (json_int_t)c->refused, "refused_by_cause", refused);
 }
 
+json_t *mr_replay_files_json(const mr_arrivals_files *files)
+{
+    json_t *array = json_array();
+    for (uint32_t i = 0; i < files->count; i++) {
+        const mr_arrivals_file *file = &files->of[i];
+        json_array_append_new(array, json_pack("{s:s, s:I, s:I, s:I}", "file", file->path,
+                                               "events", (json_int_t)file->events,
+                                               "older_than_one_before", (json_int_t)file->older,
+                                               "first_older", (json_int_t)file->first_older));
+    }
+    return array;
+}
+
 json_t *mr_replay_json(const mr_replay_result *result)
 {
     json_t *root = json_object();
@@ -203,10 +216,27 @@ json_t *mr_replay_json(const mr_replay_result *result)
                                   (json_int_t)result->epochs, "rounds", (json_int_t)result->rounds,
                                   "commits", (json_int_t)result->commits, "warmup",
                                   result->warmup));
+    json_object_set_new(root, "files", mr_replay_files_json(&result->files));
     return root;
 }
 
 // ---- for people
+
+void mr_replay_print_files(const mr_arrivals_files *files, FILE *out)
+{
+    for (uint32_t i = 0; i < files->count && files->count > 1; i++)
+        fprintf(out, "%s %s: %llu events\n", i == 0 ? "by event time of" : "            and",
+                files->of[i].path, (unsigned long long)files->of[i].events);
+    for (uint32_t i = 0; i < files->count; i++) {
+        const mr_arrivals_file *file = &files->of[i];
+        if (file->older > 0)
+            fprintf(out,
+                    "warning: %s: %llu of %llu events are older than one before them, the first is "
+                    "number %llu; they were learned where they stand\n",
+                    file->path, (unsigned long long)file->older, (unsigned long long)file->events,
+                    (unsigned long long)file->first_older);
+    }
+}
 
 static void print_row(const mr_replay_result *result, uint32_t model, FILE *out)
 {
@@ -224,8 +254,10 @@ void mr_replay_print(const mr_replay_result *result, FILE *out)
             (unsigned long long)result->events, result->seconds,
             (double)result->events / result->seconds, (unsigned long long)result->epochs,
             (unsigned long long)result->commits, (unsigned long long)result->last.lists_published);
-    fprintf(out, "at most %.0f MiB in memory, pages of state too; the engine may take %.0f\n\n",
+    fprintf(out, "at most %.0f MiB in memory, pages of state too; the engine may take %.0f\n",
             (double)result->resident_bytes / 0x1p20, (double)result->memory_max_bytes / 0x1p20);
+    mr_replay_print_files(&result->files, out);
+    fputc('\n', out);
     if (result->scored.all[n].count > 0) {
         fprintf(out, "  %-16s %27s   %27s   %15s\n", "", "all: every act is a target",
                 "new: items new to the user", "cost, us");

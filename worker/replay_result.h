@@ -28,6 +28,7 @@ struct mr_replay_result {
     mr_measure measure;
     bool judged; // measure is open
     uint64_t events, epochs, rounds, commits, lists_published;
+    mr_arrivals_files files; // that were read
     uint64_t refused[MR_CAUSE_COUNT], unreadable;
     mr_task_counters counters;
     double seconds;

@@ -360,6 +360,7 @@ static mr_status run_all(sweep *s, mr_error *err)
     MR_TRY(count_arrivals(s, err));
     MR_TRY(mr_replay_read(&s->reading, err));
     MR_TRY(flush(s, err));
+    s->result->files = s->reading.files;
     if (!mr_branch_began(s->branches[0].branch))
         return mr_fail(err, MR_FATAL, "%s: no event that could be read",
                        mr_replay_source(s->options->replay));

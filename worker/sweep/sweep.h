@@ -52,6 +52,7 @@ typedef struct mr_sweep_result {
     mr_sweep_row rows[MR_SWEEP_BRANCHES_MAX]; // by the metric, the best first; who was dropped later, before
     uint32_t count, lanes, rungs;
     mr_score_name metric;
+    mr_arrivals_files files; // that were read
     double warmup, seconds;
 } mr_sweep_result;
 

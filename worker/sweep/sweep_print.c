@@ -76,9 +76,10 @@ json_t *mr_sweep_json(const mr_sweep_result *result)
                                               "events_per_cpu_second",
                                               number((double)row->events / row->cpu_seconds)));
     }
-    return json_pack("{s:s, s:f, s:i, s:o, s:{s:i, s:f, s:o}}", "metric",
+    return json_pack("{s:s, s:f, s:i, s:o, s:o, s:{s:i, s:f, s:o}}", "metric",
                      mr_score_text(result->metric), "warmup", result->warmup, "rungs",
-                     (int)result->rungs, "configurations", rows, "cost", "lanes",
+                     (int)result->rungs, "configurations", rows, "files",
+                     mr_replay_files_json(&result->files), "cost", "lanes",
                      (int)result->lanes, "seconds", result->seconds, "of", cost);
 }
 
@@ -176,6 +177,7 @@ void mr_sweep_print(const mr_sweep_result *result, FILE *out)
             "\n  %u configurations over %llu events in one pass; the first %g %% were learned from "
             "only;\n  95 %% intervals over users, *: without 0\n\n",
             result->count, (unsigned long long)events, 100 * result->warmup);
+    mr_replay_print_files(&result->files, out);
     fprintf(out, "  %-23s  %-27s %8s  %6s  %8s  %6s  %8s\n", mr_score_text(result->metric),
             "more than as configured", "lists", "RBO", "coverage", "Gini", "events/s");
     for (uint32_t i = 0; i < result->count; i++)

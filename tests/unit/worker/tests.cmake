@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+mr_test(unit test_arrivals mr_worker)
 mr_test(unit test_config mr_worker)
 mr_test(unit test_log mr_worker)
 mr_test(unit test_marker mr_worker)
@@ -22,6 +23,7 @@ mr_test(unit test_produce mr_worker rdkafka jansson)
 mr_test(unit test_rewrite mr_worker)
 mr_test(unit test_offpolicy mr_worker)
 mr_test(unit test_coverage mr_worker)
+mr_test(unit test_lists mr_worker m)
 mr_test(unit test_slates mr_worker m)
 mr_test(unit test_report mr_worker jansson)
 mr_test(unit test_ope mr_worker jansson)
