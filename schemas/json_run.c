@@ -15,7 +15,13 @@
 #include "schemas/json_scan.h"
 #include "schemas/text.h"
 
-typedef enum token_type { TOKEN_STRING, TOKEN_WHOLE, TOKEN_REAL, TOKEN_TRUE, TOKEN_FALSE } token_type;
+typedef enum token_type {
+    TOKEN_STRING,
+    TOKEN_WHOLE,
+    TOKEN_REAL,
+    TOKEN_TRUE,
+    TOKEN_FALSE
+} token_type;
 
 typedef struct token { // a value that is neither an object nor an array, nor null
     token_type type;
@@ -34,12 +40,12 @@ typedef struct reader {
     uint32_t present;
     uint32_t depth;
     uint32_t scratch_max;
-    uint32_t node; // of the value at hand, for errors
-    uint32_t object;                       // how many objects were begun
+    uint32_t node;                            // of the value at hand, for errors
+    uint32_t object;                          // how many objects were begun
     uint32_t context_first, categories_first; // what the event had before
     mr_json_fault fault;
-    uint8_t rank[MR_TARGETS_MAX];  // the best name that a field was found by; UINT8_MAX: none yet
-    uint32_t seen[MR_WANTS_MAX];   // the object in which a name was seen last
+    uint8_t rank[MR_TARGETS_MAX]; // the best name that a field was found by; UINT8_MAX: none yet
+    uint32_t seen[MR_WANTS_MAX];  // the object in which a name was seen last
 } reader;
 
 static const uint8_t *read_value(reader *r, const uint8_t *p, uint32_t node);
@@ -118,8 +124,8 @@ static bool time_of(const token *t, mr_time_unit unit, int64_t *millis)
 static bool bool_of(const token *t, bool *value)
 {
     double real;
-    const bool is_true = t->type == TOKEN_TRUE ||
-                         (t->type == TOKEN_STRING && mr_bytes_equal(t->text, mr_bytes_text("true")));
+    const bool is_true = t->type == TOKEN_TRUE || (t->type == TOKEN_STRING &&
+                                                   mr_bytes_equal(t->text, mr_bytes_text("true")));
     const bool is_false =
         t->type == TOKEN_FALSE ||
         (t->type == TOKEN_STRING && mr_bytes_equal(t->text, mr_bytes_text("false")));
@@ -497,8 +503,7 @@ static const uint8_t *read_value(reader *r, const uint8_t *p, uint32_t index)
     const bool nested = *p == '{' || *p == '[';
     if (node->targets == 0 && !nested)
         return mr_json_skip(p, r->end, r->depth, &r->fault);
-    const uint8_t *const behind =
-        nested ? read_nested(r, p, node, index) : read_scalar(r, p, node);
+    const uint8_t *const behind = nested ? read_nested(r, p, node, index) : read_scalar(r, p, node);
     if (behind == NULL && r->node == 0)
         r->node = index;
     return behind;

@@ -180,9 +180,9 @@ static void pack(mr_mapping_entry *entry, char **end, const char *text, size_t s
 static mr_status refuse_word(const mr_mapping_entry *entry, const char *text, mr_error *err)
 {
     if (entry->role == MR_ROLE_WHERE)
-        return mr_fail(err, MR_FATAL,
-                       "mapping: '%.64s' behind the path of 'where': want 'is' or 'not', and values",
-                       text);
+        return mr_fail(
+            err, MR_FATAL,
+            "mapping: '%.64s' behind the path of 'where': want 'is' or 'not', and values", text);
     return mr_fail(err, MR_FATAL,
                    "mapping: '%.64s' behind the path of '%s': want '= VALUE', FROM=TO, or the unit "
                    "of a time: s, ms, us, ns, iso",

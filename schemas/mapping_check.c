@@ -76,9 +76,10 @@ static mr_status check_field(const mr_mapping *mapping, const mr_mapping_entry *
                        name);
     if (entry->field == MR_FIELD_user && entry->from == MR_FROM_RECORD && entry->path != NULL &&
         mr_mapping_in_each(mapping, entry->path) != NULL)
-        return mr_fail(err, MR_FATAL,
-                       "mapping: with 'each' the user is that of the record, which is kept where its "
-                       "user is");
+        return mr_fail(
+            err, MR_FATAL,
+            "mapping: with 'each' the user is that of the record, which is kept where its "
+            "user is");
     return MR_OK;
 }
 
@@ -98,8 +99,9 @@ mr_status mr_mapping_check(const mr_mapping *mapping, mr_error *err)
         return mr_fail(err, MR_FATAL, "mapping: %u entries of 'kind' and 'where', at most %d",
                        selectors, MR_SELECTORS_MAX);
     if (kind != NULL && mapping->kind != MR_EVENT_KIND_COUNT)
-        return mr_fail(err, MR_FATAL, "mapping: 'kind' says what a record is where the topic's own "
-                                      "kind is 'mapped', and that is '%s'",
+        return mr_fail(err, MR_FATAL,
+                       "mapping: 'kind' says what a record is where the topic's own "
+                       "kind is 'mapped', and that is '%s'",
                        mr_event_kind_name(mapping->kind));
     if (kind == NULL && mapping->kind == MR_EVENT_KIND_COUNT)
         return mr_fail(err, MR_FATAL, "mapping: the topic's kind is 'mapped': want 'kind'");

@@ -228,20 +228,19 @@ void mr_build_refuse_missing(mr_build *b, const mr_target *target, const char *p
 {
     char fields[128] = "";
     list_fields(b->schema, b->schema->types + b->schema->root, fields, sizeof fields);
-    b->status = mr_reject(
-        b->err, MR_CAUSE_unsuitable_schema,
-        "%s needs '%s%s': the writer's schema has no '%s', it has: %s",
-        b->plan->kind < MR_EVENT_KIND_COUNT ? mr_event_kind_name(b->plan->kind) : "the mapping",
-        mr_build_name(target), mr_build_part(target), path,
-        fields[0] != '\0' ? fields : "no fields");
+    b->status = mr_reject(b->err, MR_CAUSE_unsuitable_schema,
+                          "%s needs '%s%s': the writer's schema has no '%s', it has: %s",
+                          b->plan->kind < MR_EVENT_KIND_COUNT ? mr_event_kind_name(b->plan->kind)
+                                                              : "the mapping",
+                          mr_build_name(target), mr_build_part(target), path,
+                          fields[0] != '\0' ? fields : "no fields");
 }
 
 void mr_build_refuse_type(mr_build *b, const mr_target *target, const char *path, const char *type)
 {
-    b->status = mr_reject(b->err, MR_CAUSE_unsuitable_schema,
-                          "'%s%s' from '%s': want %s, the writer's schema has %s",
-                          mr_build_name(target), mr_build_part(target), path,
-                          sort_names[target->sort], type);
+    b->status = mr_reject(
+        b->err, MR_CAUSE_unsuitable_schema, "'%s%s' from '%s': want %s, the writer's schema has %s",
+        mr_build_name(target), mr_build_part(target), path, sort_names[target->sort], type);
 }
 
 // ---- the tree of wants ----
@@ -258,9 +257,8 @@ static uint32_t add_want(mr_build *b, uint32_t parent, const char *name, size_t 
         return parent;
     }
     const uint32_t want = b->want_count++;
-    b->wants[want] = (mr_want){.name = name,
-                                 .name_size = (uint32_t)size,
-                                 .sibling = b->wants[parent].child};
+    b->wants[want] =
+        (mr_want){.name = name, .name_size = (uint32_t)size, .sibling = b->wants[parent].child};
     b->wants[parent].child = want;
     return want;
 }
@@ -311,4 +309,3 @@ void mr_build_source(mr_build *b, const mr_target *target, const char *mark, con
     snprintf(source, sizeof source, "%s%s", mark, text);
     b->plan->sources[target->field] = mr_build_pool(b, source, strlen(source)) + 1;
 }
-

@@ -32,9 +32,9 @@ static const mr_schema_type *items_at(const mr_schema *schema, const mr_schema_t
     const size_t size = strcspn(path, ".");
     const mr_schema_part *field =
         type->avro == MR_AVRO_RECORD ? mr_schema_field(schema, type, path, size) : NULL;
-    return field == NULL ? NULL
-                         : items_at(schema, schema->types + field->type,
-                                    path + size + (path[size] == '.'));
+    return field == NULL
+               ? NULL
+               : items_at(schema, schema->types + field->type, path + size + (path[size] == '.'));
 }
 
 void mr_build_each(mr_build *b)
@@ -138,13 +138,13 @@ static void add_selector(mr_build *b, const mr_mapping_entry *entry, mr_plan_sel
 // A kind or a filter: its value is kept in a slot of its own.
 static void resolve_selector(mr_build *b, const mr_mapping_entry *entry, uint8_t slot)
 {
-    const mr_target target = {.field = (mr_field)MR_FIELD_SELECTOR, .sort = MR_SORT_TEXT, .at = slot};
+    const mr_target target = {
+        .field = (mr_field)MR_FIELD_SELECTOR, .sort = MR_SORT_TEXT, .at = slot};
     const mr_schema_type *type = b->schema != NULL ? b->schema->types + b->schema->root : NULL;
     uint32_t root = MR_WANT_EVENT;
-    add_selector(
-        b, entry,
-        (mr_plan_selector){.role = entry->role, .negated = entry->negated, .slot = slot},
-        entry->path);
+    add_selector(b, entry,
+                 (mr_plan_selector){.role = entry->role, .negated = entry->negated, .slot = slot},
+                 entry->path);
     if (entry->from != MR_FROM_RECORD) {
         mr_build_outside(b, entry, &target);
         return;
@@ -167,9 +167,8 @@ void mr_build_selectors(mr_build *b)
         if (entry->role == MR_ROLE_KIND || entry->role == MR_ROLE_WHERE) {
             resolve_selector(b, entry, slot++);
         } else if (entry->role == MR_ROLE_FIELD && entry->value_count > 0) {
-            const mr_plan_selector selector = {.role = MR_ROLE_FIELD,
-                                               .field = entry->field,
-                                               .at = mr_build_at(entry->field)};
+            const mr_plan_selector selector = {
+                .role = MR_ROLE_FIELD, .field = entry->field, .at = mr_build_at(entry->field)};
             add_selector(b, entry, selector, mr_field_name(entry->field));
         }
     }

@@ -25,7 +25,7 @@ typedef struct looking { // at a file or a topic
     mr_infer *infer;
     mr_catalog *catalog;
     mr_inferred about;
-    json_t *records; // of JSON, to try the mapping with
+    json_t *records;   // of JSON, to try the mapping with
     mr_schema *schema; // of Avro
     char schema_name[64];
     uint32_t seen, unknown, max;
@@ -116,8 +116,8 @@ static void see(void *context, const mr_message *message)
     mr_error err;
     l->seen++;
     l->about.has_key = l->about.has_key || message->key.size > 0;
-    const bool framed = message->value.size > 0 &&
-                        (message->value.data[0] <= 1 || message->value.data[0] == 0xc3);
+    const bool framed =
+        message->value.size > 0 && (message->value.data[0] <= 1 || message->value.data[0] == 0xc3);
     if (message->value.data == NULL ||
         mr_frame_read(framed ? MR_FRAMING_AUTO : MR_FRAMING_BARE, message->value,
                       (mr_bytes){NULL, 0}, &frame, &err) != MR_OK)
@@ -151,10 +151,11 @@ static mr_status read_topic(looking *l, const mr_config *config, const char *top
     if (status == MR_OK && l->seen == 0)
         status = mr_fail(err, MR_FATAL, "topic '%s' is empty", topic);
     if (status == MR_OK && l->schema == NULL && json_array_size(l->records) == 0)
-        status = mr_fail(err, MR_FATAL,
-                         "%u messages, of which none is JSON or has a known schema: put the schemas "
-                         "into schemas.directory",
-                         l->seen);
+        status =
+            mr_fail(err, MR_FATAL,
+                    "%u messages, of which none is JSON or has a known schema: put the schemas "
+                    "into schemas.directory",
+                    l->seen);
     return status;
 }
 
@@ -175,10 +176,10 @@ typedef struct trial {
 static mr_status read_rows(trial *t, const mr_infer *infer, bool has_key, mr_error *err)
 {
     const char *key, *source;
-    t->mapping = (mr_mapping){
-        .kind = mr_infer_is_mapped(infer) ? MR_EVENT_KIND_COUNT : MR_EVENT_CLICK,
-        .entries = t->entries,
-        .given = has_key ? 1u << MR_FIELD_user : 0};
+    t->mapping =
+        (mr_mapping){.kind = mr_infer_is_mapped(infer) ? MR_EVENT_KIND_COUNT : MR_EVENT_CLICK,
+                     .entries = t->entries,
+                     .given = has_key ? 1u << MR_FIELD_user : 0};
     for (uint32_t i = 0; mr_infer_row(infer, i, &key, &source); i++) {
         snprintf(t->texts[i], TEXT_BYTES_MAX, "%s", source);
         MR_TRY(mr_mapping_key(mr_bytes_text(key), &t->entries[i], err));
@@ -325,10 +326,11 @@ int mr_command_infer(int argc, char **argv)
                                MR_EXIT_USAGE);
     if (!mr_options_load(&options, &config))
         return MR_EXIT_USAGE;
-    looking l = {.infer = mr_infer_open(),
-                 .records = json_array(),
-                 .about = {.name = name != NULL ? name : "events", .topic = topic != NULL ? topic : ""},
-                 .max = (uint32_t)records};
+    looking l = {
+        .infer = mr_infer_open(),
+        .records = json_array(),
+        .about = {.name = name != NULL ? name : "events", .topic = topic != NULL ? topic : ""},
+        .max = (uint32_t)records};
     mr_status status = l.infer != NULL ? MR_OK : mr_fail(&err, MR_FATAL, "out of memory");
     if (status == MR_OK && topic != NULL) {
         status = read_topic(&l, config, topic, &err);
@@ -339,7 +341,8 @@ int mr_command_infer(int argc, char **argv)
         if (status == MR_OK)
             status = read_file(&l, path, text, size, &err);
     }
-    exit_status = status == MR_OK ? propose(&l) : mr_command_fail("infer", err.text, MR_EXIT_FAILED);
+    exit_status =
+        status == MR_OK ? propose(&l) : mr_command_fail("infer", err.text, MR_EXIT_FAILED);
     free(text);
     close_looking(&l);
     mr_options_unload(&options, config);

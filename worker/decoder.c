@@ -24,7 +24,7 @@ typedef struct input { // of the configuration, compiled
     int key;
     mr_mapped mapped;
     uint32_t handle;
-    mr_plan *json; // of values that are JSON; NULL: they are Avro
+    mr_plan *json;    // of values that are JSON; NULL: they are Avro
     bool has_headers; // that the mapping asks for
 } input;
 
@@ -255,8 +255,7 @@ static mr_status take_scratch(const reading *r, uint32_t size, mr_event *event, 
 static void keep_scratch(mr_arena *arena, const mr_event *event)
 {
     if (event->scratch != NULL)
-        arena->used =
-            (size_t)(event->scratch - arena->base) + mr_arena_round(event->scratch_used);
+        arena->used = (size_t)(event->scratch - arena->base) + mr_arena_round(event->scratch_used);
 }
 
 static mr_status read_events(mr_decoder *decoder, const mr_plan *plan, mr_plan_walk *walk,
@@ -304,9 +303,8 @@ static mr_status decode(mr_decoder *decoder, mr_arena *arena, const input *in,
     MR_ASSERT(max > 0);
     if (max > mr_decoder_events_max(decoder))
         r.max = mr_decoder_events_max(decoder);
-    h.count = in->json == NULL || in->has_headers
-                  ? message->headers(message, h.rows, HEADERS_MAX)
-                  : 0;
+    h.count =
+        in->json == NULL || in->has_headers ? message->headers(message, h.rows, HEADERS_MAX) : 0;
     MR_TRY(read_key(in, message, arena, &r.key, err));
     MR_TRY(open_value(decoder, in, message, &h, &frame, &plan, err));
     *count = 1;
@@ -373,8 +371,8 @@ mr_status mr_decoder_take(mr_decoder *decoder, uint32_t number, const mr_message
                           const mr_rerouted *rerouted, mr_arena *arena, mr_arrival *arrivals,
                           uint32_t max, uint32_t *count, mr_error *err)
 {
-    const mr_status status = decode_unrefused(decoder, number, message, rerouted, arena, arrivals,
-                                              max, count, err);
+    const mr_status status =
+        decode_unrefused(decoder, number, message, rerouted, arena, arrivals, max, count, err);
     if (status == MR_OK || status == MR_RETRY)
         return status;
     *count = 1;

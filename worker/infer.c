@@ -23,7 +23,7 @@ typedef enum content { // what a field has, in bits
     WHOLE = 2,
     REAL = 4,
     BOOLEAN = 8,
-    ISO = 16, // a text that is a time
+    ISO = 16,  // a text that is a time
     TIME = 32, // a number that its type calls a time
     ARRAY = 64,
     OBJECT = 128,
@@ -188,9 +188,8 @@ static void gather_value(mr_infer *infer, const json_t *value, const char *path,
     if (f != NULL)
         f->seen++;
     if (json_is_object(value)) {
-        json_object_foreach((json_t *)(uintptr_t)value, name, member)
-            if (join(below, path, name))
-                gather_value(infer, member, below, array, depth + 1);
+        json_object_foreach((json_t *)(uintptr_t)value, name, member) if (join(below, path, name))
+            gather_value(infer, member, below, array, depth + 1);
         if (f != NULL)
             f->content |= OBJECT;
     } else if (json_is_array(value)) {
@@ -232,29 +231,33 @@ typedef struct guess {
 } guess;
 
 static const char *const user_names[] = {
-    "userid",       "user",        "^userid",      "customerid",  "^customerid", "customer",
-    "visitorid",    "visitor",     "distinctid",   "domainuserid", "userpseudoid", "^buyerid",
-    "buyerid",      "memberid",    "accountid",    "profileid",   "subscriberid", "anonymousid",
-    "clientid",     "uid",         "^visitorid",   "deviceid",    "cookieid",    NULL};
+    "userid",    "user",     "^userid",    "customerid",   "^customerid",  "customer",
+    "visitorid", "visitor",  "distinctid", "domainuserid", "userpseudoid", "^buyerid",
+    "buyerid",   "memberid", "accountid",  "profileid",    "subscriberid", "anonymousid",
+    "clientid",  "uid",      "^visitorid", "deviceid",     "cookieid",     NULL};
 static const char *const item_names[] = {
-    "itemid",    "item",     "^itemid",  "productid", "^productid", "sku",      "productsku",
-    "articleid", "contentid", "product", "asset",     "videoid",    "movieid",  "trackid",
-    "songid",    "bookid",   "listingid", "adid",     "offerid",    "productviewsku", NULL};
+    "itemid",     "item",           "^itemid",   "productid", "^productid", "sku",
+    "productsku", "articleid",      "contentid", "product",   "asset",      "videoid",
+    "movieid",    "trackid",        "songid",    "bookid",    "listingid",  "adid",
+    "offerid",    "productviewsku", NULL};
 static const char *const time_names[] = {
-    "timestamp",   "time",     "ts",          "eventtime",  "eventtimestamp", "occurredat",
-    "createdat",   "clickedat", "at",         "collectortstamp", "tsms",      "datetime",
-    "servertime",  "date",     "timestampms", "created",    NULL};
-static const char *const id_names[] = {"eventid", "messageid", "insertid", "requestid", "uuid",
-                                       "txnid", "ceid", NULL};
-static const char *const session_names[] = {"sessionid", "session", "visitid", "domainsessionid",
-                                            "gasessionid", "idvisit", "visit", NULL};
-static const char *const price_names[] = {"price", "unitprice", "saleprice", "amount", "revenue", NULL};
+    "timestamp",  "time",      "ts",         "eventtime", "eventtimestamp",
+    "occurredat", "createdat", "clickedat",  "at",        "collectortstamp",
+    "tsms",       "datetime",  "servertime", "date",      "timestampms",
+    "created",    NULL};
+static const char *const id_names[] = {"eventid", "messageid", "insertid", "requestid",
+                                       "uuid",    "txnid",     "ceid",     NULL};
+static const char *const session_names[] = {"sessionid",   "session", "visitid", "domainsessionid",
+                                            "gasessionid", "idvisit", "visit",   NULL};
+static const char *const price_names[] = {"price",  "unitprice", "saleprice",
+                                          "amount", "revenue",   NULL};
 static const char *const quantity_names[] = {"quantity", "qty", "count", "pieces", NULL};
 static const char *const position_names[] = {"position", "index", "rank", "place", "slot", NULL};
 static const char *const value_names[] = {"rating", "stars", "score", "dwelltime", NULL};
-static const char *const query_names[] = {"query", "searchterm", "searchquery", "keyword", "q", NULL};
-static const char *const kind_names[] = {"eventtype", "eventname", "event", "action", "type",
-                                         "seaction", "verb", "activity", "op", NULL};
+static const char *const query_names[] = {"query",   "searchterm", "searchquery",
+                                          "keyword", "q",          NULL};
+static const char *const kind_names[] = {"eventtype", "eventname", "event",    "action", "type",
+                                         "seaction",  "verb",      "activity", "op",     NULL};
 
 static const guess guesses[] = {
     {"user", TEXT | WHOLE, "a user's id", user_names},
@@ -335,13 +338,13 @@ static row *add_row(mr_infer *infer, const char *key)
 
 static void say_reason(const field *f, const char *says, row *r)
 {
-    const char *const type = (f->content & ISO) != 0        ? "ISO 8601"
-                             : (f->content & ENUM) != 0     ? "enum"
-                             : (f->content & TEXT) != 0     ? "text"
-                             : (f->content & TIME) != 0     ? "a number that its type calls a time"
-                             : (f->content & REAL) != 0     ? "number"
-                             : (f->content & WHOLE) != 0    ? "whole number"
-                             : "boolean";
+    const char *const type = (f->content & ISO) != 0     ? "ISO 8601"
+                             : (f->content & ENUM) != 0  ? "enum"
+                             : (f->content & TEXT) != 0  ? "text"
+                             : (f->content & TIME) != 0  ? "a number that its type calls a time"
+                             : (f->content & REAL) != 0  ? "number"
+                             : (f->content & WHOLE) != 0 ? "whole number"
+                                                         : "boolean";
     snprintf(r->reason, sizeof r->reason, "called like %s; %s%s%s", says, type,
              f->value_count > 0 ? ", such as " : "", f->value_count > 0 ? f->values[0] : "");
 }
@@ -358,8 +361,8 @@ static const char *unit_of(const field *f)
 
 static bool guess_field(mr_infer *infer, const guess *g, const char *array)
 {
-    const field *f = array[0] != '\0' && strcmp(g->key, "user") != 0 ? best_of(infer, g, array)
-                                                                     : NULL;
+    const field *f =
+        array[0] != '\0' && strcmp(g->key, "user") != 0 ? best_of(infer, g, array) : NULL;
     if (f == NULL)
         f = best_of(infer, g, "");
     if (f == NULL)
@@ -390,7 +393,8 @@ static const char *kind_of(const char *value)
         const char *kind;
         const char *words[8];
     } kinds[] = {
-        {"purchase", {"purchas", "ordercomplet", "transaction", "buy", "checkoutcomplet", "orderplaced", NULL}},
+        {"purchase",
+         {"purchas", "ordercomplet", "transaction", "buy", "checkoutcomplet", "orderplaced", NULL}},
         {"cart", {"cart", "basket", "productadded", "wishlist", NULL}},
         {"search", {"search", NULL}},
         {"rating", {"rating", "rated", "review", NULL}},
@@ -444,7 +448,8 @@ static void guess_kind(mr_infer *infer, const char *array)
     int size = snprintf(r->reason, sizeof r->reason, "left out:");
     for (uint32_t v = 0; v < best->value_count; v++) {
         if (!add_kind_value(r, best->values[v]) && size + VALUE_BYTES + 2 < REASON_BYTES)
-            size += snprintf(r->reason + size, REASON_BYTES - (size_t)size, " %s,", best->values[v]);
+            size +=
+                snprintf(r->reason + size, REASON_BYTES - (size_t)size, " %s,", best->values[v]);
     }
     r->reason[size - 1] = '\0';
     if (strcmp(r->reason, "left out") == 0)
@@ -484,8 +489,8 @@ static bool guess_lines(mr_infer *infer, const char *array)
     const bool lines = is_purchase(infer) && best_of(infer, &guesses[1], "") != NULL;
     row *r = add_row(infer, lines ? "lines" : "each");
     snprintf(r->source, sizeof r->source, "%s", array);
-    snprintf(r->reason, sizeof r->reason, lines ? "an order's items, as one event"
-                                                : "each item of the array is an event");
+    snprintf(r->reason, sizeof r->reason,
+             lines ? "an order's items, as one event" : "each item of the array is an event");
     if (!lines)
         return false;
     r = add_row(infer, "lines.item");
@@ -532,7 +537,9 @@ static void print_missing(const mr_infer *infer, const mr_inferred *about, FILE 
     if (!has_row(infer, "time"))
         fprintf(out, "      # no time was found: that of the record is taken\n");
     if (!infer->mapped)
-        fprintf(out, "      # no field tells kinds of events apart: say in 'kind' what the records are\n");
+        fprintf(
+            out,
+            "      # no field tells kinds of events apart: say in 'kind' what the records are\n");
 }
 
 uint32_t mr_infer_print(mr_infer *infer, const mr_inferred *about, FILE *out)

@@ -288,8 +288,7 @@ static feed *choose(mr_source *source, builder *b, int64_t now_ms, uint32_t *ind
 static bool is_full(const mr_source *source, const builder *b)
 {
     return b->full || b->held_count == source->held_max || b->count == source->held_max ||
-           b->skipped == SKIPPED_MAX ||
-           b->bytes >= (size_t)source->config->epoch_bytes_max ||
+           b->skipped == SKIPPED_MAX || b->bytes >= (size_t)source->config->epoch_bytes_max ||
            (b->lines > 0 && b->lines + MR_LINES_MAX > LINES_PER_EVENT * source->held_max) ||
            b->arena.size - b->arena.used < 2 * source->event_bytes;
 }
@@ -337,8 +336,8 @@ static mr_status take_deltas(mr_source *source, builder *b, int64_t now_ms, bool
     }
 }
 
-// Takes the oldest message of a feed, unless its events have no room left in this epoch: all of them
-// stand in one, so that an offset says what was learned.
+// Takes the oldest message of a feed, unless its events have no room left in this epoch: all of
+// them stand in one, so that an offset says what was learned.
 static bool hold(mr_source *source, builder *b, feed *f, uint32_t index, int64_t now_ms)
 {
     mr_error err = {0};
@@ -348,9 +347,9 @@ static bool hold(mr_source *source, builder *b, feed *f, uint32_t index, int64_t
     uint32_t count;
     mr_arrival *arrivals = b->arrivals + b->count;
     // One that is bad stands in the epoch all the same: the task counts it as read and refused.
-    const mr_status status = mr_decoder_take(
-        source->decoder, rerouted != NULL ? rerouted->input : f->input, message, rerouted,
-        &b->arena, arrivals, source->held_max - b->count, &count, &err);
+    const mr_status status =
+        mr_decoder_take(source->decoder, rerouted != NULL ? rerouted->input : f->input, message,
+                        rerouted, &b->arena, arrivals, source->held_max - b->count, &count, &err);
     if (status == MR_RETRY) {
         b->arena.used = mark;
         b->full = true;

@@ -5,8 +5,8 @@
 // Input: a byte that picks the mapping, then the record.
 // Invariants: nothing outside of the record is read (sanitizer); every event of a taken record has
 // texts that stand in the record, the scratch, the outside values or the plan, and counts within
-// their limits; the same bytes give the same number of events once more; a refused one gives a cause
-// and a text. What jansson finds to be no JSON is refused.
+// their limits; the same bytes give the same number of events once more; a refused one gives a
+// cause and a text. What jansson finds to be no JSON is refused.
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -6,11 +6,13 @@
 #include <jansson.h>
 #include <stdio.h>
 
-
 static const mr_mapping_entry shop[] = {
-    {.field = MR_FIELD_user, .path = "buyer.id"},   {.field = MR_FIELD_item, .path = "sku"},
-    {.field = MR_FIELD_time, .path = "at"},         {.field = MR_FIELD_price, .path = "price"},
-    {.field = MR_FIELD_position, .path = "place"},  {.field = MR_FIELD_session, .path = "visit", .constant = "none"},
+    {.field = MR_FIELD_user, .path = "buyer.id"},
+    {.field = MR_FIELD_item, .path = "sku"},
+    {.field = MR_FIELD_time, .path = "at"},
+    {.field = MR_FIELD_price, .path = "price"},
+    {.field = MR_FIELD_position, .path = "place"},
+    {.field = MR_FIELD_session, .path = "visit", .constant = "none"},
     {.field = MR_FIELD_context, .path = "about"},
 };
 enum { SHOP = sizeof shop / sizeof *shop };
@@ -109,12 +111,21 @@ static void numbers_are_exact(void **state)
         const char *text;
         double value;
     } cases[] = {
-        {"0", 0}, {"-0", 0}, {"0.1", 0.1}, {"9007199254740993", 9007199254740992.0},
+        {"0", 0},
+        {"-0", 0},
+        {"0.1", 0.1},
+        {"9007199254740993", 9007199254740992.0},
         {"123456789012345678901234567890", 123456789012345678901234567890.0},
-        {"5e-324", 5e-324}, {"1.7976931348623157e308", 1.7976931348623157e308},
-        {"2.2250738585072011e-308", 2.2250738585072011e-308}, {"1E+2", 100}, {"19.99", 19.99},
-        {"0.30000000000000004", 0.30000000000000004}, {"\"19.99\"", 19.99},
-        {"1e-7", 1e-7}, {"4.35", 4.35}, {"0.000001", 0.000001},
+        {"5e-324", 5e-324},
+        {"1.7976931348623157e308", 1.7976931348623157e308},
+        {"2.2250738585072011e-308", 2.2250738585072011e-308},
+        {"1E+2", 100},
+        {"19.99", 19.99},
+        {"0.30000000000000004", 0.30000000000000004},
+        {"\"19.99\"", 19.99},
+        {"1e-7", 1e-7},
+        {"4.35", 4.35},
+        {"0.000001", 0.000001},
     };
     kit *k = kit_new();
     char text[96];
@@ -171,8 +182,10 @@ static void the_better_name_wins_and_another_type_is_left_alone(void **state)
     kit *k = kit_new();
     (void)state;
     plan_of(k, MR_EVENT_CLICK, NULL, 0);
-    takes(k, "{\"userId\":\"c\",\"user\":\"a\",\"user_id\":\"b\",\"item\":{\"id\":1},\"item_id\":\"i\","
-             "\"list\":[1],\"position\":\"first\",\"timestamp\":1700000000000}");
+    takes(
+        k,
+        "{\"userId\":\"c\",\"user\":\"a\",\"user_id\":\"b\",\"item\":{\"id\":1},\"item_id\":\"i\","
+        "\"list\":[1],\"position\":\"first\",\"timestamp\":1700000000000}");
     assert_text(k->event.user, "a");
     assert_text(k->event.item, "i");
     assert_false(mr_event_has(&k->event, MR_FIELD_list));
@@ -188,7 +201,8 @@ static void lines_are_objects_or_plain_ids(void **state)
     kit *k = kit_new();
     (void)state;
     plan_of(k, MR_EVENT_PURCHASE, single, 2);
-    takes(k, "{\"user\":\"u\",\"lines\":[{\"item\":\"a\",\"quantity\":2,\"price\":1.5,\"x\":[]},\"b\",7]}");
+    takes(k, "{\"user\":\"u\",\"lines\":[{\"item\":\"a\",\"quantity\":2,\"price\":1.5,\"x\":[]},"
+             "\"b\",7]}");
     assert_int_equal(k->event.line_count, 3);
     assert_true(k->event.lines[0].quantity == 2 && k->event.lines[0].price == 1.5);
     assert_true(k->event.lines[1].quantity == 1);
@@ -205,7 +219,8 @@ static void an_item_of_the_catalogue_has_categories_and_a_vector(void **state)
     kit *k = kit_new();
     (void)state;
     plan_of(k, MR_EVENT_CATALOGUE, NULL, 0);
-    takes(k, "{\"item\":\"i\",\"categories\":[\"a\",null,3],\"vector\":[1,-2.5,1e2],\"available\":false}");
+    takes(k, "{\"item\":\"i\",\"categories\":[\"a\",null,3],\"vector\":[1,-2.5,1e2],\"available\":"
+             "false}");
     assert_int_equal(k->event.category_count, 2);
     assert_int_equal(k->event.vector_count, 3);
     assert_true(k->event.vector[1] == -2.5f);
@@ -218,16 +233,35 @@ static void what_is_no_json_is_refused_with_its_byte(void **state)
     static const struct {
         const char *text, *piece;
     } cases[] = {
-        {"[]", "an object"}, {"5", "an object"}, {"\"a\"", "an object"}, {"{a:1}", "a name in quotes"},
-        {"{\"a\":1,}", "a name in quotes"}, {"{\"a\" 1}", "':'"}, {"{\"a\":1 \"b\":2}", "','"},
-        {"{\"a\":[1 2]}", "','"}, {"{\"a\":[1,]}", "a value"}, {"{\"a\":01}", "leading zero"},
-        {"{\"a\":+1}", "a value"}, {"{\"a\":.5}", "a value"}, {"{\"a\":1.}", "a digit"},
-        {"{\"a\":1e}", "a digit"}, {"{\"a\":-}", "a digit"}, {"{\"a\":tru}", "true"},
-        {"{\"a\":nul }", "null"}, {"{\"a\":NaN}", "a value"}, {"{\"a\":'b'}", "a value"},
-        {"{\"a\":\"\n\"}", "control"}, {"{\"a\":\"\\x\"}", "one of"}, {"{\"a\":\"\\u12g4\"}", "four"},
-        {"{\"a\":\"\\ud800\"}", "surrogate"}, {"{\"a\":\"\\udc00\"}", "surrogate"},
-        {"{\"a\":\"\\ud800\\u0041\"}", "surrogate"}, {"{\"a\":[}]", "a value"}, {"{\"a\":{]}}", "a name"},
-        {"{\"sku\":1,\"sku\":1}", "each name once"}, {"{\"buyer\":{\"id\":1,\"id\":2}}", "each name once"},
+        {"[]", "an object"},
+        {"5", "an object"},
+        {"\"a\"", "an object"},
+        {"{a:1}", "a name in quotes"},
+        {"{\"a\":1,}", "a name in quotes"},
+        {"{\"a\" 1}", "':'"},
+        {"{\"a\":1 \"b\":2}", "','"},
+        {"{\"a\":[1 2]}", "','"},
+        {"{\"a\":[1,]}", "a value"},
+        {"{\"a\":01}", "leading zero"},
+        {"{\"a\":+1}", "a value"},
+        {"{\"a\":.5}", "a value"},
+        {"{\"a\":1.}", "a digit"},
+        {"{\"a\":1e}", "a digit"},
+        {"{\"a\":-}", "a digit"},
+        {"{\"a\":tru}", "true"},
+        {"{\"a\":nul }", "null"},
+        {"{\"a\":NaN}", "a value"},
+        {"{\"a\":'b'}", "a value"},
+        {"{\"a\":\"\n\"}", "control"},
+        {"{\"a\":\"\\x\"}", "one of"},
+        {"{\"a\":\"\\u12g4\"}", "four"},
+        {"{\"a\":\"\\ud800\"}", "surrogate"},
+        {"{\"a\":\"\\udc00\"}", "surrogate"},
+        {"{\"a\":\"\\ud800\\u0041\"}", "surrogate"},
+        {"{\"a\":[}]", "a value"},
+        {"{\"a\":{]}}", "a name"},
+        {"{\"sku\":1,\"sku\":1}", "each name once"},
+        {"{\"buyer\":{\"id\":1,\"id\":2}}", "each name once"},
         {"\xef\xbb\xbf{}", "an object"},
     };
     kit *k = kit_new();
@@ -245,8 +279,9 @@ static void what_is_no_json_is_refused_with_its_byte(void **state)
 
 static void a_record_that_is_cut_off_is_refused_wherever_it_is(void **state)
 {
-    static const char text[] = "{\"buyer\":{\"id\":\"u\\u00e9\"},\"sku\":\"i\",\"x\":[true,null,-1.5e3,"
-                               "{\"y\":\"\\ud83d\\ude00\"}],\"about\":{\"a\":\"b\",\"c\":2}}";
+    static const char text[] =
+        "{\"buyer\":{\"id\":\"u\\u00e9\"},\"sku\":\"i\",\"x\":[true,null,-1.5e3,"
+        "{\"y\":\"\\ud83d\\ude00\"}],\"about\":{\"a\":\"b\",\"c\":2}}";
     kit *k = kit_new();
     (void)state;
     plan_of(k, MR_EVENT_CLICK, shop, SHOP);
@@ -292,7 +327,8 @@ static void many_lines_are_refused_and_many_pairs_left_out(void **state)
     plan_of(k, MR_EVENT_CLICK, NULL, 0);
     size_t size = (size_t)snprintf(text, sizeof text, "{\"context\":{");
     for (int i = 0; i < 20; i++)
-        size += (size_t)snprintf(text + size, sizeof text - size, "%s\"%d\":%d", i > 0 ? "," : "", i, i);
+        size += (size_t)snprintf(text + size, sizeof text - size, "%s\"%d\":%d", i > 0 ? "," : "",
+                                 i, i);
     snprintf(text + size, sizeof text - size, "}}");
     takes(k, text);
     assert_int_equal(k->event.context_count, MR_PAIRS_MAX);
@@ -324,8 +360,17 @@ static void put(maker *m, const char *text)
 
 static void put_string(maker *m)
 {
-    static const char *const pieces[] = {"a", "sku", "\\n", "\\u00e9", "\xc3\xa9", "\\ud83d\\ude00",
-                                         "long text without an end", "\\\"", "\xe2\x82\xac", "0", " "};
+    static const char *const pieces[] = {"a",
+                                         "sku",
+                                         "\\n",
+                                         "\\u00e9",
+                                         "\xc3\xa9",
+                                         "\\ud83d\\ude00",
+                                         "long text without an end",
+                                         "\\\"",
+                                         "\xe2\x82\xac",
+                                         "0",
+                                         " "};
     put(m, "\"");
     for (uint32_t i = draw(m, 4); i > 0; i--)
         put(m, pieces[draw(m, sizeof pieces / sizeof *pieces)]);
@@ -334,10 +379,11 @@ static void put_string(maker *m)
 
 static void put_value(maker *m, uint32_t depth)
 {
-    static const char *const scalars[] = {"0", "-1", "12345678901", "0.5", "-2.25e-3", "1E5",
-                                          "true", "false", "null", "1700000000000"};
-    static const char *const names[] = {"\"sku\":", "\"buyer\":", "\"id\":", "\"price\":", "\"at\" : ",
-                                        "\"about\":", "\"x\":", "\"s\\u006bu\":", "\"place\":"};
+    static const char *const scalars[] = {"0",   "-1",   "12345678901", "0.5",  "-2.25e-3",
+                                          "1E5", "true", "false",       "null", "1700000000000"};
+    static const char *const names[] = {
+        "\"sku\":",   "\"buyer\":", "\"id\":",        "\"price\":", "\"at\" : ",
+        "\"about\":", "\"x\":",     "\"s\\u006bu\":", "\"place\":"};
     const uint32_t what = draw(m, depth > 4 ? 6 : 10);
     if (what < 4) {
         put(m, scalars[draw(m, sizeof scalars / sizeof *scalars)]);
@@ -367,8 +413,8 @@ static void damage(maker *m)
 static void check_against(kit *k, const maker *m, const json_t *root, uint64_t seed)
 {
     const json_t *sku = json_object_get(root, "sku"), *price = json_object_get(root, "price");
-    if (json_is_string(sku) &&
-        !mr_bytes_equal(k->event.item, mr_bytes_of(json_string_value(sku), json_string_length(sku))))
+    if (json_is_string(sku) && !mr_bytes_equal(k->event.item, mr_bytes_of(json_string_value(sku),
+                                                                          json_string_length(sku))))
         fail_msg("seed %" PRIu64 ": the item differs: %s", seed, m->text);
     if (json_is_number(price) && k->event.price != json_number_value(price))
         fail_msg("seed %" PRIu64 ": the price differs: %s", seed, m->text);
@@ -393,8 +439,8 @@ static void jansson_reads_the_same(void **state)
         json_error_t fault;
         json_t *root = json_loadb(m.text, m.size, JSON_ALLOW_NUL | JSON_DECODE_ANY, &fault);
         k->event.item = (mr_bytes){NULL, 0};
-        const mr_status status = mr_plan_decode(k->plan, (const uint8_t *)m.text, m.size, &k->event,
-                                                &k->err);
+        const mr_status status =
+            mr_plan_decode(k->plan, (const uint8_t *)m.text, m.size, &k->event, &k->err);
         const bool syntax = status != MR_OK && k->err.cause != MR_CAUSE_bad_value &&
                             strstr(k->err.text, "each name once") == NULL &&
                             strstr(k->err.text, "want an object") == NULL;

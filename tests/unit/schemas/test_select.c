@@ -8,9 +8,12 @@
 static const char batch[] =
     "{\"type\":\"record\",\"name\":\"Batch\",\"fields\":["
     "{\"name\":\"id\",\"type\":\"string\"},"
-    "{\"name\":\"acts\",\"type\":[\"null\",{\"type\":\"array\",\"items\":{\"type\":\"record\",\"name\":\"Act\","
-    "\"fields\":[{\"name\":\"what\",\"type\":{\"type\":\"enum\",\"name\":\"W\",\"symbols\":[\"VIEW\",\"BUY\","
-    "\"PING\",\"BAD\"]}},{\"name\":\"sku\",\"type\":[\"null\",\"long\"]},{\"name\":\"at\",\"type\":\"string\"}]}}]},"
+    "{\"name\":\"acts\",\"type\":[\"null\",{\"type\":\"array\",\"items\":{\"type\":\"record\","
+    "\"name\":\"Act\","
+    "\"fields\":[{\"name\":\"what\",\"type\":{\"type\":\"enum\",\"name\":\"W\",\"symbols\":["
+    "\"VIEW\",\"BUY\","
+    "\"PING\",\"BAD\"]}},{\"name\":\"sku\",\"type\":[\"null\",\"long\"]},{\"name\":\"at\",\"type\":"
+    "\"string\"}]}}]},"
     "{\"name\":\"user\",\"type\":\"string\"},{\"name\":\"test\",\"type\":\"boolean\"}]}";
 
 enum { TEXT_MAX = 256, ROWS_MAX = 16 };
@@ -175,8 +178,9 @@ static void a_value_or_a_text_that_cannot_be_refuses_the_record(void **state)
     kit_free(k);
 }
 
-static const char click[] = "{\"type\":\"record\",\"name\":\"C\",\"fields\":["
-                            "{\"name\":\"item\",\"type\":\"string\"},{\"name\":\"verb\",\"type\":\"string\"}]}";
+static const char click[] =
+    "{\"type\":\"record\",\"name\":\"C\",\"fields\":["
+    "{\"name\":\"item\",\"type\":\"string\"},{\"name\":\"verb\",\"type\":\"string\"}]}";
 
 static void values_stand_for_others_and_key_and_headers_fill_fields(void **state)
 {
@@ -188,9 +192,10 @@ static void values_stand_for_others_and_key_and_headers_fill_fields(void **state
         {"session", "verb like=good 'no thanks'=bad spam=skip"},
         {NULL, NULL},
     };
-    const mr_bytes outside[] = {mr_bytes_text("k1"), mr_bytes_text("id"), mr_bytes_text("2026-01-01"),
-                                {NULL, 0}};
-    static const char *const verbs[][2] = {{"like", "good"}, {"no thanks", "bad"}, {"other", "other"}};
+    const mr_bytes outside[] = {
+        mr_bytes_text("k1"), mr_bytes_text("id"), mr_bytes_text("2026-01-01"), {NULL, 0}};
+    static const char *const verbs[][2] = {
+        {"like", "good"}, {"no thanks", "bad"}, {"other", "other"}};
     kit *k = kit_new();
     rows r;
     mr_plan_walk walk;
@@ -223,8 +228,8 @@ static void a_kind_needs_what_any_of_its_kinds_needs(void **state)
     (void)state;
     assert_int_equal(read_rows(&r, MR_EVENT_KIND_COUNT, pairs, &k->err), MR_OK);
     r.mapping.given = 1u << MR_FIELD_user;
-    assert_int_equal(
-        mr_plan_compile(click, sizeof click - 1, &r.mapping, &k->plan, &k->err), MR_REJECT);
+    assert_int_equal(mr_plan_compile(click, sizeof click - 1, &r.mapping, &k->plan, &k->err),
+                     MR_REJECT);
     assert_contains(k->err.text, "needs 'query'");
     kit_free(k);
 }

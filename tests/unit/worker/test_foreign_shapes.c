@@ -54,7 +54,7 @@ static uint32_t bytes_of(const json_t *value, uint8_t *bytes)
     for (const char *c = json_string_value(value); *c != '\0'; c++) {
         uint8_t byte = (uint8_t)*c;
         if (byte >= 0xc2)
-            byte = (uint8_t)((byte & 3) << 6 | ((uint8_t)*++c & 0x3f));
+            byte = (uint8_t)((byte & 3) << 6 | ((uint8_t) * ++c & 0x3f));
         bytes[size++] = byte;
     }
     return size;
@@ -232,11 +232,10 @@ static json_t *decode(shape *s, const json_t *record)
         message.key = mr_bytes_text(json_string_value(key));
     s->header_count = 0;
     json_object_foreach(json_object_get(record, "headers"), name, value)
-        s->headers[s->header_count++] =
-            (mr_header){name, mr_bytes_text(json_string_value(value))};
+        s->headers[s->header_count++] = (mr_header){name, mr_bytes_text(json_string_value(value))};
     mr_arena_reset(&s->arena);
-    const mr_status status = mr_decoder_read(s->decoder, 0, &message, &s->arena, s->arrivals,
-                                             EVENTS_MAX, &count, &err);
+    const mr_status status =
+        mr_decoder_read(s->decoder, 0, &message, &s->arena, s->arrivals, EVENTS_MAX, &count, &err);
     if (status != MR_OK)
         return json_pack("{ss ss}", "refused", mr_cause_name(err.cause), "says", err.text);
     json_t *events = json_array();
@@ -255,9 +254,8 @@ static bool is_same(const json_t *have, const json_t *want)
     if (json_is_object(want) && json_object_get(want, "refused") != NULL)
         return json_equal(json_object_get(have, "refused"), json_object_get(want, "refused"));
     if (json_is_object(want) && json_is_object(have)) {
-        json_object_foreach((json_t *)(uintptr_t)want, name, member)
-            if (!is_same(json_object_get(have, name), member))
-                return false;
+        json_object_foreach((json_t *)(uintptr_t)want, name,
+                            member) if (!is_same(json_object_get(have, name), member)) return false;
         return json_object_size(have) == json_object_size(want);
     }
     if (!json_is_array(want) || !json_is_array(have))
@@ -320,9 +318,9 @@ static void close_shape(shape *s)
 
 static void every_shape_is_plugged_in_by_its_configuration(void **state)
 {
-    static const char *const names[] = {"snowplow",     "segment",     "ga4",     "retailrocket",
-                                        "debezium",     "cloudevents", "shopify", "matomo",
-                                        "mixpanel",     "plain",       "beacon"};
+    static const char *const names[] = {"snowplow", "segment",     "ga4",     "retailrocket",
+                                        "debezium", "cloudevents", "shopify", "matomo",
+                                        "mixpanel", "plain",       "beacon"};
     static shape s;
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {

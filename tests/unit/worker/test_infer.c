@@ -106,7 +106,8 @@ static void what_is_missing_is_said_with_the_fields_that_there_are(void **state)
 {
     static const char schema[] =
         "{\"type\":\"record\",\"name\":\"R\",\"fields\":[{\"name\":\"thing\",\"type\":\"string\"},"
-        "{\"name\":\"customerId\",\"type\":[\"null\",\"long\"]},{\"name\":\"action\",\"type\":{\"type\":"
+        "{\"name\":\"customerId\",\"type\":[\"null\",\"long\"]},{\"name\":\"action\",\"type\":{"
+        "\"type\":"
         "\"enum\",\"name\":\"A\",\"symbols\":[\"VIEW\",\"ADD_TO_CART\",\"PING\"]}}]}";
     mr_infer *infer = infer_of(NULL, schema);
     char *page = page_of(infer, 2);
