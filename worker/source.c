@@ -12,6 +12,7 @@ enum {
     FEED_MESSAGES = 256,
     ARENA_BYTES = 2 << 20,
     LINES_PER_EVENT = 64, // as mr_engine_round wants it
+    SKIPPED_MAX = 16384,  // messages of one epoch that are no events
 };
 
 typedef struct feed { // an input partition
@@ -38,6 +39,8 @@ typedef struct builder { // the next epoch of a task
     uint32_t count;
     held *held;
     uint32_t held_count;
+    uint32_t skipped; // messages that the mapping leaves out: read, and given back at once
+    bool full;        // the next message has more events than are left
     size_t bytes;
     uint32_t lines; // of its events, one without any counting as one: the engine's room
     mr_arena arena;
@@ -108,7 +111,8 @@ static void release(const mr_source *source, builder *b)
     b->received_bytes = 0;
     b->bytes = 0;
     b->lines = 0;
-    b->closed = false;
+    b->closed = b->full = false;
+    b->skipped = 0;
     mr_arena_reset(&b->arena);
 }
 
@@ -284,26 +288,33 @@ static feed *choose(mr_source *source, builder *b, int64_t now_ms, uint32_t *ind
 
 static bool is_full(const mr_source *source, const builder *b)
 {
-    return b->held_count == source->held_max ||
-           b->bytes >= (size_t)source->config->epoch_bytes_max ||
+    return b->full || b->held_count == source->held_max || b->count == source->held_max ||
+           b->skipped == SKIPPED_MAX || b->bytes >= (size_t)source->config->epoch_bytes_max ||
            (b->lines > 0 && b->lines + MR_LINES_MAX > LINES_PER_EVENT * source->held_max) ||
            b->arena.size - b->arena.used < 2 * source->event_bytes;
 }
 
-// The oldest message of a feed becomes a part of the epoch.
-static const mr_message *keep(builder *b, feed *f, uint32_t index, int64_t now_ms)
+// The oldest message of a feed is read.
+static void step(builder *b, feed *f, int64_t now_ms)
 {
-    held *h = &b->held[b->held_count++];
     const uint32_t at = f->first++;
+    f->count--;
+    f->next = (f->rerouted != NULL ? f->rerouted[at].offset : f->messages[at].offset) + 1;
+    if (b->held_count + b->skipped == 0)
+        b->opened_ms = now_ms;
+}
+
+// It becomes a part of the epoch.
+static held *keep(builder *b, feed *f, uint32_t index, int64_t now_ms)
+{
+    const uint32_t at = f->first;
+    step(b, f, now_ms);
+    held *h = &b->held[b->held_count++];
     h->message = f->messages[at];
     h->feed = index;
     h->input = f->rerouted != NULL ? f->rerouted[at].input : f->input;
     h->cause = MR_CAUSE_NONE;
-    f->count--;
-    f->next = (f->rerouted != NULL ? f->rerouted[at].offset : h->message.offset) + 1;
-    if (b->held_count == 1)
-        b->opened_ms = now_ms;
-    return &h->message;
+    return h;
 }
 
 static mr_status take_deltas(mr_source *source, builder *b, int64_t now_ms, bool *moved,
@@ -321,33 +332,47 @@ static mr_status take_deltas(mr_source *source, builder *b, int64_t now_ms, bool
         if (b->received_count > 0 && b->received_bytes + size > most)
             return MR_OK;
         b->received_bytes += size;
-        b->received[b->received_count++] = keep(b, f, b->deltas, now_ms)->value;
+        b->received[b->received_count++] = keep(b, f, b->deltas, now_ms)->message.value;
         *moved = true;
     }
 }
 
-// The oldest message of a feed becomes an event of the epoch. One that is bad stands in the epoch
-// all the same: the task counts it as read and refused. Errors: MR_RETRY: nothing was done, the
-// message waits for its schema; MR_FATAL.
+// Takes the oldest message of a feed, unless its events have no room left in this epoch (all of
+// them stand in one, so that an offset says what was learned) or its schema is not known yet: *taken
+// says. Errors: MR_FATAL.
 static mr_status hold(mr_source *source, builder *b, feed *f, uint32_t index, int64_t now_ms,
-                      mr_error *err)
+                      bool *taken, mr_error *err)
 {
     const mr_rerouted *rerouted = f->rerouted != NULL ? &f->rerouted[f->first] : NULL;
-    const uint32_t input = rerouted != NULL ? rerouted->input : f->input;
-    const size_t used = b->arena.used;
-    mr_arrival *arrival = &b->arrivals[b->count];
-    const mr_status status = mr_decoder_take(source->decoder, input, &f->messages[f->first],
-                                             rerouted, &b->arena, arrival, err);
-    if (status != MR_OK && status != MR_REJECT) {
-        b->arena.used = used;
-        return status;
+    mr_message *message = &f->messages[f->first];
+    const size_t mark = b->arena.used;
+    uint32_t count;
+    mr_arrival *arrivals = b->arrivals + b->count;
+    // One that is bad stands in the epoch all the same: the task counts it as read and refused.
+    const mr_status status =
+        mr_decoder_take(source->decoder, rerouted != NULL ? rerouted->input : f->input, message,
+                        rerouted, &b->arena, arrivals, source->held_max - b->count, &count, err);
+    *taken = status == MR_OK || status == MR_REJECT;
+    if (!*taken) {
+        b->arena.used = mark;
+        f->waits = status == MR_RETRY && count == 0;
+        b->full = status == MR_RETRY && count > 0;
+        return status == MR_RETRY ? MR_OK : status;
     }
-    const mr_message *message = keep(b, f, index, now_ms);
-    b->held[b->held_count - 1].cause = arrival->cause;
-    b->count++;
-    b->bytes += message->value.size + message->key.size;
-    b->lines += arrival->event.line_count > 0 ? arrival->event.line_count : 1;
     source->counters.records++;
+    if (status == MR_OK && count == 0) {
+        b->arena.used = mark;
+        source->counters.skipped++;
+        step(b, f, now_ms);
+        b->skipped++;
+        give_back(source, message);
+        return MR_OK;
+    }
+    b->bytes += message->value.size + message->key.size;
+    keep(b, f, index, now_ms)->cause = status == MR_OK ? MR_CAUSE_NONE : arrivals->cause;
+    for (uint32_t i = 0; i < count; i++)
+        b->lines += arrivals[i].event.line_count > 0 ? arrivals[i].event.line_count : 1;
+    b->count += count;
     return MR_OK;
 }
 
@@ -359,19 +384,16 @@ static mr_status fill(mr_source *source, builder *b, int64_t now_ms, bool *moved
     while (!is_full(source, b)) {
         uint32_t index = 0;
         mr_status status = MR_OK;
+        bool taken;
         const int64_t waiting_ms = b->waiting_ms;
         feed *f = choose(source, b, now_ms, &index, err, &status);
         MR_TRY(status);
         if (f == NULL)
             break;
-        status = hold(source, b, f, index, now_ms, err);
-        if (status == MR_RETRY) { // as if it had nothing: the others wait for it no longer for that
-            f->waits = true;
+        MR_TRY(hold(source, b, f, index, now_ms, &taken, err));
+        if (f->waits) // it is as if it had nothing, and has been since the others wait for it
             b->waiting_ms = waiting_ms;
-            continue;
-        }
-        MR_TRY(status);
-        *moved = true;
+        *moved = *moved || taken;
     }
     return MR_OK;
 }
@@ -398,7 +420,7 @@ uint32_t mr_source_ready(mr_source *source, int64_t now_ms, bool all, mr_epoch *
     for (uint32_t i = 0; i < source->task_count; i++) {
         builder *b = &source->builders[i];
         const bool old = now_ms - b->opened_ms >= source->config->epoch_interval_ms;
-        if (b->held_count == 0 || !(all || old || is_full(source, b)))
+        if (b->held_count + b->skipped == 0 || !(all || old || is_full(source, b)))
             continue;
         b->closed = true;
         mr_epoch_sort(b->arrivals, b->scratch, b->count);
@@ -434,12 +456,25 @@ static const held *held_of(const mr_source *source, const builder *b, const mr_a
     return NULL;
 }
 
+// Whether an event of the same message was refused before this one: a message has one dead letter.
+static bool is_refused_before(const builder *b, uint32_t index)
+{
+    const mr_arrival *arrival = &b->arrivals[index];
+    for (uint32_t i = 0; i < index; i++) {
+        const mr_arrival *other = &b->arrivals[i];
+        if (other->cause != MR_CAUSE_NONE && other->offset == arrival->offset &&
+            other->partition == arrival->partition && other->topic == arrival->topic)
+            return true;
+    }
+    return false;
+}
+
 void mr_source_refused(mr_source *source, uint32_t task, mr_refused_visit *visit, void *context)
 {
     const builder *b = builder_of(source, task);
     for (uint32_t i = 0; i < b->count; i++) {
         const mr_arrival *arrival = &b->arrivals[i];
-        if (arrival->cause == MR_CAUSE_NONE)
+        if (arrival->cause == MR_CAUSE_NONE || is_refused_before(b, i))
             continue;
         const held *h = held_of(source, b, arrival);
         source->counters.refused[arrival->cause]++;
@@ -486,7 +521,7 @@ bool mr_source_at_end(const mr_source *source)
             return false;
     }
     for (uint32_t i = 0; i < source->task_count; i++) {
-        if (source->builders[i].held_count > 0)
+        if (source->builders[i].held_count + source->builders[i].skipped > 0)
             return false;
     }
     return true;
@@ -507,7 +542,7 @@ int mr_source_patience(const mr_source *source, int64_t now_ms, int most)
     for (uint32_t i = 0; i < source->task_count; i++) {
         const builder *b = &source->builders[i];
         const int64_t left = b->opened_ms + source->config->epoch_interval_ms - now_ms;
-        if (b->held_count > 0 && left < least)
+        if (b->held_count + b->skipped > 0 && left < least)
             least = left;
         if (b->waiting_ms != 0 && least > 5)
             least = 5;
