@@ -80,14 +80,19 @@ static mr_status check_needs(const mr_engine *engine, const mr_state *state, mr_
     return MR_OK;
 }
 
-static mr_status add_instance(mr_engine *engine, const mr_state *state, mr_error *err)
+// on: says by its parameters whether the method does anything; NULL: it does.
+static mr_status add_instance(mr_engine *engine, const mr_state *state,
+                              bool (*on)(const void *config), mr_error *err)
 {
     MR_ASSERT(engine->instance_count < MR_INSTANCES_MAX);
-    MR_TRY(check_needs(engine, state, err));
-    mr_instance *instance = &engine->instances[engine->instance_count++];
+    mr_instance *instance = &engine->instances[engine->instance_count];
     *instance = (mr_instance){.state = state, .family_first = engine->family_count};
     instance->config = mr_arena_push(&engine->memory, state->config_bytes);
     MR_TRY(set_params(state, &engine->config, instance->config, err));
+    if (on != NULL && !on(instance->config))
+        return MR_OK;
+    MR_TRY(check_needs(engine, state, err));
+    engine->instance_count++;
     for (uint32_t f = 0; f < state->family_count; f++) {
         char name[128];
         MR_ASSERT(engine->family_count < MR_FAMILIES_MAX);
@@ -129,6 +134,8 @@ static mr_status check_settings(const mr_engine *engine, mr_error *err)
         bool known = is_off(config, config->settings[i].method);
         for (uint32_t j = 2; j < engine->instance_count; j++)
             known |= strcmp(engine->instances[j].state->name, config->settings[i].method) == 0;
+        for (uint32_t r = 0; r < mr_rule_count; r++) // also one that is not on
+            known |= strcmp(mr_rules[r]->state.name, config->settings[i].method) == 0;
         if (!known)
             return mr_fail(err, MR_FATAL, "there is no model, policy or rule '%s'",
                            config->settings[i].method);
@@ -140,17 +147,17 @@ static mr_status add_model(mr_engine *engine, const mr_model *model, mr_error *e
 {
     if (is_off(&engine->config, model->state.name))
         return MR_OK;
-    MR_TRY(add_instance(engine, &model->state, err));
+    MR_TRY(add_instance(engine, &model->state, NULL, err));
     add_columns(engine, &engine->instances[engine->instance_count - 1]);
     return MR_OK;
 }
 
 static mr_status add_methods(mr_engine *engine, mr_error *err)
 {
-    MR_TRY(add_instance(engine, &mr_engine_items, err));
+    MR_TRY(add_instance(engine, &mr_engine_items, NULL, err));
     ((mr_items_config *)engine->instances[0].config)->id_bytes_max =
         engine->config.item_id_bytes_max;
-    MR_TRY(add_instance(engine, &mr_engine_blend, err));
+    MR_TRY(add_instance(engine, &mr_engine_blend, NULL, err));
     engine->model_first = engine->instance_count;
     for (uint32_t m = 0; m < mr_model_count; m++)
         MR_TRY(add_model(engine, mr_models[m], err));
@@ -161,10 +168,10 @@ static mr_status add_methods(mr_engine *engine, mr_error *err)
         return mr_fail(err, MR_FATAL, "every model is switched off: at least one is needed");
     ((mr_blend_config *)engine->instances[1].config)->columns = engine->columns.count;
     engine->policy = engine->instance_count;
-    MR_TRY(add_instance(engine, &mr_policies[0]->state, err));
+    MR_TRY(add_instance(engine, &mr_policies[0]->state, NULL, err));
     engine->rule_first = engine->instance_count;
     for (uint32_t r = 0; r < mr_rule_count; r++)
-        MR_TRY(add_instance(engine, &mr_rules[r]->state, err));
+        MR_TRY(add_instance(engine, &mr_rules[r]->state, mr_rules[r]->on, err));
     engine->rule_count = engine->instance_count - engine->rule_first;
     return check_settings(engine, err);
 }
@@ -252,9 +259,21 @@ static size_t scratch_bytes(const mr_engine *engine)
            (engine->config.measure_all ? 2u << 20 : 0);
 }
 
+static size_t rules_bytes(const mr_engine *engine)
+{
+    size_t bytes = 0;
+    for (uint32_t r = 0; r < engine->rule_count; r++) {
+        const mr_instance *instance = &engine->instances[engine->rule_first + r];
+        const mr_rule *rule = (const mr_rule *)(const void *)instance->state;
+        if (rule->slate_bytes != NULL)
+            bytes += mr_arena_round(rule->slate_bytes(instance->config));
+    }
+    return bytes;
+}
+
 static size_t list_arena_bytes(const mr_engine *engine)
 {
-    return sizeof(mr_found) * engine->columns.count * MR_LIST_BATCH + sizeof(mr_union) +
+    return rules_bytes(engine) + sizeof(mr_found) * engine->columns.count * MR_LIST_BATCH + sizeof(mr_union) +
            sizeof(mr_slate) + (MR_FEATURES_MAX + 8) * MR_UNION_MAX * sizeof(float) +
            scratch_bytes(engine);
 }

@@ -230,6 +230,9 @@ typedef struct mr_close_sink {
     // What readers outside are told of an own item that changed or expired; NULL: nothing. After a
     // task was taken an item is told when it changes next.
     void (*told)(void *context, const mr_told *told);
+    // A user who has asked to be forgotten, and has not acted since: his row is gone. NULL: nobody
+    // is told.
+    void (*forgotten)(void *context, uint32_t task, mr_bytes user);
 } mr_close_sink;
 
 // Closes the commit: makes due lists, expires items, hands out rows and lists. seqs[task] is each
@@ -272,7 +275,7 @@ typedef struct mr_engine_metrics {
     mr_cost costs[MR_ENGINE_COLUMNS_MAX + 1]; // of the column's model; of the blend: of all methods
     uint64_t rankings;                        // that those costs are of
     uint64_t probes, lists_made, lists_published;
-    uint64_t items, items_expired, users_cached, exposed_items;
+    uint64_t items, items_expired, users_cached, users_forgotten, exposed_items;
     uint64_t guests;         // items of other workers that their owners have not spoken of
     uint64_t deltas_dropped; // rows of received deltas whose item was expired
     double exposure_gini;

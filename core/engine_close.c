@@ -177,6 +177,17 @@ static uint32_t sort_users(const closing *c)
     return count;
 }
 
+// A user who has asked to be forgotten: the row goes, and readers are told.
+static void put_blank(const closing *c, uint32_t slot, mr_bytes key)
+{
+    mr_user_meta *meta = &c->engine->users.meta[slot];
+    put(c, c->task, MR_ROW_OF_USER, key, (mr_bytes){NULL, 0}, &meta->hash);
+    meta->blank = 0; // as any user whom nobody knows
+    c->engine->users_forgotten++;
+    if (c->sink->forgotten != NULL)
+        c->sink->forgotten(c->sink->context, c->task, mr_users_id(&c->engine->users, slot));
+}
+
 static void put_users(const closing *c)
 {
     mr_engine *engine = c->engine;
@@ -187,9 +198,13 @@ static void put_users(const closing *c)
         const mr_bytes id = mr_users_id(users, slot);
         uint8_t key[MR_ROW_KEY_MAX] = {MR_ROW_USER};
         memcpy(key + 1, id.data, id.size);
-        const uint32_t bytes = mr_users_encode(users, slot, engine->row);
-        put(c, c->task, MR_ROW_OF_USER, mr_bytes_of(key, id.size + 1u),
-            mr_bytes_of(engine->row, bytes), &users->meta[slot].hash);
+        const mr_bytes name = mr_bytes_of(key, id.size + 1u);
+        if (users->meta[slot].blank)
+            put_blank(c, slot, name);
+        else
+            put(c, c->task, MR_ROW_OF_USER, name,
+                mr_bytes_of(engine->row, mr_users_encode(users, slot, engine->row)),
+                &users->meta[slot].hash);
         users->meta[slot].dirty = 0;
         users->meta[slot].close = engine->closes;
     }

@@ -21,7 +21,9 @@ static void choose(mr_engine *engine)
     for (uint32_t i = 0; i < users->queue_count; i++) {
         const uint32_t slot = users->queue[i];
         mr_work *work = &engine->work[users->meta[slot].task];
-        if (is_due(engine, slot))
+        if (users->meta[slot].blank) // he has gone since
+            users->meta[slot].queued = 0;
+        else if (is_due(engine, slot))
             work->due[work->due_count++] = (mr_sorted){mr_users_at(users, slot)->key, slot, 0};
     }
     for (uint32_t t = 0; t < engine->config.tasks; t++) {
@@ -151,16 +153,20 @@ static void make_list(mr_engine *engine, mr_work *work, uint32_t slot, const mr_
     const uint32_t segment = mr_blend_segment(user);
     const uint32_t arm = mr_blend_arm(&engine->blend, &engine->columns, segment);
     slate->view = &work->view; // the rest is scratch: no need to clear 50 KiB a list
+    slate->user = slot;
     slate->candidates = candidates;
     slate->mean = slate->deviation = NULL;
-    slate->explore = user->key % 10000 < engine->config.explore_bp;
     slate->relevance = relevance_of(engine, candidates, segment, arm, arena);
+    slate->rules = &engine->instances[engine->rule_first];
+    slate->rule_count = engine->rule_count;
+    slate->explore_bp = engine->config.explore_bp;
+    slate->arena = arena;
+    mr_slate_open(slate);
     if (slate->explore)
         estimate(engine, work, slot, candidates, arena, slate);
     mr_rng rng = mr_rng_make(engine->config.seed, work->view.task, work->view.epoch, user->key,
                              MR_PURPOSE_POLICY);
-    mr_slate_draw(slate, &engine->instances[engine->policy], &engine->instances[engine->rule_first],
-                  engine->rule_count, engine->config.list_k, &rng);
+    mr_slate_draw(slate, &engine->instances[engine->policy], engine->config.list_k, &rng);
     *list = (mr_list){
         .user = mr_users_id(&engine->users, slot),
         .task = work->view.task,
@@ -170,7 +176,7 @@ static void make_list(mr_engine *engine, mr_work *work, uint32_t slot, const mr_
         .policy = engine->instances[engine->policy].state->name,
         .parameters = (uint32_t)engine->blend.gate->probes,
         .slice = slate->explore ? "explore" : "exploit",
-        .explore_level = (float)engine->config.explore_bp / 10000.0f,
+        .explore_level = (float)slate->explore_bp / 10000.0f,
         .arm = arm < engine->columns.count ? engine->columns.of[arm].column->name : "blend",
         .segment = segment,
         .candidate_count = candidates->count,

@@ -102,6 +102,7 @@ void mr_engine_measure(mr_engine *engine, mr_engine_metrics *metrics)
     for (uint32_t t = 0; t < engine->config.tasks; t++)
         metrics->deltas_dropped += engine->work[t].received_dropped;
     metrics->items_expired = engine->items_expired;
+    metrics->users_forgotten = engine->users_forgotten;
     metrics->users_cached = engine->users.slots.map.count;
     metrics->exposure_gini = gini(engine, &metrics->exposed_items);
     ask_methods(engine, metrics);

@@ -10,7 +10,10 @@
 #include "core/engine_state.h"
 #include "core/ingest/ingest.h"
 
-enum { SIGNALS_FOR_LANES = 64 }; // fewer are learned faster than a lane wakes up
+enum {
+    SIGNALS_FOR_LANES = 64, // fewer are learned faster than a lane wakes up
+    PROBE_DENSE = 256,      // first acts of a task, each of which is a probe
+};
 
 // ---- fetch
 
@@ -189,8 +192,27 @@ static void ingest_catalogue(mr_work *work, const mr_event *event, uint32_t slot
         .in_catalogue = !event->deleted,
     };
     for (uint32_t i = 0; i < event->category_count && i < 4; i++)
-        set->categories[i] =
-            mr_hash64(event->categories[i].data, event->categories[i].size, 0) | 1u;
+        set->categories[i] = mr_category_key(event->categories[i]);
+}
+
+static void ingest_control(mr_engine *engine, mr_work *work, const mr_event *event, uint32_t user,
+                           uint32_t index)
+{
+    const bool about = mr_event_has(event, MR_FIELD_target) && event->target.size > 0;
+    add_signal(
+        engine, work, user,
+        (mr_signal){
+            .kind = MR_SIGNAL_CONTROL,
+            .act = MR_EVENT_CONTROL,
+            .action = mr_action_of(event->action),
+            .target = about ? mr_category_key(event->target) : 0,
+            .item = MR_MAP_NONE,
+            .time_ms = event->time_ms,
+            .value = mr_event_has(event, MR_FIELD_value) ? (float)event->value : __builtin_nanf(""),
+            .propensity = __builtin_nanf(""),
+            .position = -1,
+            .index = index,
+        });
 }
 
 static mr_status ingest_event(mr_engine *engine, mr_work *work, const mr_arrival *arrival,
@@ -214,6 +236,8 @@ static mr_status ingest_event(mr_engine *engine, mr_work *work, const mr_arrival
         return ingest_lines(engine, work, arrival, user, index, event_hash, err);
     if (event->kind == MR_EVENT_SEARCH || event->kind == MR_EVENT_CONTROL) {
         mr_task_remember(task, event_hash, 0);
+        if (event->kind == MR_EVENT_CONTROL)
+            ingest_control(engine, work, event, user, index);
         return MR_OK;
     }
     return ingest_item(engine, work, arrival, event->item, engine->config.act_weights[event->kind],
@@ -374,13 +398,25 @@ static void probe_served(mr_engine *engine, mr_work *work, const mr_signal *sign
     work->served.rr += (double)hit.rr;
 }
 
+// The blend learns from one act in so many: from all of a task's first ones, then from ever fewer.
+// Not where lists are answered: what a young blend was rewarded for it would soon show alone.
+static uint32_t probe_every(const mr_engine *engine, const mr_work *work)
+{
+    const uint64_t every = engine->tasks[work->epoch->task].past_end / PROBE_DENSE;
+    if (work->view.impressions)
+        return engine->config.probe_every;
+    if (every <= 1)
+        return 1;
+    return every < engine->config.probe_every ? (uint32_t)every : engine->config.probe_every;
+}
+
 static void probe(asking *a, const mr_signal *signal)
 {
     mr_engine *engine = a->engine;
     const mr_engine_config *config = &engine->config;
     const mr_user *user = mr_users_at(&engine->users, signal->user);
     const uint64_t identity[3] = {user->key, signal->item_key, (uint64_t)signal->time_ms};
-    const bool learn = mr_hash64(identity, sizeof identity, 1) % config->probe_every == 0;
+    const bool learn = mr_hash64(identity, sizeof identity, 1) % probe_every(engine, a->work) == 0;
     const bool filters = config->seen == MR_SEEN_FILTER;
     probe_served(engine, a->work, signal);
     if (!learn && !config->measure_all)
@@ -429,6 +465,13 @@ static bool is_repeat(const mr_user *user, uint64_t item_key)
     return false;
 }
 
+// What the user's row holds is gone; a later event finds somebody unknown.
+static void forget(mr_engine *engine, uint32_t slot)
+{
+    mr_users_blank(&engine->users, slot);
+    memset(&engine->served[(size_t)slot * MR_SERVED], 0, MR_SERVED * sizeof engine->served[0]);
+}
+
 static void learn_wave(mr_engine *engine, mr_work *work, uint32_t count)
 {
     const size_t mark = work->arena.used;
@@ -451,9 +494,15 @@ static void learn_wave(mr_engine *engine, mr_work *work, uint32_t count)
             work->view.costs->of[i].learn_ns += mr_costs_now(work->view.costs) - begun;
     }
     for (uint32_t s = 0; s < count; s++) {
-        mr_user *user = mr_users_at(&engine->users, work->wave[s].user);
-        remember(user, &work->wave[s]);
+        const mr_signal *signal = &work->wave[s];
+        if (signal->kind == MR_SIGNAL_CONTROL && signal->action == MR_ACTION_FORGET) {
+            forget(engine, signal->user);
+            continue;
+        }
+        mr_user *user = mr_users_at(&engine->users, signal->user);
+        remember(user, signal);
         user->touched_seq = engine->tasks[work->view.task].next_seq;
+        engine->users.meta[signal->user].blank = 0;
     }
 }
 
@@ -493,7 +542,8 @@ static void settle_task(mr_engine *engine, mr_work *work)
     for (uint32_t s = 0; s < work->signal_count; s++) {
         const mr_signal *signal = &work->signals[s];
         mr_users_touch(&engine->users, signal->user);
-        mr_users_enqueue(&engine->users, signal->user);
+        if (!engine->users.meta[signal->user].blank)
+            mr_users_enqueue(&engine->users, signal->user);
         if (engine->config.measure_all && signal->kind == MR_SIGNAL_ACT)
             mr_history_add(&engine->history, mr_users_at(&engine->users, signal->user)->key,
                            signal->item_key);

@@ -133,7 +133,7 @@ struct mr_engine {
     mr_history history;
     uint64_t *served;  // MR_SERVED keys a user slot
     uint32_t *exposed; // by item slot: in how many lists
-    uint64_t lists_made, lists_published, items_expired, exposures;
+    uint64_t lists_made, lists_published, items_expired, users_forgotten, exposures;
     uint64_t *untold; // bits by item slot: changed, and not told since; with config.item_told_ms
     int64_t *told_ms; // by item slot: clock when it was told last; 0: never
 };

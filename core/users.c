@@ -89,7 +89,7 @@ static bool evict_one(mr_users *users)
 static void reset_record(mr_users *users, uint32_t slot, uint64_t key)
 {
     mr_user *user = mr_users_at(users, slot);
-    memset(user, 0, users->stride);
+    memset(user, 0, users->id_offset);
     user->key = key;
     for (uint32_t p = 0; p < users->part_count; p++) {
         const mr_user_part_entry *part = &users->parts[p];
@@ -107,9 +107,17 @@ uint32_t mr_users_add(mr_users *users, uint32_t task, uint64_t key, mr_bytes id)
     const uint32_t slot = mr_slots_add(&users->slots, key);
     reset_record(users, slot, key);
     users->meta[slot] = (mr_user_meta){.task = task, .recent = 1, .id_size = (uint8_t)id.size};
+    uint8_t *to = (uint8_t *)mr_users_at(users, slot) + users->id_offset;
+    memset(to, 0, users->stride - users->id_offset);
     if (id.size > 0)
-        memcpy((uint8_t *)mr_users_at(users, slot) + users->id_offset, id.data, id.size);
+        memcpy(to, id.data, id.size);
     return slot;
+}
+
+void mr_users_blank(mr_users *users, uint32_t slot)
+{
+    reset_record(users, slot, users->slots.keys[slot]);
+    users->meta[slot].blank = 1;
 }
 
 void mr_users_touch(mr_users *users, uint32_t slot)

@@ -17,6 +17,7 @@ typedef struct mr_user_meta {
     uint32_t task;
     uint32_t wave; // signals of the user in the epoch that is being cut into waves
     uint8_t dirty, queued, recent, id_size;
+    uint8_t blank; // the row is to be gone: the user has asked to be forgotten, and not acted since
 } mr_user_meta;
 
 typedef struct mr_user_part { // where a method's part lies in a record
@@ -64,6 +65,8 @@ static inline mr_bytes mr_users_id(const mr_users *users, uint32_t slot)
 // is full of records that must stay.
 uint32_t mr_users_add(mr_users *users, uint32_t task, uint64_t key, mr_bytes id);
 void mr_users_touch(mr_users *users, uint32_t slot);
+// Gives a record the value of an absent row, and marks it as such: the next close takes it away.
+void mr_users_blank(mr_users *users, uint32_t slot);
 void mr_users_enqueue(mr_users *users, uint32_t slot);
 // Drops a record that is clean: for rederiving.
 void mr_users_drop(mr_users *users, uint32_t slot);

@@ -6,11 +6,15 @@
 
 #include "worker/command.h"
 #include "worker/mapped.h"
+#include "worker/ope/lists.h"
 #include "worker/ope/ope.h"
 
 static const mr_option rows[] = {
     {"policy", "POLICY", "uniform (default), frequencies or most-frequent; the last two with --of"},
     {"of", "FILE", "the log that shows what the policy does"},
+    {"slates", "K",
+     "judges whole lists by their first K entries, not each entry alone: an entry's propensity is "
+     "that of its item given the items above"},
     {"model", "WHICH", "reward model: earlier rounds only (prequential, default), or in-sample"},
     {"reward", "KIND", "the events that reward: click (default), cart or purchase"},
     {"join", "SECONDS", "a reward comes within so many seconds after its impression (3600)"},
@@ -71,7 +75,7 @@ static const char *take_policy(const mr_options *options, mr_ope_options *ope)
 // What is wrong with the options, or NULL.
 static const char *take_options(const mr_options *options, mr_ope_options *ope)
 {
-    double join = 3600, resamples = 1000, seed = 1;
+    double join = 3600, resamples = 1000, seed = 1, slates = 0;
     const char *const model = mr_options_get(options, "model");
     const char *const reward = mr_options_get(options, "reward");
     const char *const lambdas = mr_options_get(options, "lambda");
@@ -92,11 +96,19 @@ static const char *take_options(const mr_options *options, mr_ope_options *ope)
         return "--level: want a share from 0.5 to 0.9999";
     if (!mr_options_number(options, "seed", 0, 9e15, &seed))
         return "--seed: want a number from 0 on";
+    if (!mr_options_number(options, "slates", 1, MR_LIST_TOP_MAX, &slates) ||
+        slates != (double)(uint32_t)slates)
+        return "--slates: want how many entries of a list count, from 1 to 64";
+    ope->slates = (uint32_t)slates;
     ope->log.window_ms = (int64_t)(join * 1000.0);
     ope->resamples = (uint32_t)resamples;
     ope->seed = (uint64_t)seed;
     ope->insist = mr_options_get(options, "insist") != NULL;
-    return take_policy(options, ope);
+    const char *const wrong = take_policy(options, ope);
+    if (wrong == NULL && ope->slates > 0 && ope->policy == MR_OPE_MOST_FREQUENT)
+        return "--slates: a policy that shows one item at a position has no list in a log; want "
+               "--policy uniform or frequencies";
+    return wrong;
 }
 
 static mr_status leave(const json_t *object, const char *folder, mr_error *err)

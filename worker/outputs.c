@@ -143,6 +143,12 @@ void mr_outputs_list(mr_outputs *outputs, mr_frozen *frozen, const mr_list *list
     put(outputs, frozen, MR_TOPIC_LISTS, list->task, list->user, &out, 0);
 }
 
+void mr_outputs_forgotten(mr_frozen *frozen, uint32_t task, mr_bytes user)
+{
+    mr_frozen_put_record(frozen,
+                         &(mr_record){.topic = MR_TOPIC_LISTS, .partition = task, .key = user});
+}
+
 void mr_outputs_item(mr_outputs *outputs, mr_frozen *frozen, const mr_told *told, uint64_t sequence)
 {
     mr_count counts[MR_TOLD_COUNTS_MAX];

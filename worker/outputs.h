@@ -22,6 +22,8 @@ MR_CHECKED mr_status mr_outputs_open(const mr_config *config, const mr_catalog *
 void mr_outputs_close(mr_outputs *outputs);
 
 void mr_outputs_list(mr_outputs *outputs, mr_frozen *frozen, const mr_list *list);
+// A user who has asked to be forgotten: his last list is taken away from those who keep lists.
+void mr_outputs_forgotten(mr_frozen *frozen, uint32_t task, mr_bytes user);
 // An item's public record, or the end of it; sequence: of the shard's commit.
 void mr_outputs_item(mr_outputs *outputs, mr_frozen *frozen, const mr_told *told,
                      uint64_t sequence);

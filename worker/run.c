@@ -306,6 +306,12 @@ static void close_told(void *context, const mr_told *told)
     mr_outputs_item(worker->outputs, worker->open, told, worker->seqs[told->shard]);
 }
 
+static void close_forgotten(void *context, uint32_t task, mr_bytes user)
+{
+    mr_worker *worker = context;
+    mr_outputs_forgotten(worker->open, task, user);
+}
+
 static uint32_t marker_offsets(mr_worker *worker, uint32_t task)
 {
     uint32_t count = 0, offset_count;
@@ -429,7 +435,8 @@ static mr_status put_commit(mr_worker *worker, mr_error *err)
 
 mr_status mr_worker_close_commit(mr_worker *worker, mr_error *err)
 {
-    const mr_close_sink sink = {worker, close_row, close_list, close_delta, close_told};
+    const mr_close_sink sink = {worker,      close_row,  close_list,
+                                close_delta, close_told, close_forgotten};
     MR_TRY(mr_engine_close(worker->engine, worker->seqs, &sink, err));
     MR_TRY(put_commit(worker, err));
     MR_TRY(mr_frozen_seal(worker->open, err));

@@ -78,3 +78,8 @@ uint32_t mr_partition_of(mr_bytes key, uint32_t partition_count)
 {
     return (mr_murmur2(key) & 0x7fffffffu) % partition_count;
 }
+
+uint64_t mr_category_key(mr_bytes name)
+{
+    return mr_hash64(name.data, name.size, 0) | 1u;
+}

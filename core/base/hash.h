@@ -20,6 +20,8 @@ mr_hash128 mr_hash128_of(const void *data, size_t size, uint64_t seed);
 // The 64-bit name of an item, and of a user where a number is needed (random draws, sampling).
 uint64_t mr_item_key(mr_bytes id);
 uint64_t mr_user_key(mr_bytes id);
+// Of a category's name; odd. Also of what a control event is about, which may be an item's id.
+uint64_t mr_category_key(mr_bytes name);
 
 // Hash of a row for the hash of a state: depends on key and value.
 mr_hash128 mr_row_hash(mr_bytes key, mr_bytes value);

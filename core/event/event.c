@@ -8,6 +8,12 @@ static const char *const kind_names[MR_EVENT_KIND_COUNT] = {
     [MR_EVENT_CATALOGUE] = "catalogue", [MR_EVENT_CONTROL] = "control",
 };
 
+static const char *const action_names[MR_ACTION_COUNT] = {
+    [MR_ACTION_MORE] = "more",       [MR_ACTION_LESS] = "less",
+    [MR_ACTION_MUTE] = "mute",       [MR_ACTION_UNMUTE] = "unmute",
+    [MR_ACTION_EXPLORE] = "explore", [MR_ACTION_FORGET] = "forget",
+};
+
 static const char *const field_names[MR_FIELD_COUNT] = {
 #define MR_FIELD(name, type, help) [MR_FIELD_##name] = #name,
 #include "core/event/fields.def"
@@ -27,6 +33,14 @@ mr_event_kind mr_event_kind_of(mr_bytes name)
     while (kind < MR_EVENT_KIND_COUNT && !mr_bytes_equal(name, mr_bytes_text(kind_names[kind])))
         kind++;
     return (mr_event_kind)kind;
+}
+
+mr_action mr_action_of(mr_bytes name)
+{
+    uint32_t action = 0;
+    while (action < MR_ACTION_COUNT && !mr_bytes_equal(name, mr_bytes_text(action_names[action])))
+        action++;
+    return (mr_action)action;
 }
 
 const char *mr_field_name(mr_field field)

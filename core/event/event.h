@@ -23,6 +23,16 @@ typedef enum mr_event_kind {
     MR_EVENT_KIND_COUNT,
 } mr_event_kind;
 
+typedef enum mr_action { // of a control event
+    MR_ACTION_MORE,
+    MR_ACTION_LESS,
+    MR_ACTION_MUTE,
+    MR_ACTION_UNMUTE,
+    MR_ACTION_EXPLORE,
+    MR_ACTION_FORGET,
+    MR_ACTION_COUNT,
+} mr_action;
+
 // One row a field: MR_FIELD(name, type). The names are those of the field mapping in the
 // configuration; types: text (UTF-8 or bytes), long, double, millis, lines, pairs, floats, texts,
 // bool.
@@ -88,6 +98,8 @@ static inline bool mr_event_has(const mr_event *event, mr_field field)
 const char *mr_event_kind_name(mr_event_kind kind);
 // The kind of that name, or MR_EVENT_KIND_COUNT.
 mr_event_kind mr_event_kind_of(mr_bytes name);
+// The action of that name, or MR_ACTION_COUNT.
+mr_action mr_action_of(mr_bytes name);
 const char *mr_field_name(mr_field field);
 // The field of that name, or MR_FIELD_COUNT.
 mr_field mr_field_of(mr_bytes name);

@@ -96,14 +96,26 @@ static mr_status check_vector(const mr_event *event, uint32_t length, mr_error *
 
 static mr_status check_action(const mr_event *event, mr_error *err)
 {
-    static const char *const actions[] = {"more", "less", "mute", "unmute", "explore", "forget"};
-    for (uint32_t i = 0; i < sizeof actions / sizeof actions[0]; i++)
-        if (mr_bytes_equal(event->action, mr_bytes_text(actions[i])))
-            return MR_OK;
-    return mr_reject(err, MR_CAUSE_unknown_action,
-                     "field 'action' is '%.*s': want more, less, mute, unmute, explore or forget",
-                     event->action.size > 40 ? 40 : (int)event->action.size,
-                     (const char *)event->action.data);
+    const mr_action action = mr_action_of(event->action);
+    if (action == MR_ACTION_COUNT)
+        return mr_reject(err, MR_CAUSE_unknown_action,
+                         "field 'action' is '%.*s': want more, less, mute, unmute, explore or "
+                         "forget",
+                         event->action.size > 40 ? 40 : (int)event->action.size,
+                         (const char *)event->action.data);
+    if (action == MR_ACTION_FORGET)
+        return MR_OK;
+    if (action == MR_ACTION_EXPLORE) {
+        if (!mr_event_has(event, MR_FIELD_value))
+            return mr_reject(err, MR_CAUSE_out_of_range,
+                             "field 'value' is absent: explore wants a level from 0 to 1");
+        return check_number(event, MR_FIELD_value, event->value, 0, 1, err);
+    }
+    if (!mr_event_has(event, MR_FIELD_target) || event->target.size == 0)
+        return mr_reject(err, MR_CAUSE_no_target,
+                         "field 'target' is %s: want the category or the item that is meant",
+                         mr_event_has(event, MR_FIELD_target) ? "empty" : "absent");
+    return check_number(event, MR_FIELD_value, event->value, 0, 6, err);
 }
 
 mr_status mr_ingest_check(const mr_arrival *arrival, const mr_ingest_limits *limits, mr_error *err)

@@ -11,38 +11,85 @@ static const mr_policy *policy_of(const mr_instance *instance)
     return (const mr_policy *)(const void *)instance->state;
 }
 
-static void open_all(mr_slate *slate, const mr_instance *policy, const mr_instance *rules,
-                     uint32_t rule_count)
+void mr_slate_open(mr_slate *slate)
 {
+    MR_ASSERT(slate->rule_count <= MR_SLATE_RULES_MAX);
     memset(slate->free_bits, 0, sizeof slate->free_bits);
     for (uint32_t i = 0; i < slate->candidates->count; i++)
         slate->free_bits[i / 64] |= 1ull << (i % 64);
     slate->picked_count = 0;
-    for (uint32_t r = 0; r < rule_count; r++)
-        if (rule_of(&rules[r])->open != NULL)
-            rule_of(&rules[r])->open(&rules[r], slate);
-    if (policy_of(policy)->open != NULL)
-        policy_of(policy)->open(policy, slate);
+    slate->adjusted = false;
+    memset(slate->kept, 0, sizeof slate->kept);
+    for (uint32_t r = 0; r < slate->rule_count; r++)
+        if (rule_of(&slate->rules[r])->open != NULL)
+            rule_of(&slate->rules[r])->open(&slate->rules[r], slate);
+    slate->explore =
+        mr_view_user(slate->view, slate->user)->key % 10000 < (uint64_t)slate->explore_bp;
 }
 
-void mr_slate_draw(mr_slate *slate, const mr_instance *policy, const mr_instance *rules,
-                   uint32_t rule_count, uint32_t k, mr_rng *rng)
+static void admit(mr_slate *slate)
 {
-    open_all(slate, policy, rules, rule_count);
     const size_t words = (slate->candidates->count + 63) / 64;
+    memcpy(slate->bits, slate->free_bits, words * sizeof slate->bits[0]);
+    for (uint32_t r = 0; r < slate->rule_count; r++)
+        if (rule_of(&slate->rules[r])->admit != NULL)
+            rule_of(&slate->rules[r])->admit(&slate->rules[r], slate, slate->bits);
+}
+
+void mr_slate_draw(mr_slate *slate, const mr_instance *policy, uint32_t k, mr_rng *rng)
+{
+    if (policy_of(policy)->open != NULL)
+        policy_of(policy)->open(policy, slate);
     while (slate->picked_count < k) {
-        memcpy(slate->bits, slate->free_bits, words * sizeof slate->bits[0]);
-        for (uint32_t r = 0; r < rule_count; r++)
-            rule_of(&rules[r])->admit(&rules[r], slate, slate->bits);
         double q;
+        admit(slate);
         const uint32_t candidate = policy_of(policy)->draw(policy, slate, rng, &q);
         if (candidate == UINT32_MAX)
             return;
         slate->free_bits[candidate / 64] &= ~(1ull << (candidate % 64));
         slate->q[slate->picked_count] = q;
         slate->picked[slate->picked_count++] = candidate;
-        for (uint32_t r = 0; r < rule_count; r++)
-            if (rule_of(&rules[r])->picked != NULL)
-                rule_of(&rules[r])->picked(&rules[r], slate, candidate);
+        for (uint32_t r = 0; r < slate->rule_count; r++)
+            if (rule_of(&slate->rules[r])->picked != NULL)
+                rule_of(&slate->rules[r])->picked(&slate->rules[r], slate, candidate);
     }
+}
+
+void *mr_slate_keep(mr_slate *slate, const mr_instance *rule, size_t bytes)
+{
+    void *room = mr_arena_push(slate->arena, bytes);
+    slate->kept[rule - slate->rules] = room;
+    return room;
+}
+
+float *mr_slate_adjust(mr_slate *slate)
+{
+    const uint32_t n = slate->candidates->count;
+    double sum = 0, squares = 0;
+    if (slate->adjusted)
+        return slate->bonus;
+    slate->adjusted = true;
+    memset(slate->bonus, 0, n * sizeof slate->bonus[0]);
+    for (uint32_t i = 0; i < n; i++)
+        sum += (double)slate->relevance[i];
+    const double mean = n > 0 ? sum / n : 0;
+    for (uint32_t i = 0; i < n; i++)
+        squares += ((double)slate->relevance[i] - mean) * ((double)slate->relevance[i] - mean);
+    slate->scale = squares > 0 ? __builtin_sqrt(squares / n) : 1;
+    return slate->bonus;
+}
+
+const float *mr_slate_vector(const mr_slate *slate, uint32_t candidate, uint32_t *count,
+                             float *norm)
+{
+    const float *vector = mr_view_vector(slate->view, "embedding", MR_KEY_ITEM,
+                                         slate->candidates->slots[candidate], count);
+    *norm = __builtin_sqrtf(slate->view->vec->dot(vector, vector, *count));
+    return vector;
+}
+
+float mr_slate_cosine(const mr_slate *slate, const float *a, float a_norm, const float *b,
+                      float b_norm, uint32_t count)
+{
+    return a_norm > 0 && b_norm > 0 ? slate->view->vec->dot(a, b, count) / (a_norm * b_norm) : 0;
 }

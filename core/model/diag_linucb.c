@@ -225,11 +225,10 @@ static const mr_decayed *activity_of(const mr_instance *self, const mr_view *vie
 // The user's direction, unit length; false where he has none yet.
 static bool direction_of(const mr_view *view, uint32_t user, float q[DIM])
 {
-    const mr_instance *embedding = mr_view_instance(view, "embedding");
-    const uint32_t have = (embedding->state->families[0].row_bytes(embedding->config) - 8) / 4;
-    const uint32_t n = have < DIM ? have : DIM;
+    uint32_t have;
+    const float *vector = mr_view_vector(view, "embedding", MR_KEY_USER, user, &have);
     memset(q, 0, DIM * sizeof *q);
-    memcpy(q, mr_user_part(embedding, mr_view_user(view, user)), n * sizeof *q);
+    memcpy(q, vector, (have < DIM ? have : DIM) * sizeof *q);
     const float squares = view->vec->dot(q, q, DIM);
     if (!(squares > 1e-12f))
         return false;
@@ -324,6 +323,8 @@ static void observe(const mr_instance *self, const mr_view *view, const mr_signa
     (void)arena;
     for (uint32_t s = 0; s < signal_count; s++) {
         const mr_signal *signal = &signals[s];
+        if (signal->kind == MR_SIGNAL_CONTROL)
+            continue;
         membership *m = membership_of(self, view, signal->user);
         if (signal->kind == MR_SIGNAL_ACT && m->acts++ % REFRESH == 0)
             assign(self, view, signal->user, deltas);

@@ -368,10 +368,17 @@ static void rebuild(const mr_instance *self, const mr_view *view)
         serve(self, view, slot);
 }
 
+static const float *vector(const mr_instance *self, const mr_view *view, mr_key_kind whose,
+                           uint32_t slot, uint32_t *count)
+{
+    *count = dim(self->config);
+    return whose == MR_KEY_USER ? mr_user_part(self, mr_view_user(view, slot))
+                                : mr_items_row(view->items, self->family_first, slot);
+}
+
 static void tell(const mr_instance *self, const mr_view *view, uint32_t slot, mr_told *told)
 {
-    told->vector = mr_items_row(view->items, self->family_first, slot);
-    told->vector_count = dim(self->config);
+    told->vector = vector(self, view, MR_KEY_ITEM, slot, &told->vector_count);
 }
 
 static void changed(const mr_instance *self, const mr_view *view, uint32_t family, uint32_t slot)
@@ -445,6 +452,7 @@ const mr_model mr_model_embedding = {
               .observe = observe,
               .apply = apply,
               .tell = tell},
+    .vector = vector,
     .columns = columns,
     .column_count = column_count,
     .batched = true,

@@ -76,18 +76,21 @@ typedef struct mr_family {
 typedef enum mr_signal_kind {
     MR_SIGNAL_ACT,   // a user acted on an item: click, cart, purchase, rating
     MR_SIGNAL_SHOWN, // an item was shown to a user (from an impression)
+    MR_SIGNAL_CONTROL, // a user's word about his own lists: no item
 } mr_signal_kind;
 
 typedef struct mr_signal {
     mr_signal_kind kind;
     mr_event_kind act; // of an ACT: which
+    mr_action action;  // of a CONTROL
+    uint64_t target;   // mr_category_key of what it is about; 0: nothing
     uint32_t user;     // slot, memory only
     uint32_t item;     // slot, memory only
     uint64_t item_key;
     uint64_t event_hash; // mr_hash64 of the event's id, odd; 0: it has none
     int64_t time_ms;
     float weight;     // click 1, cart 2, purchase 3 by default; rate limits and caps included
-    float value;      // rating, NAN where absent
+    float value;      // rating, or strength of a CONTROL; NAN where absent
     float propensity; // with which the item was shown, NAN where unknown
     int32_t position; // -1 where unknown
     uint32_t index;   // place in the epoch
@@ -258,6 +261,10 @@ typedef struct mr_model {
     // Mean and standard deviation of the expected reward, for a policy that explores; NULL: none.
     void (*spread)(const mr_instance *self, const mr_view *view, uint32_t user,
                    const uint32_t *slots, uint32_t slot_count, float *mean, float *deviation);
+    // The vector of the item or of the user at `slot`, in a space where a larger dot product means
+    // a likelier act; `count` numbers, padded with zeros to a multiple of 16. NULL: has no space.
+    const float *(*vector)(const mr_instance *self, const mr_view *view, mr_key_kind whose,
+                           uint32_t slot, uint32_t *count);
     // The clusters and weights that the user stands in, for the list's record; returns their count.
     uint32_t (*context)(const mr_instance *self, const mr_view *view, uint32_t user,
                         uint32_t *clusters, float *weights, uint32_t max);
@@ -273,14 +280,19 @@ typedef struct mr_policy { // orders, and knows the probability of what it did
 
 typedef struct mr_rule { // filters and priors, as functions of the items above: q stays exact
     mr_state state;
+    bool (*on)(const void *config);            // whether it does anything; NULL: always
+    size_t (*slate_bytes)(const void *config); // what it keeps of one list at most; NULL: nothing
     void (*open)(const mr_instance *self, struct mr_slate *slate);
-    // Clears the bits of candidates that may not stand at the next place.
+    // Clears the bits of candidates that may not stand at the next place; NULL: all may.
     void (*admit)(const mr_instance *self, struct mr_slate *slate, uint64_t *bits);
     void (*picked)(const mr_instance *self, struct mr_slate *slate, uint32_t candidate);
 } mr_rule;
 
 // A method that `needs` names: it is there, or the start was refused.
 const mr_instance *mr_view_instance(const mr_view *view, const char *name);
+// The vector of an item or a user in the space of the model `name`, which `needs` names.
+const float *mr_view_vector(const mr_view *view, const char *name, mr_key_kind whose, uint32_t slot,
+                            uint32_t *count);
 
 // The tables, in order of their .def files.
 extern const mr_model *const mr_models[];

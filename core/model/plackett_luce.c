@@ -4,6 +4,8 @@
 // Outside: the best that is left, q = 1. Inside: with u_i = mean_i + alpha deviation_i over the
 // candidates and T = temperature * sd(u), each place is drawn from what is left, S_r:
 //     q_r = (1 - eps) e_i / sum_{S_r} e + eps / |S_r|,   e_i = exp((u_i - max u)/T)
+// A bonus that rules give is added to the relevance outside; inside, where bounds have another
+// unit, it counts in deviations of each: e_i is multiplied by exp(bonus_i / (sd(s) temperature)).
 // Ties outside go to the candidate that stands first, an order of scores and keys.
 // Source: Plackett-Luce sampling without replacement; the mixture with uniform bounds q below.
 #include "core/list/slate.h"
@@ -49,7 +51,8 @@ static void open(const mr_instance *self, mr_slate *slate)
     const config *c = self->config;
     const uint32_t n = slate->candidates->count;
     if (!slate->explore || n == 0) {
-        order_by_relevance(slate);
+        if (!slate->adjusted)
+            order_by_relevance(slate);
         return;
     }
     double sum = 0, squares = 0, top = -1e300;
@@ -86,16 +89,40 @@ static uint32_t best(mr_slate *slate, double *q)
     return UINT32_MAX;
 }
 
+// The same where rules give a bonus, which may change from place to place.
+static uint32_t best_adjusted(const mr_slate *slate, double *q)
+{
+    uint32_t found = UINT32_MAX;
+    float most = 0;
+    *q = 1.0;
+    for (uint32_t i = 0; i < slate->candidates->count; i++) {
+        const float score = slate->relevance[i] + slate->bonus[i];
+        if (!mr_slate_may(slate, i) || (found != UINT32_MAX && score <= most))
+            continue;
+        most = score;
+        found = i;
+    }
+    return found;
+}
+
+static double weight_of(const config *c, const mr_slate *slate, uint32_t candidate)
+{
+    const double weight = slate->weights[candidate];
+    if (!slate->adjusted)
+        return weight;
+    return weight * mr_exp((double)slate->bonus[candidate] / (slate->scale * c->temperature));
+}
+
 static uint32_t draw(const mr_instance *self, mr_slate *slate, mr_rng *rng, double *q)
 {
     const config *c = self->config;
     if (!slate->explore)
-        return best(slate, q);
+        return slate->adjusted ? best_adjusted(slate, q) : best(slate, q);
     double sum = 0;
     uint32_t count = 0;
     for (uint32_t i = 0; i < slate->candidates->count; i++)
         if (mr_slate_may(slate, i)) {
-            sum += slate->weights[i];
+            sum += weight_of(c, slate, i);
             count++;
         }
     const double uniform = mr_rng_double(rng);
@@ -103,7 +130,7 @@ static uint32_t draw(const mr_instance *self, mr_slate *slate, mr_rng *rng, doub
     uint32_t found = UINT32_MAX;
     for (uint32_t i = 0; i < slate->candidates->count && reached <= uniform; i++)
         if (mr_slate_may(slate, i)) {
-            const double share = sum > 0 ? slate->weights[i] / sum : 1.0 / count;
+            const double share = sum > 0 ? weight_of(c, slate, i) / sum : 1.0 / count;
             *q = (1.0 - c->epsilon) * share + c->epsilon / count;
             reached += *q;
             found = i; // the last one takes what rounding leaves

@@ -40,3 +40,12 @@ const mr_instance *mr_view_instance(const mr_view *view, const char *name)
     MR_ASSERT(i < view->instance_count);
     return &view->instances[i];
 }
+
+const float *mr_view_vector(const mr_view *view, const char *name, mr_key_kind whose, uint32_t slot,
+                            uint32_t *count)
+{
+    const mr_instance *instance = mr_view_instance(view, name);
+    const mr_model *model = (const mr_model *)(const void *)instance->state;
+    MR_ASSERT(model->vector != NULL);
+    return model->vector(instance, view, whose, slot, count);
+}

@@ -40,11 +40,22 @@ static mr_status position_at(mr_arms *arms, int64_t label, uint32_t *position, m
     return MR_OK;
 }
 
+static uint64_t arm_key(uint64_t item_key, int64_t position)
+{
+    const uint64_t pair[2] = {item_key, (uint64_t)position};
+    return mr_hash64(pair, sizeof pair, 0);
+}
+
+const mr_arm *mr_arms_find(const mr_arms *arms, uint64_t item_key, int64_t position)
+{
+    const uint32_t arm = mr_map_get(&arms->index, arm_key(item_key, position));
+    return arm != MR_MAP_NONE ? &arms->arms[arm] : NULL;
+}
+
 mr_status mr_arms_at(mr_arms *arms, uint64_t item_key, int64_t position, uint32_t *arm,
                      mr_error *err)
 {
-    const uint64_t pair[2] = {item_key, (uint64_t)position};
-    const uint64_t key = mr_hash64(pair, sizeof pair, 0);
+    const uint64_t key = arm_key(item_key, position);
     *arm = mr_map_get(&arms->index, key);
     if (*arm != MR_MAP_NONE)
         return MR_OK;

@@ -43,6 +43,9 @@ void mr_arms_close(mr_arms *arms);
 MR_CHECKED mr_status mr_arms_at(mr_arms *arms, uint64_t item_key, int64_t position, uint32_t *arm,
                                 mr_error *err);
 
+// The arm of an item at a position; NULL: there is none.
+const mr_arm *mr_arms_find(const mr_arms *arms, uint64_t item_key, int64_t position);
+
 // Policies over the arms that are known so far. uniform: over those that the log shows at a
 // position. frequencies: as often as the other log shows them there. most frequent: that one alone,
 // of equals the one of the least key.

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "worker/ope/arms.h"
+#include "worker/ope/lists.h"
 
 typedef struct judge {
     const mr_ope_options *options;
@@ -14,6 +15,7 @@ typedef struct judge {
     mr_offpolicy policy;
     void *memory; // of the estimators
     double shown_reward, shown;
+    mr_list_rounds list, shown_list; // that are being gathered, where lists are judged whole
 } judge;
 
 static mr_status count_round(void *context, const mr_bandit_round *round, mr_error *err)
@@ -33,6 +35,8 @@ static mr_status count_shown(void *context, const mr_bandit_round *round, mr_err
     MR_TRY(mr_arms_at(&j->arms, round->item_key, round->position, &arm, err));
     j->arms.arms[arm].shown += 1.0;
     j->arms.positions[j->arms.arms[arm].position].shown += 1.0;
+    if (j->options->slates > 0)
+        (void)mr_list_take(&j->shown_list, round);
     j->shown += 1.0;
     j->shown_reward += round->reward;
     return MR_OK;
@@ -62,6 +66,24 @@ static mr_status judge_round(void *context, const mr_bandit_round *round, mr_err
     return MR_OK;
 }
 
+static mr_status judge_list(void *context, const mr_bandit_round *round, mr_error *err)
+{
+    judge *j = context;
+    mr_list_weights w;
+    (void)err;
+    if (!mr_list_take(&j->list, round))
+        return MR_OK;
+    double reward = 0.0;
+    mr_list_weigh(&j->arms, j->list.rounds, j->list.count, &w);
+    for (uint32_t i = 0; i < j->list.count; i++)
+        reward += w.reward[i];
+    mr_slate_add(&j->policy, &w.slate);
+    mr_weights_add(&j->result->weights, w.whole, reward, w.chance, w.unsupported);
+    for (uint32_t i = 0; i < j->list.count && !j->options->in_sample; i++)
+        mr_arms_learn(&j->arms, w.arms[i], w.reward[i]);
+    return MR_OK;
+}
+
 static bool is_bounded(mr_ope_estimator e)
 {
     return e.kind == MR_OPE_IPS && isfinite(e.lambda);
@@ -73,7 +95,13 @@ static uint32_t list_estimators(const mr_ope_options *options, mr_ope_estimator 
                                         MR_OPE_DR,  MR_OPE_SNDR,  MR_OPE_REPLAY};
     static const mr_ope_kind tuned[] = {MR_OPE_IPS, MR_OPE_DR, MR_OPE_SWITCH_DR, MR_OPE_DR_OS};
     static const mr_ope_kind smooth[] = {MR_OPE_SG_IPS, MR_OPE_SG_DR};
+    static const mr_ope_kind of_slates[] = {MR_OPE_SIPS, MR_OPE_SN_SIPS, MR_OPE_RIPS,
+                                            MR_OPE_CASCADE_DR};
     uint32_t count = 0;
+    for (uint32_t i = 0; options->slates > 0 && i < sizeof of_slates / sizeof *of_slates; i++)
+        list[count++] = (mr_ope_estimator){of_slates[i], (double)INFINITY};
+    if (options->slates > 0)
+        return count;
     for (uint32_t i = 0; i < sizeof plain / sizeof *plain; i++) {
         if (plain[i] != MR_OPE_REPLAY || options->policy == MR_OPE_MOST_FREQUENT)
             list[count++] = (mr_ope_estimator){plain[i], (double)INFINITY};
@@ -173,6 +201,19 @@ static mr_status conclude(judge *j, mr_error *err)
     return MR_OK;
 }
 
+static mr_status count_lists(judge *j, mr_error *err)
+{
+    mr_ope_result *result = j->result;
+    result->lists = j->list.whole;
+    result->broken = j->list.begun - j->list.whole;
+    if (result->lists == 0)
+        return mr_fail(err, MR_FATAL,
+                       "%.200s: no impression has a propensity for each of its items",
+                       j->options->log.path);
+    result->logged = j->list.reward / (double)j->list.whole;
+    return MR_OK;
+}
+
 static mr_status judge_log(judge *j, mr_error *err)
 {
     const mr_ope_options *options = j->options;
@@ -185,13 +226,19 @@ static mr_status judge_log(judge *j, mr_error *err)
                        options->log.path, (unsigned long long)result->log.events);
     result->logged = (double)result->log.rewards / (double)result->log.rounds;
     MR_TRY(choose_policy(j, err));
-    result->policy_logged = j->shown > 0.0 ? j->shown_reward / j->shown : (double)NAN;
+    if (options->slates == 0 && j->shown > 0.0)
+        result->policy_logged = j->shown_reward / j->shown;
+    else if (j->shown_list.whole > 0)
+        result->policy_logged = j->shown_list.reward / (double)j->shown_list.whole;
     mr_arms_settle(&j->arms); // what the log never shows is known before its rounds are forgotten
     if (!options->in_sample)
         mr_arms_forget(&j->arms);
     MR_TRY(open_estimators(j, err));
     mr_rounds_counts again;
-    MR_TRY(mr_rounds_read(&options->log, judge_round, j, &again, err));
+    MR_TRY(mr_rounds_read(&options->log, options->slates > 0 ? judge_list : judge_round, j, &again,
+                          err));
+    if (options->slates > 0)
+        MR_TRY(count_lists(j, err));
     MR_TRY(mr_arms_items(&j->arms, &result->items, err));
     result->positions = j->arms.position_count;
     return conclude(j, err);
@@ -199,7 +246,10 @@ static mr_status judge_log(judge *j, mr_error *err)
 
 mr_status mr_ope_run(const mr_ope_options *options, mr_ope_result *result, mr_error *err)
 {
-    judge j = {.options = options, .result = result};
+    judge j = {.options = options,
+               .result = result,
+               .list = {.top = options->slates},
+               .shown_list = {.top = options->slates}};
     memset(result, 0, sizeof *result);
     result->policy_logged = (double)NAN;
     MR_TRY(mr_arms_open(&j.arms, err));

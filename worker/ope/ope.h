@@ -23,8 +23,9 @@ typedef struct mr_ope_options {
     mr_rounds_options log;
     mr_ope_policy policy;
     const char *policy_path; // of the last two
-    bool in_sample;          // the reward model has seen the rounds that it is asked about
-    double lambdas[8];       // to clip, switch and shrink by
+    uint32_t slates;   // lists are judged whole, by so many first positions; 0: each entry alone
+    bool in_sample;    // the reward model has seen the rounds that it is asked about
+    double lambdas[8]; // to clip, switch and shrink by
     uint32_t lambda_count, resamples;
     double level; // of the intervals
     uint64_t seed;
@@ -43,7 +44,9 @@ typedef struct mr_ope_result {
     mr_rounds_counts log, policy_log;
     uint32_t items, positions;
     uint64_t matches;
-    double logged, policy_logged; // mean reward of the log, and of the policy's own log: NAN: none
+    uint64_t lists, broken;       // judged whole, and those that lack a propensity
+    double logged, policy_logged; // mean reward of a round, or of a list, in the log, and in the
+                                  // policy's own log: NAN: none
     mr_weights weights;
     uint32_t doubts;
     mr_ope_row rows[MR_OPE_ESTIMATORS_MAX];

@@ -92,7 +92,13 @@ static void print_log(const mr_ope_options *options, const mr_ope_result *result
     if (log->bad > 0)
         fprintf(out, "           the first of them: %s\n", log->first_bad);
     fprintf(out, "policy     %s\n", policy);
-    fprintf(out, "reward     %.7f a round in this log", result->logged);
+    if (options->slates > 0)
+        fprintf(
+            out,
+            "lists      %llu, judged by their first %u; %llu left out: a propensity is missing\n",
+            (unsigned long long)result->lists, options->slates, (unsigned long long)result->broken);
+    fprintf(out, "reward     %.7f a %s in this log", result->logged,
+            options->slates > 0 ? "list" : "round");
     if (!isnan(result->policy_logged))
         fprintf(out, ", %.7f in the policy's own", result->policy_logged);
     fprintf(out, "\nmodel      smoothed mean reward of each item at each position, %s\n\n",
@@ -109,11 +115,11 @@ static void print_weights(const mr_ope_result *result, FILE *out)
             mr_weights_mean(w), mr_weights_mean_error(w), w->max, mr_weights_quantile(w, .5),
             mr_weights_quantile(w, .9), mr_weights_quantile(w, .99), mr_weights_quantile(w, .999));
     fprintf(out,
-            "           effective sample size %.6f, %.3f of the rounds; the heaviest hundredth "
+            "           effective sample size %.6f, %.3f of all; the heaviest hundredth "
             "has %.3f of the weight\n",
             effective, effective / n, mr_weights_top_share(w, .01));
     fprintf(out,
-            "           %llu rewarded rounds have a weight; the policy puts %.4f of its mass "
+            "           %llu of the rewarded have a weight; the policy puts %.4f of its mass "
             "where the log has nothing\n",
             (unsigned long long)w->clicks, w->unsupported / n);
     for (size_t i = 0; i < sizeof doubts / sizeof *doubts; i++) {
@@ -190,12 +196,15 @@ json_t *mr_ope_json(const mr_ope_options *options, const mr_ope_result *result)
                                                       "text", doubts[i].text));
     }
     return json_pack(
-        "{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:o, s:o, s:I, s:f, s:o, s:o, s:o}", "log",
-        base_name(options->log.path), "policy", policy, "rounds", (json_int_t)log->rounds,
+        "{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:o, s:o, s:I, s:i, s:I, s:I, s:f, s:o, "
+        "s:o, "
+        "s:o}",
+        "log", base_name(options->log.path), "policy", policy, "rounds", (json_int_t)log->rounds,
         "rewards", (json_int_t)log->rewards, "skipped_no_propensity", (json_int_t)log->skipped,
         "unreadable", (json_int_t)log->bad, "unjoined_rewards", (json_int_t)log->unjoined, "items",
         (int)result->items, "positions", (int)result->positions, "logged", number(result->logged),
         "policy_logged", number(result->policy_logged), "matches", (json_int_t)result->matches,
-        "level", options->level, "estimates", rows, "weights", weights_json(&result->weights),
-        "warnings", warnings);
+        "slates", (int)options->slates, "lists", (json_int_t)result->lists, "broken_lists",
+        (json_int_t)result->broken, "level", options->level, "estimates", rows, "weights",
+        weights_json(&result->weights), "warnings", warnings);
 }

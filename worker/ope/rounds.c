@@ -65,9 +65,10 @@ static uint64_t cluster_of(const reader *r, const mr_event *event)
     return mr_hash64(&r->end, sizeof r->end, 0);
 }
 
-static mr_status add_round(reader *r, const mr_event *event, const mr_line *line, int64_t position,
+static mr_status add_round(reader *r, const mr_event *event, uint32_t entry, int64_t position,
                            mr_error *err)
 {
+    const mr_line *line = &event->lines[entry];
     if (line->propensity != line->propensity) { // NAN: the log does not say
         r->counts->skipped++;
         return MR_OK;
@@ -87,8 +88,14 @@ static mr_status add_round(reader *r, const mr_event *event, const mr_line *line
         mr_map_remove(&r->by_join, key);
     }
     const uint32_t at = (uint32_t)(r->end++ % MR_ROUNDS_OPEN_MAX);
-    r->ring[at] = (open_round){{mr_item_key(line->item), cluster_of(r, event), position,
-                                event->time_ms, line->propensity, 0.0},
+    r->ring[at] = (open_round){{.item_key = mr_item_key(line->item),
+                                .cluster = cluster_of(r, event),
+                                .position = position,
+                                .time_ms = event->time_ms,
+                                .propensity = line->propensity,
+                                .list = r->counts->events,
+                                .entry = entry,
+                                .entries = event->line_count},
                                key};
     mr_map_put(&r->by_join, key, at);
     r->counts->rounds++;
@@ -105,7 +112,7 @@ static mr_status add_impression(reader *r, const mr_event *event, mr_error *err)
         return MR_OK;
     }
     for (uint32_t i = 0; i < event->line_count; i++)
-        MR_TRY(add_round(r, event, &event->lines[i], alone ? event->position : i, err));
+        MR_TRY(add_round(r, event, i, alone ? event->position : i, err));
     return MR_OK;
 }
 

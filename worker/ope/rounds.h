@@ -18,6 +18,8 @@ typedef struct mr_bandit_round {
     uint64_t item_key, cluster; // whose rounds are resampled together: the user
     int64_t position, time_ms;
     double propensity, reward;
+    uint64_t list;           // number of the impression that it is an entry of
+    uint32_t entry, entries; // its place in it, from 0, and how many it has
 } mr_bandit_round;
 
 typedef struct mr_rounds_options {

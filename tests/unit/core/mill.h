@@ -206,7 +206,7 @@ static inline void mill_told(void *context, const mr_told *told)
 static inline void mill_close_commit(mill *m)
 {
     mr_error err;
-    const mr_close_sink sink = {m, mill_row, mill_list, NULL, mill_told};
+    const mr_close_sink sink = {m, mill_row, mill_list, NULL, mill_told, NULL};
     assert_int_equal(mr_engine_close(m->engine, m->seqs, &sink, &err), MR_OK);
     mr_engine_stored(m->engine, mr_engine_closes(m->engine));
     for (uint32_t t = 0; t < m->config.tasks; t++)

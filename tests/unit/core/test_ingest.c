@@ -26,6 +26,8 @@ static mr_arrival good(mr_event_kind kind)
     event->item = mr_bytes_text("bread");
     event->time_ms = arrival.record_ms;
     event->action = mr_bytes_text("mute");
+    event->target = mr_bytes_text("baking");
+    event->present |= 1u << MR_FIELD_target;
     event->lines = lines;
     lines[0] = (mr_line){mr_bytes_text("bread"), 1, 2, 0.5};
     lines[1] = (mr_line){mr_bytes_text("milk"), 2, 1, NAN};

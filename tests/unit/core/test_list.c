@@ -212,6 +212,8 @@ static void ties_count_by_expectation(void **state)
 // ---- propensities
 
 static mr_instance policy, rules[1];
+static mr_user user;
+static const mr_view view = {.users = (uint8_t *)&user, .user_stride = sizeof user};
 static double policy_config[3] = {0.3, 0.7, 0.1}; // alpha, temperature, epsilon
 static uint32_t forbidden_above; // the rule: this candidate may not follow a picked one
 
@@ -235,10 +237,12 @@ static void open_slate(mr_slate *slate, mr_union *candidates, float *relevance, 
         mean[i] = 0.1f * (float)(i * i % 5);
         deviation[i] = 0.05f * (float)i;
     }
+    slate->view = &view;
     slate->candidates = candidates;
     slate->relevance = relevance;
     slate->mean = mean;
     slate->deviation = deviation;
+    slate->rules = rules;
 }
 
 static void drawn_slates_have_the_probability_that_they_say(void **state)
@@ -250,11 +254,13 @@ static void drawn_slates_have_the_probability_that_they_say(void **state)
     static double count[N][N], said[N][N];
     float relevance[N], mean[N], deviation[N];
     open_slate(&slate, &candidates, relevance, mean, deviation, N);
-    slate.explore = true;
+    slate.explore_bp = 10000;
+    slate.rule_count = 1;
     forbidden_above = 3;
     for (uint32_t d = 0; d < DRAWS; d++) {
         mr_rng rng = mr_rng_make(1, 0, d, 0, MR_PURPOSE_POLICY);
-        mr_slate_draw(&slate, &policy, rules, 1, 2, &rng);
+        mr_slate_open(&slate);
+        mr_slate_draw(&slate, &policy, 2, &rng);
         assert_int_equal(slate.picked_count, 2);
         count[slate.picked[0]][slate.picked[1]]++;
         said[slate.picked[0]][slate.picked[1]] = slate.q[0] * slate.q[1];
@@ -285,9 +291,9 @@ static void without_exploration_the_list_is_sorted_and_q_is_one(void **state)
     float relevance[N], mean[N], deviation[N];
     open_slate(&slate, &candidates, relevance, mean, deviation, N);
     relevance[4] = relevance[5] = 100; // equal: in the order in which they stand
-    slate.explore = false;
     mr_rng rng = mr_rng_make(1, 0, 0, 0, MR_PURPOSE_POLICY);
-    mr_slate_draw(&slate, &policy, NULL, 0, 40, &rng);
+    mr_slate_open(&slate);
+    mr_slate_draw(&slate, &policy, 40, &rng);
     assert_int_equal(slate.picked_count, N);
     assert_int_equal(slate.picked[0], 4);
     assert_int_equal(slate.picked[1], 5);
