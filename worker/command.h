@@ -19,6 +19,7 @@ int mr_command_bench(int argc, char **argv);
 int mr_command_check(int argc, char **argv);
 int mr_command_config(int argc, char **argv);
 int mr_command_demo(int argc, char **argv);
+int mr_command_infer(int argc, char **argv);
 int mr_command_inspect(int argc, char **argv);
 int mr_command_ope(int argc, char **argv);
 int mr_command_produce(int argc, char **argv);
