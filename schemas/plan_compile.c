@@ -4,7 +4,8 @@
 // What our own schema of the event says is what a reader may expect: its names and aliases are
 // looked for where the mapping says nothing, and a field of it without a default has to be found.
 // An entry that is written down has to fit; a name that only happens to be there and has another
-// type, such as a number called "list", is left alone.
+// type, such as a number called "list", is left alone. Where a value says what kind of event a
+// record is, the fields of all those kinds are looked for.
 #include <errno.h>
 #include <math.h>
 #include <stddef.h>
@@ -13,6 +14,7 @@
 #include <string.h>
 
 #include "schemas/builtin.h"
+#include "schemas/json_build.h"
 #include "schemas/plan_build.h"
 
 typedef struct place {
@@ -52,259 +54,9 @@ static const place part_places[MR_PART_COUNT] = {
     [MR_PART_PROPENSITY] = {MR_SORT_DOUBLE, offsetof(mr_line, propensity)},
 };
 
-static const char *const sort_names[] = {
-    [MR_SORT_TEXT] = "string, bytes, enum, int or long",
-    [MR_SORT_LONG] = "int or long",
-    [MR_SORT_DOUBLE] = "a number or decimal",
-    [MR_SORT_MILLIS] = "long or date (or double)",
-    [MR_SORT_BOOL] = "boolean, int or long",
-    [MR_SORT_LINES] = "an array of records or of ids",
-    [MR_SORT_PAIRS] = "a map of texts or a record",
-    [MR_SORT_TEXTS] = "an array of texts or a text",
-    [MR_SORT_FLOATS] = "an array of numbers",
-};
-
-// ---- growing arrays ----
-
-bool mr_build_reserve(mr_build *b, void *array, uint32_t count, uint32_t more, uint32_t *room,
-                      size_t element)
+uint16_t mr_build_at(mr_field field)
 {
-    if (b->status != MR_OK)
-        return false;
-    if (more <= *room - count)
-        return true;
-    uint64_t bigger = *room < 32 ? 32 : (uint64_t)*room * 2;
-    if (bigger < (uint64_t)count + more)
-        bigger = (uint64_t)count + more;
-    void *old, *moved = NULL;
-    memcpy(&old, array, sizeof old);
-    if (bigger <= UINT32_MAX)
-        moved = realloc(old, (size_t)bigger * element);
-    if (moved == NULL) {
-        b->status = mr_fail(b->err, MR_FATAL, "plan: out of memory");
-        return false;
-    }
-    memcpy(array, &moved, sizeof moved);
-    *room = (uint32_t)bigger;
-    return true;
-}
-
-uint32_t mr_build_pool(mr_build *b, const char *text, size_t size)
-{
-    mr_plan *plan = b->plan;
-    if (!mr_build_reserve(b, &plan->pool, plan->pool_bytes, (uint32_t)size + 1, &b->pool_room, 1))
-        return 0;
-    const uint32_t offset = plan->pool_bytes;
-    memcpy(plan->pool + offset, text, size);
-    plan->pool[offset + size] = '\0';
-    plan->pool_bytes += (uint32_t)size + 1;
-    return offset;
-}
-
-// ---- which types suit which field ----
-
-static bool is_text(const mr_schema_type *type)
-{
-    switch (type->avro) {
-    case MR_AVRO_STRING:
-    case MR_AVRO_ENUM:
-    case MR_AVRO_INT:
-    case MR_AVRO_LONG:
-    case MR_AVRO_BOOLEAN:
-        return true;
-    case MR_AVRO_BYTES:
-        return type->logical != MR_LOGICAL_DECIMAL;
-    case MR_AVRO_FIXED: // of size 0 it would cost nothing, and an array could claim any number
-        return type->logical != MR_LOGICAL_DECIMAL && type->size > 0;
-    default:
-        return false;
-    }
-}
-
-static bool is_whole(const mr_schema_type *type)
-{
-    return type->avro == MR_AVRO_INT || type->avro == MR_AVRO_LONG;
-}
-
-static bool is_real(const mr_schema_type *type)
-{
-    return type->avro == MR_AVRO_FLOAT || type->avro == MR_AVRO_DOUBLE;
-}
-
-static bool is_text_of_union(const mr_schema *schema, const mr_schema_type *type)
-{
-    bool suits = is_text(type);
-    for (uint32_t i = 0; type->avro == MR_AVRO_UNION && i < type->part_count; i++)
-        suits = suits || is_text(schema->types + schema->parts[type->part_first + i].type);
-    return suits;
-}
-
-static bool items_suit(const mr_schema *schema, const mr_schema_type *items, mr_sort sort)
-{
-    bool suits = sort == MR_SORT_FLOATS ? is_whole(items) || is_real(items)
-                                        : is_text_of_union(schema, items);
-    if (sort == MR_SORT_LINES && items->avro == MR_AVRO_RECORD)
-        suits = true;
-    for (uint32_t i = 0;
-         sort == MR_SORT_LINES && items->avro == MR_AVRO_UNION && i < items->part_count; i++) {
-        const mr_schema_type *branch = schema->types + schema->parts[items->part_first + i].type;
-        suits = suits || branch->avro == MR_AVRO_RECORD;
-    }
-    return suits;
-}
-
-bool mr_build_suits(const mr_schema *schema, const mr_schema_type *type, const mr_target *target)
-{
-    if (type->avro == MR_AVRO_UNION) {
-        bool any = false;
-        for (uint32_t i = 0; i < type->part_count; i++)
-            any = any ||
-                  mr_build_suits(schema, schema->types + schema->parts[type->part_first + i].type,
-                                 target);
-        return any;
-    }
-    const bool is_array = type->avro == MR_AVRO_ARRAY;
-    const mr_schema_type *items = is_array || type->avro == MR_AVRO_MAP
-                                      ? schema->types + schema->parts[type->part_first].type
-                                      : NULL;
-    switch (target->sort) {
-    case MR_SORT_TEXT:
-        return is_text(type);
-    case MR_SORT_LONG:
-        return is_whole(type);
-    case MR_SORT_DOUBLE:
-        return is_whole(type) || is_real(type) || type->logical == MR_LOGICAL_DECIMAL;
-    case MR_SORT_MILLIS:
-        return is_whole(type) || type->avro == MR_AVRO_DOUBLE;
-    case MR_SORT_BOOL:
-        return is_whole(type) || type->avro == MR_AVRO_BOOLEAN;
-    case MR_SORT_LINES:
-    case MR_SORT_FLOATS:
-        return is_array && items_suit(schema, items, target->sort);
-    case MR_SORT_TEXTS:
-        return is_text(type) || (is_array && items_suit(schema, items, target->sort));
-    case MR_SORT_PAIRS:
-        return type->avro == MR_AVRO_RECORD ||
-               (type->avro == MR_AVRO_MAP && items_suit(schema, items, target->sort));
-    }
-    return false;
-}
-
-// ---- finding paths ----
-
-typedef enum fit { FIT_NOTHING, FIT_UNSUITABLE, FIT_SUITABLE } fit;
-
-typedef struct finding { // the best that a path led to, and if it is unsuitable, what was there
-    fit best;
-    const char *type;
-} finding;
-
-static void find_path(const mr_schema *schema, const mr_schema_type *type, const char *path,
-                      const mr_target *target, finding *result)
-{
-    if (type->avro == MR_AVRO_UNION && (*path != '\0' || !mr_build_suits(schema, type, target))) {
-        for (uint32_t i = 0; i < type->part_count; i++)
-            find_path(schema, schema->types + schema->parts[type->part_first + i].type, path,
-                      target, result);
-        return;
-    }
-    if (*path == '\0') {
-        const fit now = mr_build_suits(schema, type, target) ? FIT_SUITABLE : FIT_UNSUITABLE;
-        if (now > result->best)
-            *result = (finding){now, mr_avro_name(type->avro)};
-        return;
-    }
-    if (type->avro != MR_AVRO_RECORD)
-        return;
-    const size_t size = strcspn(path, ".");
-    const mr_schema_part *field = mr_schema_field(schema, type, path, size);
-    if (field != NULL)
-        find_path(schema, schema->types + field->type, path + size + (path[size] == '.'), target,
-                  result);
-}
-
-// Names of the fields of the records at the top, for the text of an error.
-static void list_fields(const mr_schema *schema, const mr_schema_type *type, char *text,
-                        size_t room)
-{
-    size_t size = strlen(text);
-    if (type->avro == MR_AVRO_UNION) {
-        for (uint32_t i = 0; i < type->part_count; i++)
-            list_fields(schema, schema->types + schema->parts[type->part_first + i].type, text,
-                        room);
-        return;
-    }
-    for (uint32_t i = 0; type->avro == MR_AVRO_RECORD && i < type->part_count; i++) {
-        const char *name = schema->parts[type->part_first + i].name;
-        if (size + strlen(name) + 8 > room) {
-            snprintf(text + size, room - size, ", ...");
-            return;
-        }
-        size += (size_t)snprintf(text + size, room - size, "%s%s", size > 0 ? ", " : "", name);
-    }
-}
-
-static const char *part_name(mr_line_part part)
-{
-    static const char *const names[MR_PART_COUNT] = {"", ".item", ".quantity", ".price",
-                                                     ".propensity"};
-    return names[part];
-}
-
-static void refuse_missing(mr_build *b, const mr_target *target, const char *path)
-{
-    char fields[128] = "";
-    const mr_mapping_entry entry = {.field = target->field, .part = target->part};
-    list_fields(b->schema, b->schema->types + b->schema->root, fields, sizeof fields);
-    b->status = mr_reject(b->err, MR_CAUSE_unsuitable_schema,
-                          "%s needs '%s%s': the writer's schema has no '%s', it has: %s",
-                          mr_event_kind_name(b->plan->kind), mr_field_name(entry.field),
-                          part_name(entry.part), path, fields[0] != '\0' ? fields : "no fields");
-}
-
-static void refuse_type(mr_build *b, const mr_target *target, const char *path, const char *type)
-{
-    b->status = mr_reject(b->err, MR_CAUSE_unsuitable_schema,
-                          "'%s%s' from '%s': want %s, the writer's schema has %s",
-                          mr_field_name(target->field), part_name(target->part), path,
-                          sort_names[target->sort], type);
-}
-
-// ---- the tree of wants ----
-
-static uint32_t add_want(mr_build *b, uint32_t parent, const char *name, size_t size)
-{
-    for (uint32_t i = b->wants[parent].child; i != 0; i = b->wants[i].sibling) {
-        if (b->wants[i].name_size == size && memcmp(b->wants[i].name, name, size) == 0)
-            return i;
-    }
-    if (b->want_count == MR_WANTS_MAX) {
-        b->status = mr_fail(b->err, MR_FATAL,
-                            "mapping: the paths have more than %d different parts", MR_WANTS_MAX);
-        return parent;
-    }
-    const uint32_t want = b->want_count++;
-    b->wants[want] = (mr_want){name, (uint32_t)size, 0, b->wants[parent].child, 0};
-    b->wants[parent].child = want;
-    return want;
-}
-
-static void add_target(mr_build *b, uint32_t root, const char *path, const mr_target *target)
-{
-    if (b->target_count == MR_TARGETS_MAX) {
-        b->status = mr_fail(b->err, MR_FATAL, "mapping: more than %d fields", MR_TARGETS_MAX);
-        return;
-    }
-    uint32_t want = root;
-    if (target->sort == MR_SORT_LINES)
-        b->lines_path = path;
-    while (*path != '\0') {
-        const size_t size = strcspn(path, ".");
-        want = add_want(b, want, path, size);
-        path += size + (path[size] == '.');
-    }
-    b->wants[want].targets |= UINT64_C(1) << b->target_count;
-    b->targets[b->target_count++] = *target;
+    return places[field].at;
 }
 
 // ---- constants ----
@@ -343,7 +95,7 @@ static mr_status constant_of(mr_build *b, const mr_target *target, const char *t
     }
     if (end == NULL || end == text || *end != '\0' || errno != 0)
         return mr_fail(b->err, MR_FATAL, "mapping: '%s%s' cannot have the constant '%s'",
-                       mr_field_name(target->field), part_name(target->part), text);
+                       mr_build_name(target), mr_build_part(target), text);
     return MR_OK;
 }
 
@@ -360,34 +112,41 @@ static void add_constant(mr_build *b, const mr_target *target, const char *text)
     plan->constants[plan->constant_count++] = constant;
 }
 
-static void note_source(mr_build *b, const mr_target *target, const char *mark, const char *text)
-{
-    char source[128];
-    if (target->part != MR_PART_WHOLE)
-        return;
-    snprintf(source, sizeof source, "%s%s", mark, text);
-    b->plan->sources[target->field] = mr_build_pool(b, source, strlen(source)) + 1;
-}
-
 // ---- one field ----
 
 // A field as its entry says.
 static void resolve_entry(mr_build *b, uint32_t root, const mr_schema_type *type,
                           const mr_mapping_entry *entry, const mr_target *target, bool required)
 {
-    finding result = {FIT_NOTHING, NULL};
-    if (entry->path != NULL)
-        find_path(b->schema, type, entry->path, target, &result);
-    if (result.best == FIT_SUITABLE) {
-        add_target(b, root, entry->path, target);
-        note_source(b, target, "", entry->path);
-    } else if (result.best == FIT_UNSUITABLE) {
-        refuse_type(b, target, entry->path, result.type);
+    if (entry->constant != NULL && (b->schema == NULL || entry->path == NULL ||
+                                    entry->from != MR_FROM_RECORD)) {
+        add_constant(b, target, entry->constant); // until there is a better value
+        mr_build_source(b, target, "= ", entry->constant);
+    }
+    if (entry->from != MR_FROM_RECORD) {
+        mr_build_outside(b, entry, target);
+        return;
+    }
+    if (entry->path == NULL)
+        return;
+    const char *const path =
+        root == MR_WANT_EVENT ? mr_build_place(b, entry->path, &root, &type) : entry->path;
+    mr_target to = *target;
+    mr_finding result = mr_build_find(b->schema, type, path, &to);
+    if (result.best == MR_FIT_UNSUITABLE && to.sort == MR_SORT_MILLIS && to.unit == MR_TIME_AUTO) {
+        to.unit = MR_TIME_ISO;
+        result = mr_build_find(b->schema, type, path, &to);
+    }
+    if (result.best == MR_FIT_SUITABLE) {
+        mr_build_want(b, root, path, &to, -1);
+        mr_build_source(b, target, "", entry->path);
+    } else if (result.best == MR_FIT_UNSUITABLE) {
+        mr_build_refuse_type(b, target, entry->path, result.type);
     } else if (entry->constant != NULL) {
         add_constant(b, target, entry->constant);
-        note_source(b, target, "= ", entry->constant);
-    } else if (entry->path != NULL && required) {
-        refuse_missing(b, target, entry->path);
+        mr_build_source(b, target, "= ", entry->constant);
+    } else if (required) {
+        mr_build_refuse_missing(b, target, entry->path);
     }
 }
 
@@ -396,29 +155,33 @@ static bool resolve_names(mr_build *b, uint32_t root, const mr_schema_type *type
                           const mr_schema *reader, const mr_schema_part *field,
                           const mr_target *target, bool required)
 {
+    bool found = false;
     for (uint32_t i = 0; i <= field->alias_count; i++) {
         const char *name = i == 0 ? field->name : reader->aliases[field->alias_first + i - 1];
-        finding result = {FIT_NOTHING, NULL};
-        find_path(b->schema, type, name, target, &result);
-        if (result.best == FIT_SUITABLE) {
-            add_target(b, root, name, target);
-            note_source(b, target, "", name);
-            return true;
+        const mr_finding result = mr_build_find(b->schema, type, name, target);
+        if (result.best == MR_FIT_SUITABLE) {
+            mr_build_want(b, root, name, target, (int)i);
+            if (!found)
+                mr_build_source(b, target, "", name);
+            found = true;
+            if (b->schema != NULL)
+                return true;
         }
-        if (result.best == FIT_UNSUITABLE && required) {
-            refuse_type(b, target, name, result.type);
+        if (result.best == MR_FIT_UNSUITABLE && required) {
+            mr_build_refuse_type(b, target, name, result.type);
             return false;
         }
     }
-    if (required)
-        refuse_missing(b, target, field->name);
-    return false;
+    if (required && !found)
+        mr_build_refuse_missing(b, target, field->name);
+    return found;
 }
 
 static const mr_mapping_entry *entry_of(const mr_mapping *mapping, mr_field field, mr_line_part part)
 {
     for (uint32_t i = 0; i < mapping->entry_count; i++) {
-        if (mapping->entries[i].field == field && mapping->entries[i].part == part)
+        if (mapping->entries[i].role == MR_ROLE_FIELD && mapping->entries[i].field == field &&
+            mapping->entries[i].part == part)
             return mapping->entries + i;
     }
     return NULL;
@@ -473,27 +236,33 @@ static void resolve_part(mr_build *b, const mr_mapping *mapping, const mr_schema
                               .sort = part_places[part].sort,
                               .at = part_places[part].at};
     if (entry != NULL) {
-        resolve_entry(b, MR_WANT_LINE, items, entry, &target, part == MR_PART_ITEM);
+        resolve_entry(b, MR_WANT_LINE, items, entry, &target,
+                      b->schema != NULL && part == MR_PART_ITEM);
         return;
     }
-    if (line_record(b->schema, items) == NULL) { // plain ids
+    if (b->schema == NULL || line_record(b->schema, items) == NULL) { // plain ids
         if (part == MR_PART_ITEM)
-            add_target(b, MR_WANT_LINE, "", &target);
-        return;
+            mr_build_want(b, MR_WANT_LINE, "", &target, 0);
+        if (b->schema != NULL)
+            return;
     }
-    const char *name = part_name(part) + 1;
+    const char *name = mr_build_part(&target) + 1;
     const mr_schema_part *field = mr_schema_field(reader, reader_line, name, strlen(name));
     if (field != NULL)
-        resolve_names(b, MR_WANT_LINE, items, reader, field, &target, part == MR_PART_ITEM);
+        resolve_names(b, MR_WANT_LINE, items, reader, field, &target,
+                      b->schema != NULL && part == MR_PART_ITEM);
 }
 
 static void resolve_lines(mr_build *b, const mr_mapping *mapping, const mr_schema *reader,
                           const mr_schema_type *reader_line)
 {
-    const mr_schema_type *array =
-        array_at(b->schema, b->schema->types + b->schema->root, b->lines_path);
-    MR_ASSERT(array != NULL);
-    const mr_schema_type *items = b->schema->types + b->schema->parts[array->part_first].type;
+    const mr_schema_type *items = NULL;
+    if (b->schema != NULL) {
+        const mr_schema_type *array =
+            array_at(b->schema, b->schema->types + b->schema->root, b->lines_path);
+        MR_ASSERT(array != NULL);
+        items = b->schema->types + b->schema->parts[array->part_first].type;
+    }
     b->plan->needs_lines = true;
     for (uint32_t part = MR_PART_ITEM; part < MR_PART_COUNT && b->status == MR_OK; part++)
         resolve_part(b, mapping, items, reader, reader_line, (mr_line_part)part);
@@ -515,17 +284,45 @@ static const mr_schema_part *reader_field(const mr_schema *reader, mr_field fiel
     return NULL;
 }
 
-static bool has_lines(mr_event_kind kind)
+typedef struct readers { // our own schemas of the kinds that a record can be
+    mr_schema *of[MR_EVENT_KIND_COUNT];
+    mr_event_kind kinds[MR_EVENT_KIND_COUNT];
+    uint32_t count;
+} readers;
+
+static bool has_lines(const readers *r)
 {
-    return kind == MR_EVENT_PURCHASE || kind == MR_EVENT_IMPRESSION;
+    for (uint32_t i = 0; i < r->count; i++) {
+        if (r->kinds[i] == MR_EVENT_PURCHASE || r->kinds[i] == MR_EVENT_IMPRESSION)
+            return true;
+    }
+    return false;
 }
 
-static void resolve_field(mr_build *b, const mr_mapping *mapping, const mr_schema *reader,
-                          mr_field field)
+// Looks for a field under our names: with `each` in its items, and in the record. Of several kinds
+// the first that has the field says what may be missing.
+static void resolve_own(mr_build *b, const readers *r, const mr_target *target, bool required)
+{
+    const mr_schema_type *root = b->schema != NULL ? b->schema->types + b->schema->root : NULL;
+    bool found = false;
+    for (uint32_t i = 0; i < r->count && b->status == MR_OK; i++) {
+        const mr_schema_part *own = reader_field(r->of[i], target->field);
+        if (own == NULL || (found && b->schema != NULL))
+            continue;
+        if (b->plan->has_each && target->field != MR_FIELD_user)
+            found |= resolve_names(b, MR_WANT_EACH, b->each_items, r->of[i], own, target, false);
+        found |= resolve_names(b, MR_WANT_EVENT, root, r->of[i], own, target, false);
+    }
+    for (uint32_t i = 0; !found && required && i < r->count && b->status == MR_OK; i++) {
+        const mr_schema_part *own = reader_field(r->of[i], target->field);
+        if (own != NULL && !own->has_default)
+            resolve_names(b, MR_WANT_EVENT, root, r->of[i], own, target, true);
+    }
+}
+
+static void resolve_field(mr_build *b, const mr_mapping *mapping, const readers *r, mr_field field)
 {
     const mr_mapping_entry *entry = entry_of(mapping, field, MR_PART_WHOLE);
-    const mr_schema_part *own = reader_field(reader, field);
-    const mr_schema_type *root = b->schema->types + b->schema->root;
     const mr_target target = {.field = field,
                               .sort = places[field].sort,
                               .at = places[field].at,
@@ -533,40 +330,60 @@ static void resolve_field(mr_build *b, const mr_mapping *mapping, const mr_schem
     const uint32_t given = mapping->given | 1u << MR_FIELD_time;
     const bool item_is_line =
         field == MR_FIELD_lines && entry_of(mapping, MR_FIELD_item, MR_PART_WHOLE) != NULL;
-    const bool required =
-        own != NULL && !own->has_default && (given >> field & 1) == 0 && !item_is_line;
-    if (entry != NULL && own == NULL && field == MR_FIELD_lines)
+    const mr_schema *reader = NULL; // the first that has it
+    bool required = false;
+    for (uint32_t i = 0; i < r->count; i++) {
+        const mr_schema_part *own = reader_field(r->of[i], field);
+        reader = own != NULL && reader == NULL ? r->of[i] : reader;
+        required |= own != NULL && !own->has_default;
+    }
+    required = required && b->schema != NULL && (given >> field & 1) == 0 && !item_is_line;
+    if (b->plan->has_each && (field == MR_FIELD_lines || field == MR_FIELD_vector))
+        return;
+    if (entry != NULL && reader == NULL && field == MR_FIELD_lines)
         b->status = mr_fail(b->err, MR_FATAL, "mapping: a %s has no lines",
-                            mr_event_kind_name(mapping->kind));
+                            mr_event_kind_name(r->kinds[0]));
     else if (entry != NULL)
-        resolve_entry(b, MR_WANT_EVENT, root, entry, &target, required);
-    else if (own != NULL)
-        resolve_names(b, MR_WANT_EVENT, root, reader, own, &target, required);
+        resolve_entry(b, MR_WANT_EVENT,
+                      b->schema != NULL ? b->schema->types + b->schema->root : NULL, entry, &target,
+                      required);
+    else
+        resolve_own(b, r, &target, required);
     if (b->status != MR_OK || b->plan->sources[field] == 0)
         return;
     if (field == MR_FIELD_vector)
         b->plan->needs_vector = true;
     if (field == MR_FIELD_lines)
-        resolve_lines(b, mapping, reader, line_record(reader, reader->types + own->type));
+        resolve_lines(b, mapping, reader,
+                      line_record(reader, reader->types + reader_field(reader, field)->type));
 }
 
-static void resolve_mapping(mr_build *b, const mr_mapping *mapping, const mr_schema *reader)
+static void refuse_twice(mr_build *b, const mr_mapping *mapping)
+{
+    for (uint32_t i = 0; i < mapping->entry_count && b->status == MR_OK; i++) {
+        const mr_mapping_entry *entry = mapping->entries + i;
+        if (entry->role == MR_ROLE_FIELD && entry_of(mapping, entry->field, entry->part) != entry) {
+            const mr_target target = {.field = entry->field, .part = entry->part};
+            b->status = mr_fail(b->err, MR_FATAL, "mapping: '%s%s' is mapped twice",
+                                mr_build_name(&target), mr_build_part(&target));
+        }
+    }
+}
+
+static void resolve_mapping(mr_build *b, const mr_mapping *mapping, const readers *r)
 {
     const mr_target value = {
         .field = MR_FIELD_context, .sort = MR_SORT_TEXT, .at = offsetof(mr_pair, value)};
     const mr_target text = {.field = MR_FIELD_categories, .sort = MR_SORT_TEXT};
-    add_target(b, MR_WANT_PAIR, "", &value);
-    add_target(b, MR_WANT_CATEGORY, "", &text);
-    for (uint32_t i = 0; i < mapping->entry_count && b->status == MR_OK; i++) {
-        const mr_mapping_entry *entry = mapping->entries + i;
-        if (entry_of(mapping, entry->field, entry->part) != entry)
-            b->status = mr_fail(b->err, MR_FATAL, "mapping: '%s%s' is mapped twice",
-                                mr_field_name(entry->field), part_name(entry->part));
-    }
+    mr_build_want(b, MR_WANT_PAIR, "", &value, -1);
+    mr_build_want(b, MR_WANT_CATEGORY, "", &text, -1);
+    refuse_twice(b, mapping);
+    mr_build_each(b);
     for (uint32_t field = 0; field < MR_FIELD_COUNT && b->status == MR_OK; field++)
-        resolve_field(b, mapping, reader, (mr_field)field);
+        resolve_field(b, mapping, r, (mr_field)field);
+    mr_build_selectors(b);
     const mr_plan *plan = b->plan;
-    if (has_lines(plan->kind) && plan->sources[MR_FIELD_lines] == 0 &&
+    if (has_lines(r) && (plan->sources[MR_FIELD_lines] == 0 || b->schema == NULL) &&
         plan->sources[MR_FIELD_item] != 0) {
         b->plan->line_of_event = true;
         b->plan->needs_lines = true;
@@ -587,6 +404,10 @@ static void finish(mr_plan *plan)
     uint32_t kept = 0;
     for (uint32_t i = 0; i < plan->text_count; i++)
         plan->texts[i].data = pooled(plan, plan->texts[i].data);
+    for (uint32_t i = 0; i < plan->value_count; i++) {
+        plan->values[i].from.data = pooled(plan, plan->values[i].from.data);
+        plan->values[i].to.data = pooled(plan, plan->values[i].to.data);
+    }
     plan->line = (mr_line){{(const uint8_t *)"", 0}, 1, 0, (double)NAN};
     for (uint32_t i = 0; i < plan->constant_count; i++) {
         mr_constant constant = plan->constants[i];
@@ -603,16 +424,43 @@ static void finish(mr_plan *plan)
     plan->constant_count = kept;
 }
 
-mr_status mr_plan_compile_schema(const mr_schema *schema, const mr_mapping *mapping, mr_plan **plan,
-                                 mr_error *err)
+static mr_status open_reader(readers *r, mr_event_kind kind, mr_error *err)
 {
-    const mr_builtin *own = mr_builtin_of_event(mapping->kind);
-    mr_schema *reader;
+    for (uint32_t i = 0; i < r->count; i++) {
+        if (r->kinds[i] == kind)
+            return MR_OK;
+    }
+    const mr_builtin *own = mr_builtin_of_event(kind);
     MR_ASSERT(own != NULL);
-    if (mapping->entry_count > MR_MAPPING_ENTRIES_MAX)
-        return mr_fail(err, MR_FATAL, "mapping: %u entries, at most %d are read",
-                       mapping->entry_count, MR_MAPPING_ENTRIES_MAX);
-    MR_TRY(mr_schema_open(own->text, own->size, &reader, err));
+    MR_TRY(mr_schema_open(own->text, own->size, &r->of[r->count], err));
+    r->kinds[r->count++] = kind;
+    return MR_OK;
+}
+
+static mr_status open_readers(readers *r, const mr_mapping *mapping, mr_error *err)
+{
+    const mr_mapping_entry *entry = mr_mapping_role_of(mapping, MR_ROLE_KIND);
+    if (mapping->kind != MR_EVENT_KIND_COUNT)
+        return open_reader(r, mapping->kind, err);
+    const char *at = entry->values, *to = NULL;
+    for (uint32_t i = 0; i < entry->value_count; i++) {
+        uint32_t kind = MR_KIND_SKIP;
+        (void)mr_mapping_pair(entry, &at, &to);
+        if (mr_mapping_kind(to, &kind) && kind < MR_EVENT_KIND_COUNT)
+            MR_TRY(open_reader(r, (mr_event_kind)kind, err));
+    }
+    return MR_OK;
+}
+
+static void close_readers(readers *r)
+{
+    for (uint32_t i = 0; i < r->count; i++)
+        mr_schema_close(r->of[i]);
+}
+
+static mr_status build(const mr_schema *schema, const mr_mapping *mapping, const readers *r,
+                       mr_plan **plan, mr_error *err)
+{
     mr_build *b = calloc(1, sizeof *b);
     mr_plan *made = calloc(1, sizeof *made);
     mr_status status = MR_OK;
@@ -621,10 +469,16 @@ mr_status mr_plan_compile_schema(const mr_schema *schema, const mr_mapping *mapp
         goto done;
     }
     made->kind = mapping->kind;
-    *b = (mr_build){.schema = schema, .plan = made, .err = err, .want_count = MR_WANT_ROOTS};
-    resolve_mapping(b, mapping, reader);
-    if (b->status == MR_OK)
+    *b = (mr_build){.schema = schema,
+                    .mapping = mapping,
+                    .plan = made,
+                    .err = err,
+                    .want_count = MR_WANT_ROOTS};
+    resolve_mapping(b, mapping, r);
+    if (b->status == MR_OK && schema != NULL)
         mr_build_emit(b);
+    else if (b->status == MR_OK)
+        mr_build_json(b);
     status = b->status;
     if (status == MR_OK) {
         finish(made);
@@ -634,8 +488,34 @@ mr_status mr_plan_compile_schema(const mr_schema *schema, const mr_mapping *mapp
 done:
     free(b);
     mr_plan_close(made);
-    mr_schema_close(reader);
     return status;
+}
+
+// schema NULL: of JSON.
+static mr_status compile(const mr_schema *schema, const mr_mapping *mapping, mr_plan **plan,
+                         mr_error *err)
+{
+    readers r = {.count = 0};
+    if (mapping->entry_count > MR_MAPPING_ENTRIES_MAX)
+        return mr_fail(err, MR_FATAL, "mapping: %u entries, at most %d are read",
+                       mapping->entry_count, MR_MAPPING_ENTRIES_MAX);
+    MR_TRY(mr_mapping_check(mapping, err));
+    mr_status status = open_readers(&r, mapping, err);
+    if (status == MR_OK)
+        status = build(schema, mapping, &r, plan, err);
+    close_readers(&r);
+    return status;
+}
+
+mr_status mr_plan_compile_schema(const mr_schema *schema, const mr_mapping *mapping, mr_plan **plan,
+                                 mr_error *err)
+{
+    return compile(schema, mapping, plan, err);
+}
+
+mr_status mr_plan_compile_json(const mr_mapping *mapping, mr_plan **plan, mr_error *err)
+{
+    return compile(NULL, mapping, plan, err);
 }
 
 mr_status mr_plan_compile(const char *schema_json, size_t schema_bytes, const mr_mapping *mapping,
@@ -658,12 +538,24 @@ void mr_plan_close(mr_plan *plan)
     free(plan->paths);
     free(plan->pool);
     free(plan->constants);
+    free(plan->values);
+    mr_json_close(plan->json);
     free(plan);
 }
 
 uint32_t mr_plan_scratch_bytes(const mr_plan *plan)
 {
     return plan->scratch_bytes;
+}
+
+uint32_t mr_plan_item_scratch_bytes(const mr_plan *plan)
+{
+    return plan->has_each ? plan->item_scratch_bytes : 0;
+}
+
+bool mr_plan_is_plain(const mr_plan *plan)
+{
+    return plan->selector_count == 0 && plan->outside_count == 0 && !plan->has_each;
 }
 
 const char *mr_plan_source(const mr_plan *plan, mr_field field)

@@ -201,8 +201,40 @@ static void emit_skip(mr_build *b, const mr_schema_type *type)
     }
 }
 
+// A value that may be null and is passed over: one instruction, and with those before it a run.
+static bool fuse_optional_skip(mr_build *b, uint32_t op, uint32_t null, uint32_t barrier)
+{
+    static const uint8_t fused[][2] = {
+        {MR_OP_SKIP_FIXED, MR_OP_SKIP_OPTIONAL_FIXED},
+        {MR_OP_SKIP_NUMBERS, MR_OP_SKIP_OPTIONAL_NUMBERS},
+        {MR_OP_SKIP_BYTES, MR_OP_SKIP_OPTIONAL_BYTES},
+    };
+    mr_plan *plan = b->plan;
+    mr_op *const first = plan->ops + op, inner = first[1];
+    uint32_t form = 0;
+    while (form < 3 && fused[form][0] != inner.code)
+        form++;
+    const uint32_t count_max = inner.code == MR_OP_SKIP_FIXED ? UINT16_MAX : 1;
+    if (form == 3 || inner.count > count_max || inner.path + 1 != plan->path_count)
+        return false;
+    *first = (mr_op){.code = fused[form][1],
+                     .at = inner.code == MR_OP_SKIP_FIXED ? (uint16_t)inner.count : 0,
+                     .count = null,
+                     .next = 1,
+                     .path = first->path};
+    plan->path_count--; // that of the value is that of its union
+    plan->op_count--;
+    mr_op *const last = first - 1;
+    if (op > barrier && last->code == first->code && last->at == first->at &&
+        last->count == null && last->path + last->next == first->path) {
+        last->next++;
+        plan->op_count--;
+    }
+    return true;
+}
+
 // If what an optional value takes is one instruction that has an optional form, the two become one.
-static bool fuse_optional(mr_build *b, uint32_t op, uint32_t null)
+static bool fuse_optional(mr_build *b, uint32_t op, uint32_t null, uint32_t barrier)
 {
     static const uint8_t fused[][2] = {
         {MR_OP_TEXT, MR_OP_OPTIONAL_TEXT},
@@ -223,15 +255,18 @@ static bool fuse_optional(mr_build *b, uint32_t op, uint32_t null)
             return true;
         }
     }
-    return false;
+    return fuse_optional_skip(b, op, null, barrier);
 }
 
 static void emit_optional(mr_build *b, const mr_schema_type *type, uint32_t null, uint32_t want)
 {
+    const uint32_t barrier = b->barrier;
     const uint32_t op = emit(b, MR_OP_OPTIONAL, NULL, null);
     here(b);
     emit_value(b, part_type(b, type, 1 - null), want);
-    if (!fuse_optional(b, op, null))
+    if (fuse_optional(b, op, null, barrier))
+        b->barrier = barrier; // nothing jumps there any more
+    else
         set_next(b, op, here(b));
 }
 
@@ -279,7 +314,7 @@ static uint32_t add_text(mr_build *b, const char *text)
 
 static void need_scratch(mr_build *b, uint32_t bytes)
 {
-    b->plan->scratch_bytes += bytes * b->repeats;
+    *(b->in_each ? &b->plan->item_scratch_bytes : &b->plan->scratch_bytes) += bytes * b->repeats;
 }
 
 static void emit_text(mr_build *b, const mr_schema_type *type, const mr_target *target)
@@ -358,7 +393,9 @@ static void emit_millis(mr_build *b, const mr_schema_type *type, const mr_target
                                        [MR_TIME_MICROS] = 1000,
                                        [MR_TIME_NANOS] = 1000000};
     const mr_time_unit unit = unit_of(type, target);
-    if (type->logical == MR_LOGICAL_DATE)
+    if (type->avro == MR_AVRO_STRING)
+        emit(b, MR_OP_TIME_ISO, target, 0);
+    else if (type->logical == MR_LOGICAL_DATE)
         emit(b, MR_OP_TIME_DAYS, target, 0);
     else if (type->avro == MR_AVRO_DOUBLE)
         set_next(b, emit(b, MR_OP_TIME_DOUBLE, target, times[unit]), divided[unit]);
@@ -435,11 +472,27 @@ static void emit_floats(mr_build *b, const mr_schema_type *type, const mr_target
     emit(b, MR_OP_FLOATS, &items, part_type(b, type, 0)->bytes_min);
 }
 
+static void emit_selector(mr_build *b, const mr_schema_type *type, const mr_target *target)
+{
+    mr_target text = *target;
+    text.at = 0;
+    if (type->avro == MR_AVRO_STRING) {
+        emit(b, MR_OP_SELECT_TEXT, NULL, target->at);
+        return;
+    }
+    emit(b, MR_OP_SELECT, NULL, target->at);
+    emit_text(b, type, &text);
+    emit(b, MR_OP_SELECTED, NULL, 0);
+}
+
 static void emit_target(mr_build *b, const mr_schema_type *type, const mr_target *target)
 {
     switch (target->sort) {
     case MR_SORT_TEXT:
-        emit_text(b, type, target);
+        if (target->field == (mr_field)MR_FIELD_SELECTOR)
+            emit_selector(b, type, target);
+        else
+            emit_text(b, type, target);
         break;
     case MR_SORT_LONG:
         emit(b, type->avro == MR_AVRO_INT ? MR_OP_INT : MR_OP_LONG, target, 0);
@@ -464,6 +517,11 @@ static void emit_target(mr_build *b, const mr_schema_type *type, const mr_target
         break;
     case MR_SORT_FLOATS:
         emit_floats(b, type, target);
+        break;
+    case MR_SORT_EACH: // its items are read afterwards, when the record is known
+        emit(b, MR_OP_EACH, NULL, 0);
+        here(b);
+        emit_skip(b, type);
         break;
     }
 }
@@ -589,6 +647,20 @@ static void link_routines(mr_build *b)
     }
 }
 
+// The program of an item of `each`.
+static void emit_each(mr_build *b)
+{
+    if (!b->plan->has_each || b->status != MR_OK)
+        return;
+    b->in_each = true;
+    b->plan->each = here(b);
+    snprintf(b->path, sizeof b->path, "%s[]", b->plan->pool + b->plan->each_path);
+    emit_value(b, b->each_items, MR_WANT_EACH);
+    here(b);
+    path_pop(b, 0);
+    emit(b, MR_OP_END, NULL, 0);
+}
+
 void mr_build_emit(mr_build *b)
 {
     b->repeats = 1;
@@ -603,6 +675,7 @@ void mr_build_emit(mr_build *b)
     emit(b, MR_OP_END, NULL, 0);
     if (b->plan->op_count < 2) // so that no routine can begin at ROUTINE_ASKED_FOR
         emit(b, MR_OP_END, NULL, 0);
+    emit_each(b);
     link_routines(b);
     free(b->routines);
     b->routines = NULL;

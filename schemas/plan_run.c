@@ -8,9 +8,8 @@
 // The instructions of a plain event run in the loop itself, with cursor, base and present in
 // registers
 // (`hot`); the others are functions on the machine in memory. That is worth a quarter of the time.
-#include <math.h>
-
 #include "schemas/plan_ops.h"
+#include "schemas/text.h"
 #include "schemas/utf8.h"
 #include "schemas/wire.h"
 
@@ -27,10 +26,13 @@ typedef struct machine {
     const mr_plan *plan;
     uint32_t depth;
     uint32_t present;
+    uint32_t scratch_max;
     uint32_t scratch_mark; // where the texts of the item in hand begin
     uint64_t done;         // in a run of skips: how many succeeded, for the path of an error
     uint64_t stack[MR_PLAN_DEPTH_MAX];
     const uint8_t *saved[SAVE_SLOTS];
+    mr_bytes *selected;
+    const uint8_t *each;
     union { // where items beyond the limit go
         mr_pair pair;
         mr_bytes text;
@@ -56,6 +58,28 @@ static inline mr_cause skip_bytes(mr_wire *in, uint64_t count, uint64_t *done)
     uint64_t i = 0;
     for (; i < count && (cause = mr_wire_bytes(in, &bytes)) == MR_CAUSE_NONE; i++)
         ;
+    *done = i;
+    return cause;
+}
+
+// Passes over unions of null and one of the three; the compiler sees that `code` is constant.
+static inline mr_cause skip_optional(mr_wire *in, mr_op_code code, const mr_op *op, uint64_t *done)
+{
+    mr_cause cause = MR_CAUSE_NONE;
+    uint64_t i = 0, raw;
+    for (; i < op->next; i++) {
+        uint32_t index;
+        mr_bytes bytes;
+        if ((cause = mr_wire_index(in, 2, &index)) != MR_CAUSE_NONE)
+            break;
+        if (index == op->count)
+            continue;
+        cause = code == MR_OP_SKIP_OPTIONAL_BYTES     ? mr_wire_bytes(in, &bytes)
+                : code == MR_OP_SKIP_OPTIONAL_NUMBERS ? mr_wire_number(in, &raw)
+                                                      : mr_wire_skip(in, op->at);
+        if (cause != MR_CAUSE_NONE)
+            break;
+    }
     *done = i;
     return cause;
 }
@@ -192,7 +216,7 @@ static mr_cause text_boolean(machine *m, const mr_op *op)
 // The compiler added up what a plan can need, so there is always room.
 static uint8_t *scratch(machine *m, uint32_t size)
 {
-    MR_ASSERT(size <= m->plan->scratch_bytes - m->event->scratch_used);
+    MR_ASSERT(size <= m->scratch_max - m->event->scratch_used);
     uint8_t *at = m->event->scratch + m->event->scratch_used;
     m->event->scratch_used += size;
     return at;
@@ -259,6 +283,19 @@ static mr_cause time_days(machine *m, const mr_op *op)
     if (cause == MR_CAUSE_NONE)
         fill_long(m, op, value * 86400000);
     return cause;
+}
+
+static mr_cause time_iso(machine *m, const mr_op *op)
+{
+    mr_bytes text;
+    int64_t millis;
+    const mr_cause cause = mr_wire_bytes(&m->in, &text);
+    if (cause != MR_CAUSE_NONE)
+        return cause;
+    if (!mr_text_time(text, MR_TIME_ISO, &millis))
+        return MR_CAUSE_bad_value;
+    fill_long(m, op, millis);
+    return MR_CAUSE_NONE;
 }
 
 static mr_cause time_double(machine *m, const mr_op *op)
@@ -465,22 +502,6 @@ static mr_cause floats(machine *m, const mr_op *op)
     }
 }
 
-static void fill_constants(machine *m)
-{
-    for (uint32_t i = 0; i < m->plan->constant_count; i++) {
-        const mr_constant *constant = m->plan->constants + i;
-        const mr_op op = {.at = constant->at, .field = (uint8_t)constant->field};
-        if (constant->type == MR_CONSTANT_TEXT)
-            fill_text(m, &op, constant->text);
-        else if (constant->type == MR_CONSTANT_LONG)
-            fill_long(m, &op, constant->number);
-        else if (constant->type == MR_CONSTANT_DOUBLE)
-            fill_double(m, &op, constant->real);
-        else
-            fill_bool(m, &op, constant->number != 0);
-    }
-}
-
 // An instruction that is not hot; *at is moved where it does not go on with the following one.
 static __attribute__((noinline)) mr_cause step(machine *m, const mr_op **at)
 {
@@ -516,6 +537,15 @@ static __attribute__((noinline)) mr_cause step(machine *m, const mr_op **at)
     case MR_OP_RESTORE:
         m->in.p = m->saved[op->count];
         return MR_CAUSE_NONE;
+    case MR_OP_EACH:
+        m->each = m->in.p;
+        return MR_CAUSE_NONE;
+    case MR_OP_SELECT:
+        m->base = (uint8_t *)(m->selected + op->count);
+        return MR_CAUSE_NONE;
+    case MR_OP_SELECTED:
+        m->base = (uint8_t *)m->event;
+        return MR_CAUSE_NONE;
     case MR_OP_TEXT_BYTES:
         return text_bytes(m, op);
     case MR_OP_TEXT_FIXED:
@@ -533,6 +563,8 @@ static __attribute__((noinline)) mr_cause step(machine *m, const mr_op **at)
         return time_days(m, op);
     case MR_OP_TIME_DOUBLE:
         return time_double(m, op);
+    case MR_OP_TIME_ISO:
+        return time_iso(m, op);
     case MR_OP_DOUBLE_LONG:
     case MR_OP_DOUBLE_INT:
         return double_of_long(m, op);
@@ -569,14 +601,13 @@ static __attribute__((noinline)) mr_cause step(machine *m, const mr_op **at)
 }
 
 // Runs the whole program. On failure *failed is the instruction, and m->in is where it stopped.
-static mr_cause run(machine *m, const mr_op **failed)
+static mr_cause run(machine *m, const mr_op *op, const mr_op **failed)
 {
     const mr_plan *plan = m->plan;
     mr_wire in = m->in;
     uint8_t *base = m->base;
     uint32_t present = m->present;
     mr_cause cause = MR_CAUSE_NONE;
-    const mr_op *op = plan->ops;
     for (;; op++) {
         const mr_op *const now = op;
         void *const to = base + op->at;
@@ -594,6 +625,19 @@ static mr_cause run(machine *m, const mr_op **failed)
             break;
         case MR_OP_SKIP_BYTES:
             cause = skip_bytes(&in, op->count, &m->done);
+            break;
+        case MR_OP_SKIP_OPTIONAL_FIXED:
+            cause = skip_optional(&in, MR_OP_SKIP_OPTIONAL_FIXED, op, &m->done);
+            break;
+        case MR_OP_SKIP_OPTIONAL_NUMBERS:
+            cause = skip_optional(&in, MR_OP_SKIP_OPTIONAL_NUMBERS, op, &m->done);
+            break;
+        case MR_OP_SKIP_OPTIONAL_BYTES:
+            cause = skip_optional(&in, MR_OP_SKIP_OPTIONAL_BYTES, op, &m->done);
+            break;
+        case MR_OP_SELECT_TEXT:
+            cause = take_utf8(&in, &text);
+            m->selected[op->count] = text;
             break;
         case MR_OP_OPTIONAL:
             cause = mr_wire_index(&in, 2, &index);
@@ -684,35 +728,6 @@ static mr_cause run(machine *m, const mr_op **failed)
     }
 }
 
-static void begin_event(const mr_plan *plan, mr_event *event)
-{
-    MR_ASSERT(!plan->needs_lines || event->lines != NULL);
-    MR_ASSERT(!plan->needs_vector || event->vector != NULL);
-    MR_ASSERT(plan->scratch_bytes == 0 || event->scratch != NULL);
-    event->kind = plan->kind;
-    event->deleted = false;
-    event->line_count = 0;
-    event->context_count = 0;
-    event->category_count = 0;
-    event->vector_count = 0;
-    event->scratch_used = 0;
-}
-
-// A purchase of one item in a record without lines: the event itself is its line.
-static void line_of_event(mr_event *event, const mr_line *line)
-{
-    event->lines[0] = *line;
-    event->lines[0].item = event->item;
-    if (mr_event_has(event, MR_FIELD_quantity))
-        event->lines[0].quantity = event->quantity;
-    if (mr_event_has(event, MR_FIELD_price))
-        event->lines[0].price = event->price;
-    if (mr_event_has(event, MR_FIELD_propensity))
-        event->lines[0].propensity = event->propensity;
-    event->line_count = 1;
-    event->present |= 1u << MR_FIELD_lines;
-}
-
 static mr_status refuse(const mr_plan *plan, uint32_t path, size_t offset, size_t byte_count,
                         mr_cause cause, mr_error *err)
 {
@@ -720,45 +735,29 @@ static mr_status refuse(const mr_plan *plan, uint32_t path, size_t offset, size_
                      plan->pool + plan->paths[path], offset, byte_count, mr_cause_text(cause));
 }
 
-mr_status mr_plan_decode_next(const mr_plan *plan, const uint8_t *bytes, size_t byte_count,
-                              size_t *used, mr_event *event, mr_error *err)
+mr_status mr_plan_run(const mr_plan *plan, mr_plan_part *part, mr_event *event, mr_error *err)
 {
     machine m;
-    if (byte_count > INT32_MAX)
-        return mr_reject(err, MR_CAUSE_bad_length, "a record of %zu bytes, at most %d are read",
-                         byte_count, INT32_MAX);
-    if (byte_count == 0)
-        bytes = (const uint8_t *)""; // may be null, which no cursor should be
-    begin_event(plan, event);
-    m.in = (mr_wire){bytes, bytes + byte_count};
+    m.in = (mr_wire){part->at, part->end};
     m.base = (uint8_t *)event;
     m.event = event;
     m.plan = plan;
     m.depth = 0;
-    m.present = 0;
+    m.present = part->present;
     m.done = 0;
-    fill_constants(&m);
+    m.scratch_max = part->first == 0 ? plan->scratch_bytes : plan->item_scratch_bytes;
+    m.selected = part->selected;
+    m.each = NULL;
     const mr_op *failed;
-    const mr_cause cause = run(&m, &failed);
+    const mr_cause cause = run(&m, plan->ops + part->first, &failed);
     if (cause != MR_CAUSE_NONE) {
-        const bool in_run = failed->code == MR_OP_SKIP_NUMBERS || failed->code == MR_OP_SKIP_BYTES;
+        const bool in_run =
+            failed->code >= MR_OP_SKIP_NUMBERS && failed->code <= MR_OP_SKIP_OPTIONAL_BYTES;
         return refuse(plan, failed->path + (in_run ? (uint32_t)m.done : 0),
-                      (size_t)(m.in.p - bytes), byte_count, cause, err);
+                      (size_t)(m.in.p - part->bytes), (size_t)(part->end - part->bytes), cause, err);
     }
-    event->present = m.present;
-    if (plan->line_of_event && mr_event_has(event, MR_FIELD_item))
-        line_of_event(event, &plan->line);
-    *used = (size_t)(m.in.p - bytes);
-    return MR_OK;
-}
-
-mr_status mr_plan_decode(const mr_plan *plan, const uint8_t *bytes, size_t byte_count,
-                         mr_event *event, mr_error *err)
-{
-    size_t used = 0;
-    MR_TRY(mr_plan_decode_next(plan, bytes, byte_count, &used, event, err));
-    if (used != byte_count)
-        return mr_reject(err, MR_CAUSE_trailing_bytes, "the record ends at byte %zu of %zu: %s",
-                         used, byte_count, mr_cause_text(MR_CAUSE_trailing_bytes));
+    part->at = m.in.p;
+    part->present = m.present;
+    part->each = m.each;
     return MR_OK;
 }

@@ -38,6 +38,8 @@ typedef struct topics {
     uint32_t feed_count;
     mr_arena arena;
     rd_kafka_message_t *current; // what the last arrival points to
+    mr_arrival *arrivals;        // its events; those from arrival_next on are still to come
+    uint32_t arrival_count, arrival_next;
     uint64_t done, total;
 } topics;
 
@@ -118,20 +120,41 @@ static void release(topics *t)
     mr_arena_reset(&t->arena);
 }
 
+// Reads messages until one is an event, or several.
+static mr_status read_message(topics *t, bool *more, mr_error *err)
+{
+    feed *f;
+    t->arrival_next = t->arrival_count = 0;
+    while (t->arrival_count == 0) {
+        release(t);
+        MR_TRY(least(t, &f, err));
+        *more = f != NULL;
+        if (f == NULL)
+            return MR_OK;
+        t->current = f->messages[f->first++];
+        f->count--;
+        t->done++;
+        const mr_message message = mr_kafka_message(t->current);
+        const mr_status status =
+            mr_decoder_read(t->decoder, f->input, &message, &t->arena, t->arrivals,
+                            mr_decoder_events_max(t->decoder), &t->arrival_count, err);
+        if (status != MR_OK) {
+            t->arrival_count = 0;
+            return status;
+        }
+    }
+    return MR_OK;
+}
+
 static mr_status topics_next(void *context, mr_arrival *arrival, bool *more, mr_error *err)
 {
     topics *t = context;
-    feed *f;
-    release(t);
-    MR_TRY(least(t, &f, err));
-    *more = f != NULL;
-    if (f == NULL)
-        return MR_OK;
-    t->current = f->messages[f->first++];
-    f->count--;
-    t->done++;
-    const mr_message message = mr_kafka_message(t->current);
-    return mr_decoder_read(t->decoder, f->input, &message, &t->arena, arrival, err);
+    *more = true;
+    if (t->arrival_next == t->arrival_count)
+        MR_TRY(read_message(t, more, err));
+    if (*more)
+        *arrival = t->arrivals[t->arrival_next++];
+    return MR_OK;
 }
 
 static void topics_progress(void *context, uint64_t *done, uint64_t *total)
@@ -160,6 +183,7 @@ static void topics_close(void *context)
     mr_decoder_close(t->decoder);
     mr_catalog_close(t->catalog);
     free(t->arena.base);
+    free(t->arrivals);
     free(t->feeds);
     free(t);
 }
@@ -253,8 +277,11 @@ static mr_status open_topics(topics *t, mr_range_end from, mr_range_end to, mr_e
     // Twice the room: what is left while a message is decoded is all that the decoder asks for.
     const size_t room = mr_arena_round(2 * mr_decoder_room(t->decoder) + SCRATCH_BYTES);
     void *memory = aligned_alloc(MR_ARENA_ALIGN, room);
-    if (memory == NULL)
+    t->arrivals = calloc(mr_decoder_events_max(t->decoder), sizeof *t->arrivals);
+    if (memory == NULL || t->arrivals == NULL) {
+        free(memory);
         return mr_fail(err, MR_FATAL, "out of memory");
+    }
     mr_arena_init(&t->arena, memory, room);
     MR_TRY(mr_kafka_admin_open(t->config, &t->admin, err));
     MR_TRY(mr_kafka_conf(t->config, MR_KAFKA_CHANGELOG_READER, &conf, err));

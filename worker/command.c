@@ -21,6 +21,7 @@ static const mr_command table[] = {
     {"simulate", "what lists are worth to simulated users, and what attacks gain",
      mr_command_simulate},
     {"check", "says whether a configuration would run, and makes our topics", mr_command_check},
+    {"infer", "proposes a mapping for records of any shape", mr_command_infer},
     {"produce", "sends events of files, or made-up ones, to the inputs", mr_command_produce},
     {"bench", "measures the parts, each beside a reference", mr_command_bench},
     {"backup", "copies the state of a worker, also while it runs", mr_command_backup},

@@ -58,8 +58,11 @@ static void see(void *context, const mr_message *message)
     looking *l = context;
     mr_arrival arrival;
     mr_error err;
+    uint32_t count = 0;
     mr_arena_reset(&l->arena);
-    if (mr_decoder_read(l->decoder, l->input, message, &l->arena, &arrival, &err) == MR_OK &&
+    const mr_status status = mr_decoder_read(l->decoder, l->input, message, &l->arena, &arrival, 1,
+                                             &count, &err);
+    if ((status == MR_OK || status == MR_RETRY) && count > 0 &&
         mr_event_has(&arrival.event, MR_FIELD_user) && arrival.event.user.size > 0)
         mr_partition_tally_add(l->tally, arrival.event.user, message->partition);
 }

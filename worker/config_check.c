@@ -3,13 +3,14 @@
 #include "worker/config.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "core/base/hash.h"
-#include "schemas/mapping.h"
 #include "worker/config_internal.h"
 #include "worker/kafka/properties.h"
+#include "worker/mapped.h"
 
 void mr_config_host(char *host, size_t size)
 {
@@ -142,15 +143,12 @@ static mr_status check_relations(const mr_config *config, mr_error *err)
 
 static mr_status check_mapping(const mr_config_input *input, mr_error *err)
 {
-    for (uint32_t i = 0; i < input->mapping.count; i++) {
-        const mr_config_property *row = &input->mapping.rows[i];
-        mr_mapping_entry entry;
-        if (mr_mapping_key(mr_bytes_text(row->name), &entry, err) != MR_OK) {
-            mr_wrap(err, "topics.%s.mapping.%s", input->name, row->name);
-            return mr_wrap(err, "%s", row->place);
-        }
-    }
-    return MR_OK;
+    mr_mapped *mapped = malloc(sizeof *mapped);
+    if (mapped == NULL)
+        return mr_fail(err, MR_FATAL, "out of memory");
+    const mr_status status = mr_mapped_read(input, mapped, err);
+    free(mapped);
+    return status;
 }
 
 static mr_status check_input(const mr_config *config, uint32_t index, mr_error *err)

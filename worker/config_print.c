@@ -67,7 +67,8 @@ void mr_config_print_help(FILE *out, const mr_config_number *numbers, uint32_t n
     visit_rows(numbers, number_count, help_row, out);
     fprintf(out, "  topics.<name>.mapping.<field>: ''\n"
                  "      where in the record a field of the event stands: a path such as "
-                 "payload.user_id\n"
+                 "payload.user_id; also\n      kind, where and each: which records are events "
+                 "(schemas/README.md)\n"
                  "  kafka.properties.<property>, kafka.consumer.<property>, "
                  "kafka.producer.<property>: ''\n"
                  "      any property of librdkafka that the worker does not set itself\n");
@@ -145,7 +146,8 @@ void mr_config_print_markdown(FILE *out, const mr_config_number *numbers, uint32
         "  hash in the epoch log.\n"
         "- `topics.<name>.mapping.<field>` says where in a record a field of the event stands, as "
         "a\n"
-        "  path such as `payload.user_id`; `schemas/README.md` has the fields.\n"
+        "  path such as `payload.user_id`; `kind`, `where` and `each` say which records are events.\n"
+        "  `schemas/README.md` has the fields; `millrace infer` proposes a mapping.\n"
         "- `kafka.properties.<property>`, `kafka.consumer.<property>` and "
         "`kafka.producer.<property>`\n"
         "  go to librdkafka as they are, but for those that the worker sets itself.\n";

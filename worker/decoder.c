@@ -10,6 +10,10 @@
 enum {
     KEY_BYTES = 4096, // beside lines and vector: a key that becomes a text, alignment
     HEADERS_MAX = 64, // that are looked at
+    EVENTS_MAX = 256, // of a message
+    // Texts of the events of one message, where they do not stand in it.
+    EVENTS_BYTES = 128 << 10,
+    RECORD_BYTES = 20 << 10, // the same of the message itself
 };
 
 typedef struct input { // of the configuration, compiled
@@ -20,6 +24,8 @@ typedef struct input { // of the configuration, compiled
     int key;
     mr_mapped mapped;
     uint32_t handle;
+    mr_plan *json;    // of values that are JSON; NULL: they are Avro
+    bool has_headers; // that the mapping asks for
 } input;
 
 struct mr_decoder {
@@ -44,6 +50,10 @@ static mr_status compile_input(mr_decoder *decoder, uint32_t index, mr_error *er
     const uint32_t by_key =
         to->kind == MR_EVENT_CATALOGUE ? 1u << MR_FIELD_item : 1u << MR_FIELD_user;
     to->mapped.mapping.given = 1u << MR_FIELD_time | (to->key != MR_MESSAGE_KEY_NONE ? by_key : 0);
+    for (uint32_t i = 0; i < to->mapped.mapping.entry_count; i++)
+        to->has_headers |= to->mapped.entries[i].from == MR_FROM_HEADER;
+    if (from->format == MR_FORMAT_JSON)
+        return mr_plan_compile_json(&to->mapped.mapping, &to->json, err);
     return mr_catalog_map(decoder->catalog, &to->mapped.mapping, &to->handle, err);
 }
 
@@ -80,6 +90,8 @@ void mr_decoder_close(mr_decoder *decoder)
 {
     if (decoder == NULL)
         return;
+    for (uint32_t i = 0; decoder->inputs != NULL && i < decoder->config->input_count; i++)
+        mr_plan_close(decoder->inputs[i].json);
     free(decoder->inputs);
     free(decoder->lines);
     free(decoder->vector);
@@ -89,7 +101,20 @@ void mr_decoder_close(mr_decoder *decoder)
 size_t mr_decoder_room(const mr_decoder *decoder)
 {
     (void)decoder;
-    return KEY_BYTES + MR_LINES_MAX * sizeof(mr_line) + MR_VECTOR_MAX * sizeof(float);
+    return KEY_BYTES + MR_LINES_MAX * sizeof(mr_line) + MR_VECTOR_MAX * sizeof(float) +
+           RECORD_BYTES + EVENTS_BYTES;
+}
+
+uint32_t mr_decoder_events_max(const mr_decoder *decoder)
+{
+    int64_t max = decoder->config->epoch_events_max;
+    max = decoder->config->epoch_users_max < max ? decoder->config->epoch_users_max : max;
+    return (uint32_t)(max < EVENTS_MAX ? max : EVENTS_MAX);
+}
+
+bool mr_decoder_selects(const mr_decoder *decoder, uint32_t number)
+{
+    return mr_mapping_selects(&decoder->inputs[number].mapped.mapping);
 }
 
 uint32_t mr_decoder_rank(const mr_decoder *decoder, uint32_t number)
@@ -97,15 +122,18 @@ uint32_t mr_decoder_rank(const mr_decoder *decoder, uint32_t number)
     return number < decoder->config->input_count ? decoder->inputs[number].rank : number;
 }
 
+typedef struct headers {
+    mr_header rows[HEADERS_MAX];
+    uint32_t count;
+} headers;
+
 // The last header of that name; data NULL: none.
-static mr_bytes schema_header(const mr_message *message)
+static mr_bytes header_of(const headers *h, const char *name)
 {
-    mr_header headers[HEADERS_MAX];
     mr_bytes found = {NULL, 0};
-    const uint32_t count = message->headers(message, headers, HEADERS_MAX);
-    for (uint32_t i = 0; i < count; i++) {
-        if (strcmp(headers[i].name, MR_FRAME_HEADER) == 0)
-            found = headers[i].value;
+    for (uint32_t i = 0; i < h->count; i++) {
+        if (strcmp(h->rows[i].name, name) == 0)
+            found = h->rows[i].value;
     }
     return found;
 }
@@ -168,50 +196,168 @@ static void keep_arrays(mr_arena *arena, mr_event *event)
     }
 }
 
-static mr_status decode(mr_decoder *decoder, mr_arena *arena, const input *in,
-                        const mr_message *message, mr_event *event, mr_error *err)
+// The values of the mapping's entries that come from key and headers, in their order.
+static void find_outside(const input *in, mr_bytes key, const headers *h,
+                         mr_bytes outside[MR_MAPPING_ENTRIES_MAX])
 {
-    mr_frame frame;
-    const mr_plan *plan;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < in->mapped.mapping.entry_count; i++) {
+        const mr_mapping_entry *entry = &in->mapped.entries[i];
+        if (entry->from == MR_FROM_KEY)
+            outside[count++] = key;
+        else if (entry->from == MR_FROM_HEADER)
+            outside[count++] = header_of(h, entry->path);
+    }
+}
+
+// JSON begins with none of the bytes that a registry's clients put before it.
+static mr_status take_json(mr_bytes value, mr_frame *frame, mr_error *err)
+{
+    const bool framed = value.size > 0 && value.data[0] <= 1;
+    return mr_frame_read(framed ? MR_FRAMING_CONFLUENT : MR_FRAMING_BARE, value,
+                         (mr_bytes){NULL, 0}, frame, err);
+}
+
+// What stands around the record, and how it is read; a tombstone has no plan.
+static mr_status open_value(mr_decoder *decoder, const input *in, const mr_message *message,
+                            const headers *h, mr_frame *frame, const mr_plan **plan, mr_error *err)
+{
+    *plan = in->json;
+    if (in->json != NULL)
+        return take_json(message->value, frame, err);
+    MR_TRY(mr_frame_read(in->framing, message->value, header_of(h, MR_FRAME_HEADER), frame, err));
+    return frame->tombstone
+               ? MR_OK
+               : mr_catalog_plan(decoder->catalog, frame, in->bare, in->handle, plan, err);
+}
+
+typedef struct reading { // of one message
+    mr_arena *arena;
+    const input *in;
+    const mr_message *message;
     mr_bytes key;
-    MR_TRY(read_key(in, message, arena, &key, err));
-    MR_TRY(mr_frame_read(in->framing, message->value, schema_header(message), &frame, err));
-    if (frame.tombstone)
-        return decode_tombstone(in, message, key, event, err);
-    MR_TRY(mr_catalog_plan(decoder->catalog, &frame, in->bare, in->handle, &plan, err));
-    *event = (mr_event){.lines = decoder->lines, .vector = decoder->vector};
-    const uint32_t scratch = mr_plan_scratch_bytes(plan);
-    if (scratch > arena->size - arena->used - (mr_decoder_room(decoder) - KEY_BYTES))
-        return mr_reject(err, MR_CAUSE_unsuitable_schema, "texts made of numbers need %u bytes",
-                         scratch);
-    event->scratch = scratch > 0 ? mr_arena_push(arena, scratch) : NULL;
-    MR_TRY(mr_plan_decode(plan, frame.payload.data, frame.payload.size, event, err));
-    keep_arrays(arena, event);
-    take_given(in, message, key, event);
+    size_t bytes_max; // of the arena, up to which texts of its events may go
+    mr_arrival *arrivals;
+    uint32_t max, count;
+} reading;
+
+// Room for texts, which is cut to what was used of it by keep_scratch.
+static mr_status take_scratch(const reading *r, uint32_t size, mr_event *event, mr_error *err)
+{
+    if (size > r->arena->size - r->arena->used || r->arena->used + size > r->bytes_max)
+        return mr_reject(err, MR_CAUSE_unsuitable_schema,
+                         "texts made of numbers and the like need %u bytes more than there are",
+                         size);
+    event->scratch = size > 0 ? mr_arena_push(r->arena, size) : NULL;
     return MR_OK;
 }
 
+static void keep_scratch(mr_arena *arena, const mr_event *event)
+{
+    if (event->scratch != NULL)
+        arena->used = (size_t)(event->scratch - arena->base) + mr_arena_round(event->scratch_used);
+}
+
+static mr_status read_events(mr_decoder *decoder, const mr_plan *plan, mr_plan_walk *walk,
+                             reading *r, mr_error *err)
+{
+    const uint32_t scratch = mr_plan_item_scratch_bytes(plan);
+    const uint32_t events_max = mr_decoder_events_max(decoder);
+    mr_event extra; // that there is no room for: only looked whether there is one
+    for (bool more = true;;) {
+        const bool full = r->count == r->max;
+        mr_event *event = full ? &extra : &r->arrivals[r->count].event;
+        if (r->count > 0 || full) {
+            *event = (mr_event){.lines = decoder->lines, .vector = decoder->vector};
+            MR_TRY(take_scratch(r, scratch, event, err));
+        } else if (scratch > 0) {
+            MR_TRY(take_scratch(r, scratch, event, err));
+        }
+        MR_TRY(mr_plan_next(walk, event, &more, err));
+        if (!more)
+            return MR_OK;
+        if (full && r->count == events_max)
+            return mr_reject(err, MR_CAUSE_bad_count,
+                             "more than %u events: the array of 'each' is too long", events_max);
+        if (full)
+            return mr_fail(err, MR_RETRY, "more than %u events", r->max);
+        keep_scratch(r->arena, event);
+        keep_arrays(r->arena, event);
+        take_given(r->in, r->message, r->key, event);
+        r->count++;
+        if (scratch == 0) // only a plan with `each` goes on, and that needs some
+            return MR_OK;
+    }
+}
+
+static mr_status decode(mr_decoder *decoder, mr_arena *arena, const input *in,
+                        const mr_message *message, mr_arrival *arrivals, uint32_t max,
+                        uint32_t *count, mr_error *err)
+{
+    mr_frame frame;
+    const mr_plan *plan;
+    headers h;
+    mr_bytes outside[MR_MAPPING_ENTRIES_MAX];
+    mr_plan_walk walk;
+    reading r = {.arena = arena, .in = in, .message = message, .arrivals = arrivals, .max = max};
+    MR_ASSERT(max > 0);
+    if (max > mr_decoder_events_max(decoder))
+        r.max = mr_decoder_events_max(decoder);
+    h.count =
+        in->json == NULL || in->has_headers ? message->headers(message, h.rows, HEADERS_MAX) : 0;
+    MR_TRY(read_key(in, message, arena, &r.key, err));
+    MR_TRY(open_value(decoder, in, message, &h, &frame, &plan, err));
+    *count = 1;
+    if (frame.tombstone)
+        return decode_tombstone(in, message, r.key, &arrivals->event, err);
+    find_outside(in, r.key, &h, outside);
+    arrivals->event = (mr_event){.lines = decoder->lines, .vector = decoder->vector};
+    r.bytes_max = SIZE_MAX;
+    MR_TRY(take_scratch(&r, mr_plan_scratch_bytes(plan), &arrivals->event, err));
+    MR_TRY(mr_plan_begin(plan, frame.payload.data, frame.payload.size, outside, NULL,
+                         &arrivals->event, &walk, err));
+    keep_scratch(arena, &arrivals->event);
+    r.bytes_max = arena->used + EVENTS_BYTES;
+    const mr_status status = read_events(decoder, plan, &walk, &r, err);
+    *count = r.count;
+    return status;
+}
+
 mr_status mr_decoder_read(mr_decoder *decoder, uint32_t number, const mr_message *message,
-                          mr_arena *arena, mr_arrival *arrival, mr_error *err)
+                          mr_arena *arena, mr_arrival *arrivals, uint32_t max, uint32_t *count,
+                          mr_error *err)
 {
     const input *in = &decoder->inputs[number];
-    *arrival = (mr_arrival){
+    const mr_arrival place = {
         .record_ms = message->time_ms,
         .offset = message->offset,
         .partition = (int32_t)message->partition,
         .topic = in->rank,
     };
-    return decode(decoder, arena, in, message, &arrival->event, err);
+    *count = 0;
+    *arrivals = place;
+    const mr_status status = decode(decoder, arena, in, message, arrivals, max, count, err);
+    for (uint32_t i = 0; i < *count; i++) { // behind the event, which the plan has written to
+        arrivals[i].record_ms = place.record_ms;
+        arrivals[i].offset = place.offset;
+        arrivals[i].partition = place.partition;
+        arrivals[i].topic = place.topic;
+        arrivals[i].cause = MR_CAUSE_NONE;
+        arrivals[i].reason[0] = '\0';
+        arrivals[i].learned = false;
+    }
+    return status;
 }
 
 // Unless it was refused before it came here.
 static mr_status decode_unrefused(mr_decoder *decoder, uint32_t number, const mr_message *message,
                                   const mr_rerouted *rerouted, mr_arena *arena,
-                                  mr_arrival *arrival, mr_error *err)
+                                  mr_arrival *arrivals, uint32_t max, uint32_t *count,
+                                  mr_error *err)
 {
     if (rerouted == NULL || rerouted->cause == MR_CAUSE_NONE)
-        return mr_decoder_read(decoder, number, message, arena, arrival, err);
-    *arrival = (mr_arrival){
+        return mr_decoder_read(decoder, number, message, arena, arrivals, max, count, err);
+    *arrivals = (mr_arrival){
         .record_ms = message->time_ms,
         .offset = message->offset,
         .partition = (int32_t)message->partition,
@@ -222,15 +368,16 @@ static mr_status decode_unrefused(mr_decoder *decoder, uint32_t number, const mr
 }
 
 mr_status mr_decoder_take(mr_decoder *decoder, uint32_t number, const mr_message *message,
-                          const mr_rerouted *rerouted, mr_arena *arena, mr_arrival *arrival,
-                          mr_error *err)
+                          const mr_rerouted *rerouted, mr_arena *arena, mr_arrival *arrivals,
+                          uint32_t max, uint32_t *count, mr_error *err)
 {
     const mr_status status =
-        decode_unrefused(decoder, number, message, rerouted, arena, arrival, err);
-    if (status == MR_OK)
-        return MR_OK;
-    arrival->cause = err->cause;
-    arrival->event = (mr_event){.time_ms = arrival->record_ms};
-    snprintf(arrival->reason, sizeof arrival->reason, "%.119s", err->text);
+        decode_unrefused(decoder, number, message, rerouted, arena, arrivals, max, count, err);
+    if (status == MR_OK || status == MR_RETRY)
+        return status;
+    *count = 1;
+    arrivals->cause = err->cause;
+    arrivals->event = (mr_event){.time_ms = arrivals->record_ms};
+    snprintf(arrivals->reason, sizeof arrivals->reason, "%.119s", err->text);
     return status;
 }

@@ -24,19 +24,30 @@ void mr_decoder_close(mr_decoder *decoder);
 // Arena room that any one message may need.
 size_t mr_decoder_room(const mr_decoder *decoder);
 
-// Fills *arrival from a message of the input-th input of the configuration. What the event points
-// to is of the message or of the arena, which has mr_decoder_room bytes left. Errors: MR_REJECT:
-// the message is bad; place and timestamp in *arrival are filled all the same.
+// Events that one message may be, at most; never more than an epoch holds.
+uint32_t mr_decoder_events_max(const mr_decoder *decoder);
+
+// Whether messages of the input may be none or several events.
+bool mr_decoder_selects(const mr_decoder *decoder, uint32_t input);
+
+// Fills *count arrivals, at most `max`, from a message of the input-th input of the configuration:
+// one, or as many as the mapping's array has items, or none where the mapping leaves it out. They
+// have the same place. What the events point to is of the message or of the arena, which has
+// mr_decoder_room bytes left. Errors: MR_REJECT: the message is bad, all of it; place and timestamp
+// in *arrivals are filled all the same. MR_RETRY: it is more than `max` events, of which the first
+// `max` were filled.
 MR_CHECKED mr_status mr_decoder_read(mr_decoder *decoder, uint32_t input, const mr_message *message,
-                                     mr_arena *arena, mr_arrival *arrival, mr_error *err);
+                                     mr_arena *arena, mr_arrival *arrivals, uint32_t max,
+                                     uint32_t *count, mr_error *err);
 
 // The same, of a record that stands in its epoch also where it is bad: its cause and reason are then
-// in *arrival, and it has no event but the time of its record. rerouted: of a message that came
+// in *arrivals, and it has no event but the time of its record. rerouted: of a message that came
 // through the repartition topic (worker/origin.h); otherwise NULL. Errors: MR_REJECT: the message is
-// bad.
+// bad, *count is 1; MR_RETRY.
 MR_CHECKED mr_status mr_decoder_take(mr_decoder *decoder, uint32_t input, const mr_message *message,
                                      const mr_rerouted *rerouted, mr_arena *arena,
-                                     mr_arrival *arrival, mr_error *err);
+                                     mr_arrival *arrivals, uint32_t max, uint32_t *count,
+                                     mr_error *err);
 
 // The input's place in the order of topic names, which decides between equal event times. The
 // worker's own inputs come after those of the configuration.

@@ -108,7 +108,10 @@ static mr_status open_all(mr_demo_clients *clients, mr_error *err)
     MR_TRY(open_schemas(clients, err));
     MR_TRY(open_client(clients, RD_KAFKA_PRODUCER, properties, &clients->producer, err));
     for (uint32_t i = 0; i < clients->config->input_count; i++) {
-        rd_kafka_topic_t **topic = &clients->topics[mr_config_kind(&clients->config->inputs[i])];
+        const mr_event_kind kind = mr_config_kind(&clients->config->inputs[i]);
+        if (kind == MR_EVENT_KIND_COUNT) // several kinds: the crowd writes one kind a topic
+            continue;
+        rd_kafka_topic_t **topic = &clients->topics[kind];
         if (*topic == NULL)
             *topic = rd_kafka_topic_new(clients->producer, clients->config->inputs[i].topic, NULL);
         if (*topic == NULL)

@@ -27,6 +27,10 @@ mr_status mr_mapped_read(const mr_config_input *input, mr_mapped *mapped, mr_err
     mapped->mapping = (mr_mapping){.kind = mr_config_kind(input),
                                    .entries = mapped->entries,
                                    .entry_count = input->mapping.count};
+    if (mr_mapping_check(&mapped->mapping, err) != MR_OK) {
+        mr_wrap(err, "topics.%s", input->name);
+        return mr_wrap(err, "%s", input->place);
+    }
     return MR_OK;
 }
 

@@ -7,7 +7,7 @@
 #include "schemas/mapping.h"
 #include "worker/config.h"
 
-enum { MR_MAPPED_TEXT_MAX = 256 }; // bytes of one source, as mr_mapping_source reads it
+enum { MR_MAPPED_TEXT_MAX = 1024 }; // bytes of one source, as mr_mapping_source reads it
 
 typedef struct mr_mapped {
     mr_mapping mapping; // borrows the rest

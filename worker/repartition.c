@@ -16,6 +16,7 @@
 //   R6  Every record can be copied: one that no broker would take is cut, and refused where it
 //       arrives.
 //   R7  Copies of one partition of a source to one partition are in the order of the source.
+//   R8  What the mapping leaves out is not copied: its offset goes with the others.
 //
 //     JOINING ---> PLACING ---> READING ---> BEGINNING -> SENDING -> FLUSHING -> OFFSETS -> ENDING
 //        ^          |   ^        |   ^           |           |          |           |         |
@@ -51,6 +52,7 @@ enum {
     OVERHEAD_BYTES = 4096,   // of a record, beside key, value and headers
     INTERVAL_MIN_MS = 20,
     BUSY_FACTOR = 4, // the next transaction waits so many times as long as the last one took
+    LEFT_OUT_MAX = 1 << 16,
     SLOW_MS = 5000,  // requests of a transaction that took longer may still be on their way
     WAIT_MS = 20,
     BACK_OFF_MS = 100,
@@ -89,9 +91,9 @@ struct mr_repartition {
     // The batch.
     mr_message *messages;
     mr_record *records;
-    uint32_t record_count, sent, refused;
+    uint32_t record_count, sent, refused, left_out;
     size_t bytes;
-    int64_t opened_ms; // of its first record
+    int64_t opened_ms; // of its first record, or the first that was left out
     mr_arena arena;    // headers of its records
     mr_arena scratch;  // of the decoder
 
@@ -142,7 +144,7 @@ static void clear(mr_repartition *stage)
     const mr_intake *intake = stage->options.intake;
     for (uint32_t i = 0; i < stage->record_count; i++)
         intake->give_back(intake->context, &stage->messages[i]);
-    stage->record_count = stage->sent = stage->refused = 0;
+    stage->record_count = stage->sent = stage->refused = stage->left_out = 0;
     stage->bytes = 0;
     mr_arena_reset(&stage->arena);
 }
@@ -212,11 +214,16 @@ static mr_status place(mr_repartition *stage, mr_error *err)
 static bool find_user(mr_repartition *stage, uint32_t input, const mr_message *message,
                       mr_bytes *user, mr_error *err)
 {
-    mr_arrival arrival;
+    mr_arrival arrival; // the first event: the others have its user
+    uint32_t count;
     mr_arena_reset(&stage->scratch);
-    if (mr_decoder_read(stage->options.decoder, input, message, &stage->scratch, &arrival, err) !=
-        MR_OK)
+    const mr_status status = mr_decoder_read(stage->options.decoder, input, message,
+                                             &stage->scratch, &arrival, 1, &count, err);
+    if (status != MR_OK && status != MR_RETRY)
         return false;
+    err->cause = MR_CAUSE_NONE; // of a second event, which there was no room for
+    err->text[0] = '\0';
+    MR_ASSERT(count == 1); // what is no event was left out before
     *user = mr_event_has(&arrival.event, MR_FIELD_user) ? arrival.event.user : (mr_bytes){NULL, 0};
     if (user->size > 0)
         return true;
@@ -303,18 +310,41 @@ static bool is_full(const mr_repartition *stage)
     const size_t bytes_max = config->commit_bytes_max < BATCH_BYTES
                                  ? (size_t)config->commit_bytes_max
                                  : (size_t)BATCH_BYTES;
-    return stage->record_count == (uint32_t)config->repartition_records_max ||
+    return stage->left_out == LEFT_OUT_MAX ||
+           stage->record_count == (uint32_t)config->repartition_records_max ||
            stage->bytes >= bytes_max || stage->arena.size - stage->arena.used < RECORD_ROOM;
 }
 
 static void add(mr_repartition *stage, uint32_t index, const mr_message *message)
 {
-    const uint32_t at = stage->record_count++;
-    if (at == 0)
+    if (stage->record_count + stage->left_out == 0)
         stage->opened_ms = now_ms(stage);
+    const uint32_t at = stage->record_count++;
     stage->messages[at] = *message;
     make_record(stage, stage->offsets[index].input, &stage->messages[at], &stage->records[at]);
     stage->bytes += size_of(&stage->records[at]);
+    stage->offsets[index].next = stage->sources[index].next = message->offset + 1;
+}
+
+// R8
+static bool is_left_out(mr_repartition *stage, uint32_t input, const mr_message *message)
+{
+    mr_arrival arrival;
+    uint32_t count;
+    mr_error err;
+    if (!mr_decoder_selects(stage->options.decoder, input))
+        return false;
+    mr_arena_reset(&stage->scratch);
+    return mr_decoder_read(stage->options.decoder, input, message, &stage->scratch, &arrival, 1,
+                           &count, &err) == MR_OK &&
+           count == 0;
+}
+
+static void leave_out(mr_repartition *stage, uint32_t index, const mr_message *message)
+{
+    if (stage->record_count + stage->left_out == 0)
+        stage->opened_ms = now_ms(stage);
+    stage->left_out++;
     stage->offsets[index].next = stage->sources[index].next = message->offset + 1;
 }
 
@@ -337,8 +367,11 @@ static mr_status sort_message(mr_repartition *stage, uint32_t index, mr_message 
         stage->counters.below++; // clients up to 2.3 may step back
     } else {
         from->at_end = false;
-        add(stage, index, message);
-        return MR_OK;
+        if (!is_left_out(stage, at->input, message)) {
+            add(stage, index, message);
+            return MR_OK;
+        }
+        leave_out(stage, index, message);
     }
     intake->give_back(intake->context, message);
     return status;
@@ -381,7 +414,8 @@ static mr_status read_some(mr_repartition *stage, bool *moved, mr_error *err)
     if (!stage->unrecorded)
         MR_TRY(take_some(stage, moved, err));
     const bool old =
-        stage->record_count > 0 && now_ms(stage) - stage->opened_ms >= interval_ms(stage);
+        stage->record_count + stage->left_out > 0 &&
+        now_ms(stage) - stage->opened_ms >= interval_ms(stage);
     if (is_full(stage) || old || stage->unrecorded) {
         stage->state = BEGINNING;
         stage->begun_ms = now_ms(stage);
@@ -540,7 +574,7 @@ int mr_repartition_patience(const mr_repartition *stage, int most)
 {
     if (stage->state != READING)
         return most < WAIT_MS ? most : WAIT_MS;
-    if (stage->record_count == 0)
+    if (stage->record_count + stage->left_out == 0)
         return most;
     const int64_t left = stage->opened_ms + interval_ms(stage) - now_ms(stage);
     return left < 0 ? 0 : left < most ? (int)left : most;
@@ -548,7 +582,7 @@ int mr_repartition_patience(const mr_repartition *stage, int most)
 
 bool mr_repartition_at_end(const mr_repartition *stage)
 {
-    if (stage->state != READING || stage->record_count + stage->taken_count > 0 ||
+    if (stage->state != READING || stage->record_count + stage->left_out + stage->taken_count > 0 ||
         stage->unrecorded)
         return false;
     for (uint32_t i = 0; i < stage->count; i++) {

@@ -77,16 +77,21 @@ static mr_status read_event(const reading *in, const mr_message *message, mr_err
         return too_large(in, "events", err);
     if (slot->arena.size - slot->arena.used < 2 * mr_decoder_room(in->r->decoder))
         return too_large(in, "bytes", err);
-    mr_arrival *arrival = &slot->arrivals[slot->count++];
+    mr_arrival *arrivals = &slot->arrivals[slot->count];
+    uint32_t count;
     const bool copied = in->input == mr_config_repartition(in->r->config);
     mr_message source = *message;
     mr_rerouted rerouted = {.input = in->input};
     if (copied)
         mr_origin_restore(in->r->config, &source, &rerouted);
     // A bad record stands in its epoch: the task counts it.
-    (void)!mr_decoder_take(in->r->decoder, rerouted.input, &source, copied ? &rerouted : NULL,
-                           &slot->arena, arrival, &why);
-    slot->lines += arrival->event.line_count > 0 ? arrival->event.line_count : 1;
+    if (mr_decoder_take(in->r->decoder, rerouted.input, &source, copied ? &rerouted : NULL,
+                        &slot->arena, arrivals, in->r->engine_config.epoch_events_max - slot->count,
+                        &count, &why) == MR_RETRY)
+        return too_large(in, "events", err);
+    slot->count += count;
+    for (uint32_t i = 0; i < count; i++)
+        slot->lines += arrivals[i].event.line_count > 0 ? arrivals[i].event.line_count : 1;
     if (slot->lines > LINES_PER_EVENT * in->r->engine_config.epoch_events_max)
         return too_large(in, "line items", err);
     return MR_OK;

@@ -110,6 +110,9 @@ static mr_status plan_target(target *t, const mr_config *config, const mr_catalo
     if (t->topic == NULL)
         return MR_OK;
     t->key_format = input != NULL ? input->key : MR_MESSAGE_KEY_UTF8;
+    if (topic == NULL && input->format == MR_FORMAT_JSON)
+        return mr_fail(err, MR_FATAL, "topics.%s: its records are JSON, and those of ours Avro",
+                       input->name);
     if (topic == NULL)
         MR_TRY(check_mapping(input, err));
     return make_prefix(t, catalog, kind, input != NULL ? input->format : MR_FORMAT_AUTO, err);

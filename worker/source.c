@@ -12,6 +12,7 @@ enum {
     FEED_MESSAGES = 256,
     ARENA_BYTES = 2 << 20,
     LINES_PER_EVENT = 64, // as mr_engine_round wants it
+    SKIPPED_MAX = 16384,  // messages of one epoch that are no events
 };
 
 typedef struct feed { // an input partition
@@ -37,6 +38,8 @@ typedef struct builder { // the next epoch of a task
     uint32_t count;
     held *held;
     uint32_t held_count;
+    uint32_t skipped; // messages that the mapping leaves out: read, and given back at once
+    bool full;        // the next message has more events than are left
     size_t bytes;
     uint32_t lines; // of its events, one without any counting as one: the engine's room
     mr_arena arena;
@@ -107,7 +110,8 @@ static void release(const mr_source *source, builder *b)
     b->received_bytes = 0;
     b->bytes = 0;
     b->lines = 0;
-    b->closed = false;
+    b->closed = b->full = false;
+    b->skipped = 0;
     mr_arena_reset(&b->arena);
 }
 
@@ -283,26 +287,33 @@ static feed *choose(mr_source *source, builder *b, int64_t now_ms, uint32_t *ind
 
 static bool is_full(const mr_source *source, const builder *b)
 {
-    return b->held_count == source->held_max ||
-           b->bytes >= (size_t)source->config->epoch_bytes_max ||
+    return b->full || b->held_count == source->held_max || b->count == source->held_max ||
+           b->skipped == SKIPPED_MAX || b->bytes >= (size_t)source->config->epoch_bytes_max ||
            (b->lines > 0 && b->lines + MR_LINES_MAX > LINES_PER_EVENT * source->held_max) ||
            b->arena.size - b->arena.used < 2 * source->event_bytes;
 }
 
-// The oldest message of a feed becomes a part of the epoch.
-static const mr_message *keep(builder *b, feed *f, uint32_t index, int64_t now_ms)
+// The oldest message of a feed is read.
+static void step(builder *b, feed *f, int64_t now_ms)
 {
-    held *h = &b->held[b->held_count++];
     const uint32_t at = f->first++;
+    f->count--;
+    f->next = (f->rerouted != NULL ? f->rerouted[at].offset : f->messages[at].offset) + 1;
+    if (b->held_count + b->skipped == 0)
+        b->opened_ms = now_ms;
+}
+
+// It becomes a part of the epoch.
+static held *keep(builder *b, feed *f, uint32_t index, int64_t now_ms)
+{
+    const uint32_t at = f->first;
+    step(b, f, now_ms);
+    held *h = &b->held[b->held_count++];
     h->message = f->messages[at];
     h->feed = index;
     h->input = f->rerouted != NULL ? f->rerouted[at].input : f->input;
     h->cause = MR_CAUSE_NONE;
-    f->count--;
-    f->next = (f->rerouted != NULL ? f->rerouted[at].offset : h->message.offset) + 1;
-    if (b->held_count == 1)
-        b->opened_ms = now_ms;
-    return &h->message;
+    return h;
 }
 
 static mr_status take_deltas(mr_source *source, builder *b, int64_t now_ms, bool *moved,
@@ -320,25 +331,45 @@ static mr_status take_deltas(mr_source *source, builder *b, int64_t now_ms, bool
         if (b->received_count > 0 && b->received_bytes + size > most)
             return MR_OK;
         b->received_bytes += size;
-        b->received[b->received_count++] = keep(b, f, b->deltas, now_ms)->value;
+        b->received[b->received_count++] = keep(b, f, b->deltas, now_ms)->message.value;
         *moved = true;
     }
 }
 
-static void hold(mr_source *source, builder *b, feed *f, uint32_t index, int64_t now_ms)
+// Takes the oldest message of a feed, unless its events have no room left in this epoch: all of
+// them stand in one, so that an offset says what was learned.
+static bool hold(mr_source *source, builder *b, feed *f, uint32_t index, int64_t now_ms)
 {
     mr_error err = {0};
     const mr_rerouted *rerouted = f->rerouted != NULL ? &f->rerouted[f->first] : NULL;
-    const mr_message *message = keep(b, f, index, now_ms);
-    held *h = &b->held[b->held_count - 1];
-    b->bytes += message->value.size + message->key.size;
-    source->counters.records++;
-    mr_arrival *arrival = &b->arrivals[b->count++];
+    mr_message *message = &f->messages[f->first];
+    const size_t mark = b->arena.used;
+    uint32_t count;
+    mr_arrival *arrivals = b->arrivals + b->count;
     // One that is bad stands in the epoch all the same: the task counts it as read and refused.
-    if (mr_decoder_take(source->decoder, h->input, message, rerouted, &b->arena, arrival, &err) !=
-        MR_OK)
-        h->cause = arrival->cause;
-    b->lines += arrival->event.line_count > 0 ? arrival->event.line_count : 1;
+    const mr_status status =
+        mr_decoder_take(source->decoder, rerouted != NULL ? rerouted->input : f->input, message,
+                        rerouted, &b->arena, arrivals, source->held_max - b->count, &count, &err);
+    if (status == MR_RETRY) {
+        b->arena.used = mark;
+        b->full = true;
+        return false;
+    }
+    source->counters.records++;
+    if (status == MR_OK && count == 0) {
+        b->arena.used = mark;
+        source->counters.skipped++;
+        step(b, f, now_ms);
+        b->skipped++;
+        give_back(source, message);
+        return true;
+    }
+    b->bytes += message->value.size + message->key.size;
+    keep(b, f, index, now_ms)->cause = status == MR_OK ? MR_CAUSE_NONE : arrivals->cause;
+    for (uint32_t i = 0; i < count; i++)
+        b->lines += arrivals[i].event.line_count > 0 ? arrivals[i].event.line_count : 1;
+    b->count += count;
+    return true;
 }
 
 mr_status mr_source_pump(mr_source *source, int64_t now_ms, bool *moved, mr_error *err)
@@ -355,7 +386,8 @@ mr_status mr_source_pump(mr_source *source, int64_t now_ms, bool *moved, mr_erro
             MR_TRY(status);
             if (f == NULL)
                 break;
-            hold(source, b, f, index, now_ms);
+            if (!hold(source, b, f, index, now_ms))
+                break;
             *moved = true;
         }
     }
@@ -368,7 +400,7 @@ uint32_t mr_source_ready(mr_source *source, int64_t now_ms, bool all, mr_epoch *
     for (uint32_t i = 0; i < source->task_count; i++) {
         builder *b = &source->builders[i];
         const bool old = now_ms - b->opened_ms >= source->config->epoch_interval_ms;
-        if (b->held_count == 0 || !(all || old || is_full(source, b)))
+        if (b->held_count + b->skipped == 0 || !(all || old || is_full(source, b)))
             continue;
         b->closed = true;
         mr_epoch_sort(b->arrivals, b->scratch, b->count);
@@ -404,12 +436,25 @@ static const held *held_of(const mr_source *source, const builder *b, const mr_a
     return NULL;
 }
 
+// Whether an event of the same message was refused before this one: a message has one dead letter.
+static bool is_refused_before(const builder *b, uint32_t index)
+{
+    const mr_arrival *arrival = &b->arrivals[index];
+    for (uint32_t i = 0; i < index; i++) {
+        const mr_arrival *other = &b->arrivals[i];
+        if (other->cause != MR_CAUSE_NONE && other->offset == arrival->offset &&
+            other->partition == arrival->partition && other->topic == arrival->topic)
+            return true;
+    }
+    return false;
+}
+
 void mr_source_refused(mr_source *source, uint32_t task, mr_refused_visit *visit, void *context)
 {
     const builder *b = builder_of(source, task);
     for (uint32_t i = 0; i < b->count; i++) {
         const mr_arrival *arrival = &b->arrivals[i];
-        if (arrival->cause == MR_CAUSE_NONE)
+        if (arrival->cause == MR_CAUSE_NONE || is_refused_before(b, i))
             continue;
         const held *h = held_of(source, b, arrival);
         source->counters.refused[arrival->cause]++;
@@ -456,7 +501,7 @@ bool mr_source_at_end(const mr_source *source)
             return false;
     }
     for (uint32_t i = 0; i < source->task_count; i++) {
-        if (source->builders[i].held_count > 0)
+        if (source->builders[i].held_count + source->builders[i].skipped > 0)
             return false;
     }
     return true;
@@ -477,7 +522,7 @@ int mr_source_patience(const mr_source *source, int64_t now_ms, int most)
     for (uint32_t i = 0; i < source->task_count; i++) {
         const builder *b = &source->builders[i];
         const int64_t left = b->opened_ms + source->config->epoch_interval_ms - now_ms;
-        if (b->held_count > 0 && left < least)
+        if (b->held_count + b->skipped > 0 && left < least)
             least = left;
         if (b->waiting_ms != 0 && least > 5)
             least = 5;

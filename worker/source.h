@@ -46,7 +46,8 @@ MR_CHECKED mr_status mr_source_pump(mr_source *source, int64_t now_ms, bool *mov
 // to be checked by whoever learns them). A task never waits for them.
 //
 // The epochs that are ready (`all`: every one that is not empty), sorted, in order of tasks: at
-// most task_count. An epoch may hold no event: then it holds refused records only.
+// most task_count. An epoch may hold no event: then it holds refused records only, or
+// records that the mapping leaves out.
 uint32_t mr_source_ready(mr_source *source, int64_t now_ms, bool all, mr_epoch *epochs);
 
 typedef struct mr_refused { // a record for the dead letters
@@ -68,6 +69,7 @@ const mr_offset *mr_source_offsets(const mr_source *source, uint32_t *count);
 
 typedef struct mr_source_counters {
     uint64_t records, events, refused[MR_CAUSE_COUNT];
+    uint64_t skipped;         // records that the mapping leaves out
     uint64_t below;           // records below the next offset: dropped
     int64_t newest_record_ms; // timestamp of the newest record of a learned epoch
 } mr_source_counters;

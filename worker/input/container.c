@@ -150,6 +150,9 @@ static mr_status compile(mr_container *c, mr_bytes text, const mr_mapping *mappi
         own = *mapping;
     if (status == MR_OK)
         status = mr_plan_compile_schema(schema, &own, &c->plan, err);
+    if (status == MR_OK && !mr_plan_is_plain(c->plan))
+        status = mr_fail(err, MR_FATAL,
+                         "a file is read without kind, where, each, value maps, keys and headers");
     for (uint32_t i = 0; i < MR_FIELD_COUNT; i++)
         nothing[i] = (mr_mapping_entry){.field = (mr_field)i};
     own = (mr_mapping){MR_EVENT_PURCHASE, nothing, MR_FIELD_COUNT, UINT32_MAX};

@@ -286,7 +286,7 @@ static mr_status fill_source(mr_foreign *f, uint32_t index, mr_event *event, mr_
         mr_values_pair(mr_bytes_text(source->pair), text, event);
         return MR_OK;
     }
-    const mr_value_use use = {source->field, source->unit, source->iso, source->names[0]};
+    const mr_value_use use = {source->field, source->unit, source->names[0]};
     return mr_values_fill(&use, text, event, err);
 }
 

@@ -96,16 +96,14 @@ static mr_status check_name(const reader *r, const char *key, const char *name)
 // Cuts the unit off the end of a time's source.
 static void take_unit(char *text, mr_format_source *source)
 {
-    static const char *const units[] = {" s", " ms", " us", " ns"};
+    static const char *const units[] = {" s", " ms", " us", " ns", " iso"};
     const size_t size = strlen(text);
-    for (uint32_t i = 0; i <= 4; i++) {
-        const char *const unit = i < 4 ? units[i] : " iso";
-        const size_t unit_size = strlen(unit);
-        if (size <= unit_size || strcmp(text + size - unit_size, unit) != 0)
+    for (uint32_t i = 0; i < sizeof units / sizeof *units; i++) {
+        const size_t unit_size = strlen(units[i]);
+        if (size <= unit_size || strcmp(text + size - unit_size, units[i]) != 0)
             continue;
         text[size - unit_size] = '\0';
-        source->iso = i == 4;
-        source->unit = i < 4 ? (mr_time_unit)(MR_TIME_SECONDS + i) : MR_TIME_AUTO;
+        source->unit = (mr_time_unit)(MR_TIME_SECONDS + i);
         return;
     }
 }
@@ -121,7 +119,8 @@ static mr_status take_key(const reader *r, const char *key, mr_format_source *so
     mr_mapping_entry entry;
     MR_TRY(mr_mapping_key(mr_bytes_text(key), &entry, r->err));
     source->field = entry.field;
-    if (!mr_values_can_fill(entry.field) || entry.part != MR_PART_WHOLE)
+    if (entry.role != MR_ROLE_FIELD || !mr_values_can_fill(entry.field) ||
+        entry.part != MR_PART_WHOLE)
         return mr_fail(r->err, MR_FATAL,
                        "'%s' cannot come from a column; a pair of the context is context.NAME",
                        key);

@@ -42,7 +42,6 @@ typedef enum mr_layout { MR_LAYOUT_CSV, MR_LAYOUT_JSONL } mr_layout;
 typedef struct mr_format_source { // what fills a field
     mr_field field;
     mr_time_unit unit;
-    bool iso;
     char pair[MR_FORMAT_TEXT_MAX];                       // of MR_FIELD_context: its name
     char names[MR_FORMAT_NAMES_MAX][MR_FORMAT_TEXT_MAX]; // columns or paths
     uint32_t name_count;                                 // 0: a constant

@@ -9,7 +9,6 @@
 typedef struct mr_value_use {
     mr_field field;
     mr_time_unit unit;
-    bool iso;         // a time is written as ISO 8601, not as a number
     const char *name; // of the column, for errors
 } mr_value_use;
 

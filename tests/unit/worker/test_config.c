@@ -308,7 +308,7 @@ static void a_wrong_value_is_refused_with_what_would_be_right(void **state)
                           "and '-', at most 200");
     refused("topics: {clicks: {topic: x}}\n",
             "c.yaml:1:10: required: topics.clicks.kind: found '', want one of click | cart | "
-            "purchase | impression | rating | search | catalogue | control");
+            "purchase | impression | rating | search | catalogue | control | mapped");
     refused("models: {covisit: {half_life_s: 59}}\n",
             "c.yaml:1:33: models.covisit.half_life_s: found '59', want a number, from 60 to "
             "1000000000");

@@ -299,7 +299,7 @@ static bool iso(const char *text, int64_t *millis)
 {
     mr_event event = {0};
     mr_error err;
-    const mr_value_use use = {.field = MR_FIELD_time, .iso = true, .name = "t"};
+    const mr_value_use use = {.field = MR_FIELD_time, .unit = MR_TIME_ISO, .name = "t"};
     const mr_status status = mr_values_fill(&use, mr_bytes_text(text), &event, &err);
     *millis = event.time_ms;
     return status == MR_OK;
