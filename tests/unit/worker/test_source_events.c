@@ -135,8 +135,7 @@ static void learned(topic *t, int64_t next)
 static void has_item(const mr_epoch *epoch, uint32_t at, const char *item)
 {
     if (!mr_bytes_equal(epoch->arrivals[at].event.item, mr_bytes_text(item)))
-        fail_msg("event %u: want %s, have %.*s", at, item,
-                 (int)epoch->arrivals[at].event.item.size,
+        fail_msg("event %u: want %s, have %.*s", at, item, (int)epoch->arrivals[at].event.item.size,
                  (const char *)epoch->arrivals[at].event.item.data);
 }
 
