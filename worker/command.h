@@ -21,6 +21,7 @@ int mr_command_config(int argc, char **argv);
 int mr_command_demo(int argc, char **argv);
 int mr_command_infer(int argc, char **argv);
 int mr_command_inspect(int argc, char **argv);
+int mr_command_letters(int argc, char **argv);
 int mr_command_ope(int argc, char **argv);
 int mr_command_produce(int argc, char **argv);
 int mr_command_recover(int argc, char **argv);
@@ -93,7 +94,7 @@ MR_CHECKED mr_status mr_options_load_with(const mr_options *options, const char 
 // Frees what mr_options_load made.
 void mr_options_unload(mr_options *options, mr_config *config);
 
-// replay --sweep and --what-if over files or topics. Returns the exit status.
+// replay --sweep, --what-if and --perturb over files or topics. Returns the exit status.
 struct mr_replay_options;
 int mr_command_sweep(mr_options *options, struct mr_replay_options *replay);
 

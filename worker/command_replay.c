@@ -46,6 +46,10 @@ static const mr_option rows[] = {
      "learns them with each of these values, in one pass; or with samples of a range "
      "KEY=LO..HI[:log], of which the worse half is dropped now and then; may be given often; also "
      "a FILE of such lines"},
+    {"perturb", "WHAT",
+     "learns the log also with a small change, and says how much the lists at the end hang on it "
+     "(RLS): drop=N (one act in N is left out), user or user=ID (all of his acts), or delete=, "
+     "replace= or insert= with random, earliest or latest (one act), none; may be given often"},
     {"samples", "N", "with a range: so many configurations (8)"},
     {"metric", "NAME",
      "what a sweep goes by: all, new or served, a dot, and recall@20, ndcg@20 or mrr@20 "
@@ -199,7 +203,8 @@ int mr_command_replay(int argc, char **argv)
     if (!mr_options_number(&options, "window", 0.001, 1e6, &hours))
         return mr_command_fail("replay", "--window: want hours from 0.001 on", MR_EXIT_USAGE);
     replay.window_ms = (int64_t)(hours * 3600e3);
-    if (mr_options_get(&options, "sweep") != NULL || mr_options_get(&options, "what-if") != NULL)
+    if (mr_options_get(&options, "sweep") != NULL || mr_options_get(&options, "what-if") != NULL ||
+        mr_options_get(&options, "perturb") != NULL)
         return mr_command_sweep(&options, &replay);
     if (mr_options_get(&options, "samples") != NULL || mr_options_get(&options, "metric") != NULL)
         return mr_command_fail("replay", "--samples and --metric are of --sweep", MR_EXIT_USAGE);

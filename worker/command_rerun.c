@@ -206,7 +206,7 @@ static bool is_alone(const mr_options *options, uint32_t input_count)
     static const char *const others[] = {"kafka",   "to",         "as",          "out",
                                          "warmup",  "window",     "no-metrics",  "no-measures",
                                          "by",      "split",      "sweep",       "samples",
-                                         "mapping", "generate"};
+                                         "mapping", "generate",   "perturb"};
     char text[160];
     for (uint32_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         if (mr_options_get(options, others[i]) == NULL)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// millrace replay --sweep and --what-if: several configurations in one pass over the log.
+// millrace replay --sweep, --what-if and --perturb: several branches in one pass over the log.
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
@@ -24,6 +24,7 @@ typedef struct trial {
     mr_sweep_configuration configurations[MR_SWEEP_BRANCHES_MAX];
     mr_config *configs[MR_SWEEP_BRANCHES_MAX];
     mr_methods methods[MR_SWEEP_BRANCHES_MAX];
+    mr_perturbation *perturbations;
     uint32_t count;
     mr_score_name metric;
 } trial;
@@ -122,6 +123,28 @@ static mr_status add_sweep(trial *t, mr_error *err)
     return MR_OK;
 }
 
+static mr_status add_perturbations(trial *t, mr_error *err)
+{
+    t->perturbations = calloc(MR_SWEEP_BRANCHES_MAX, sizeof *t->perturbations);
+    if (t->perturbations == NULL)
+        return mr_fail(err, MR_FATAL, "out of memory");
+    for (uint32_t i = 0; i < t->options->given_count; i++) {
+        const mr_given *given = &t->options->given[i];
+        mr_sweep_configuration *configuration = &t->configurations[t->count];
+        mr_perturbation *perturbation = &t->perturbations[t->count];
+        if (strcmp(given->name, "perturb") != 0)
+            continue;
+        if (mr_perturbation_parse(given->value, (uint64_t)t->config->seed, t->count, perturbation,
+                                  err) != MR_OK)
+            return mr_wrap(err, "--perturb");
+        *configuration = t->configurations[0];
+        configuration->perturbation = perturbation;
+        name(configuration, &given->value, 1);
+        t->count++;
+    }
+    return MR_OK;
+}
+
 static mr_status gather(trial *t, mr_error *err)
 {
     const char *const metric = mr_options_get(t->options, "metric");
@@ -131,6 +154,8 @@ static mr_status gather(trial *t, mr_error *err)
     t->configurations[0].config = t->config;
     t->configurations[0].methods = &t->options->methods;
     t->count = 1;
+    if (mr_options_get(t->options, "perturb") != NULL)
+        return add_perturbations(t, err);
     return mr_options_get(t->options, "what-if") != NULL ? add_what_if(t, err) : add_sweep(t, err);
 }
 
@@ -201,14 +226,16 @@ static bool is_alone(const mr_options *options)
     for (uint32_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         if (mr_options_get(options, others[i]) == NULL)
             continue;
-        snprintf(text, sizeof text, "--sweep and --what-if compare metrics: want no --%s",
-                 others[i]);
+        snprintf(text, sizeof text,
+                 "--sweep, --what-if and --perturb compare metrics: want no --%s", others[i]);
         mr_command_fail("replay", text, MR_EXIT_USAGE);
         return false;
     }
-    if (mr_options_get(options, "sweep") == NULL || mr_options_get(options, "what-if") == NULL)
+    if ((mr_options_get(options, "sweep") != NULL) + (mr_options_get(options, "what-if") != NULL) +
+            (mr_options_get(options, "perturb") != NULL) <
+        2)
         return true;
-    mr_command_fail("replay", "want either --sweep or --what-if", MR_EXIT_USAGE);
+    mr_command_fail("replay", "want one of --sweep, --what-if and --perturb", MR_EXIT_USAGE);
     return false;
 }
 
@@ -239,6 +266,7 @@ int mr_command_sweep(mr_options *options, mr_replay_options *replay)
         mr_methods_close(&t->methods[i]);
     }
     mr_options_unload(options, t->config);
+    free(t->perturbations);
     free(t);
     return exit_status;
 }

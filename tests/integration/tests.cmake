@@ -15,6 +15,7 @@ mr_integration(replay_then_run)
 mr_integration(poison)
 mr_integration(foreign_consumer)
 mr_integration(wishes)
+mr_integration(dead_letters)
 
 # In a browser, without a broker.
 add_test(NAME report COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/integration/report.sh ${CMAKE_BINARY_DIR})

@@ -199,11 +199,24 @@
   const certain = (d) => d.low !== null && (d.low > 0 || d.high < 0);
   const difference = (d) => make('td', certain(d) ? { class: 'best' } : {}, `${signed(d.value)} (${signed(d.low)} to ${signed(d.high)})`);
 
+  function drawSensitivity(part, perturbed) {
+    const { rbo_p: p, rbo_places: places, jaccard_places: cut } = perturbed[0].sensitivity;
+    part.append(make('p', { class: 'faint' }, `Rank-list sensitivity: how alike a user's list at the end is to the one learned from the log as it is, `
+      + `mean over users; 1 is the same. RBO with p = ${p}, ${places} places.`),
+    make('div', { class: 'wide' }, make('table', {},
+      make('thead', {}, make('tr', {}, ...['what was changed', 'acts', 'users', 'RLS-RBO', `RLS-Jaccard@${cut}`].map((t) => make('th', {}, t)))),
+      make('tbody', {}, ...perturbed.map((c) => make('tr', {}, make('td', {}, c.configuration), make('td', {}, count(c.sensitivity.acts_changed)),
+        make('td', {}, count(c.sensitivity.users)), make('td', {}, measured(c.sensitivity.rls_rbo)), make('td', {}, measured(c.sensitivity.rls_jaccard))))))));
+  }
+
   function drawSweep() {
     const { configurations, metric, level } = data.sweep;
-    const others = configurations.slice(1);
-    const part = section(others.length === 1 ? 'What if' : 'Configurations side by side',
-      `The same ${count(Math.max(...configurations.map((c) => c.events)))} events, learned under each configuration. Differences are paired by user, `
+    const was = configurations.find((c) => c.number === 0);
+    const others = configurations.filter((c) => c.number !== 0);
+    const perturbed = others.filter((c) => c.sensitivity);
+    const title = perturbed.length > 0 ? 'The log changed a little' : others.length === 1 ? 'What if' : 'Configurations side by side';
+    const part = section(title,
+      `The same ${count(Math.max(...configurations.map((c) => c.events)))} events, learned ${perturbed.length > 0 ? 'as they are and changed' : 'under each configuration'}. Differences are paired by user, `
       + `with ${Math.round(100 * (level || 0.95))} % intervals; those without 0 stand out.`);
     plot(part, 'bar', {
       indexAxis: 'y',
@@ -223,8 +236,9 @@
         make('td', {}, c.lists.compared > 0 ? `${(100 * c.lists.differ / c.lists.compared).toFixed(1)} %` : ''), make('td', {}, c.lists.rbo === null ? '' : share(c.lists.rbo)),
         make('td', {}, share(c.shown.coverage)), make('td', {}, share(c.shown.gini)),
         make('td', {}, count(c.events) + (c.dropped ? ', dropped' : ''))))))));
-    if (others.length !== 1) return;
-    const [was, is] = configurations;
+    if (perturbed.length > 0) drawSensitivity(part, perturbed);
+    if (others.length !== 1 || perturbed.length > 0) return;
+    const [is] = others;
     part.append(make('div', { class: 'wide' }, make('table', {},
       make('thead', {}, make('tr', {}, ...['metric', 'as configured', 'what if', 'difference'].map((t) => make('th', {}, t)))),
       make('tbody', {}, ...Object.keys(was.metrics).map((name) => make('tr', {}, make('td', {}, name),

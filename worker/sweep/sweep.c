@@ -19,6 +19,8 @@ typedef struct branch {
     mr_scores scores;
     mr_journal journal;
     mr_list_differences differences;
+    mr_perturbation perturbation;
+    uint64_t changed; // acts
     double cpu_seconds, value;
     mr_status status; // of the batch
     mr_error err;
@@ -61,14 +63,30 @@ static double cpu_now(void)
     return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
 }
 
+// place: how many arrivals came before it.
+static mr_status learn(branch *b, uint64_t place, const mr_arrival *arrival)
+{
+    mr_arrival other = *arrival;
+    const mr_perturbed what =
+        mr_perturbation_of(&b->perturbation, place, &arrival->event, &other.event);
+    b->changed += what != MR_PERTURBED_KEPT;
+    if (what == MR_PERTURBED_KEPT || what == MR_PERTURBED_AFTER)
+        MR_TRY(mr_branch_add(b->branch, arrival, &b->err));
+    return what == MR_PERTURBED_INSTEAD || what == MR_PERTURBED_AFTER
+               ? mr_branch_add(b->branch, &other, &b->err)
+               : MR_OK;
+}
+
 static mr_status learn_all(const sweep *s, branch *b)
 {
     for (uint32_t a = 0; a < s->batch_count; a++) {
         const mr_arrival *arrival = &s->batch[a];
         if (arrival->cause != MR_CAUSE_NONE)
             mr_branch_refuse(b->branch, arrival->cause);
-        else
+        else if (b->perturbation.what == MR_PERTURB_NOTHING)
             MR_TRY(mr_branch_add(b->branch, arrival, &b->err));
+        else
+            MR_TRY(learn(b, s->done + a, arrival));
     }
     return MR_OK;
 }
@@ -88,7 +106,7 @@ static void end_branch(void *arg, uint32_t index)
 {
     const sweep *s = arg;
     branch *b = &s->branches[index];
-    if (b->branch == NULL)
+    if (b->branch == NULL || !mr_branch_began(b->branch)) // a perturbation may leave nothing
         return;
     const double begun = cpu_now();
     b->status = mr_branch_end(b->branch, &b->err);
@@ -135,13 +153,24 @@ void mr_sweep_judge(mr_sweep_row *row, const mr_scores *scores, const mr_measure
     row->arp = shown->mean.arp;
 }
 
+static void judge_sensitivity(const sweep *s, const branch *b, mr_sweep_row *row)
+{
+    uint64_t user;
+    const bool without = mr_perturbation_is_of_user(&b->perturbation, &user);
+    row->perturbed = true;
+    row->changed = b->changed;
+    row->sensitivity = mr_sensitivity_of(measure_of(&s->branches[0]), measure_of(b),
+                                         without ? &user : NULL, s->options->seed);
+}
+
 // dropped_at 0: the branch has ended.
 static void add_row(sweep *s, uint32_t index, double dropped_at)
 {
     const branch *b = &s->branches[index], *first = &s->branches[0];
     mr_replay_result *of = mr_branch_result(b->branch);
+    const bool ended = dropped_at <= 0 && mr_branch_began(b->branch);
     const mr_shown_result shown =
-        dropped_at > 0 ? mr_shown_judge(&of->measure.shown) : of->measure.shown_result;
+        ended ? of->measure.shown_result : mr_shown_judge(&of->measure.shown);
     mr_sweep_row *row = &s->result->rows[s->result->count++];
     *row = (mr_sweep_row){
         .name = s->options->configurations[index].name,
@@ -155,6 +184,8 @@ static void add_row(sweep *s, uint32_t index, double dropped_at)
         .lists = b->differences,
     };
     mr_sweep_judge(row, &b->scores, measure_of(b), &shown, &first->scores, measure_of(first));
+    if (s->options->configurations[index].perturbation != NULL)
+        judge_sensitivity(s, b, row);
 }
 
 static void close_branch(branch *b)
@@ -263,6 +294,8 @@ static mr_status open_branch(sweep *s, uint32_t index, mr_error *err)
     b->options.methods = from->methods;
     b->options.out = NULL;
     b->options.measure = b->options.judge = true;
+    if (from->perturbation != NULL)
+        b->perturbation = *from->perturbation;
     const mr_branch_hooks hooks = {.lanes = 1,
                                    .resample_seed = s->options->seed,
                                    .probed = {b, see_target},
@@ -333,26 +366,51 @@ void mr_sweep_order(mr_sweep_result *result)
 
 static mr_status count(void *context, const mr_arrival *arrival, mr_error *err)
 {
-    (void)arrival, (void)err;
-    ++*(uint64_t *)context;
+    sweep *s = context;
+    (void)err;
+    for (uint32_t i = 0; i < s->count && arrival->cause == MR_CAUSE_NONE; i++)
+        mr_perturbation_see(&s->branches[i].perturbation, s->total, &arrival->event);
+    s->total++;
     return MR_OK;
 }
 
-// Files are read once more before, to know where in them one is: that costs a few thousandths of
-// learning from them.
+static mr_status check_perturbations(const sweep *s, mr_error *err)
+{
+    for (uint32_t i = 0; i < s->count; i++)
+        if (mr_perturbation_check(&s->branches[i].perturbation, err) != MR_OK)
+            return mr_wrap(err, "%s", s->options->configurations[i].name);
+    return MR_OK;
+}
+
+static bool something_is_drawn(const sweep *s)
+{
+    bool draws = false;
+    for (uint32_t i = 0; i < s->count; i++)
+        draws = draws || s->branches[i].perturbation.draws;
+    return draws;
+}
+
+// Files are read once more before, to know where in them one is, and what perturbations draw: that
+// costs a few thousandths of learning from them.
 static mr_status count_arrivals(sweep *s, mr_error *err)
 {
     mr_replay_options quiet = *s->options->replay;
-    if (quiet.topics || (quiet.warmup <= 0 && s->options->rungs == 0))
+    const bool draws = something_is_drawn(s);
+    if (quiet.topics && draws)
+        return mr_fail(err, MR_FATAL,
+                       "what is changed is drawn from the whole log, which is read twice for it: "
+                       "want files, or drop=N or user=ID");
+    if (quiet.topics || (quiet.warmup <= 0 && s->options->rungs == 0 && !draws))
         return MR_OK;
     for (uint32_t i = 0; i < quiet.input_count; i++)
         if (strcmp(quiet.inputs[i], "-") == 0)
             return mr_fail(err, MR_FATAL,
                            "standard input is read once, and how long it is has to be known: want "
-                           "a file, or --warmup 0 and no range");
+                           "a file, or --warmup 0 and neither a range nor an act that is drawn");
     quiet.progress = false;
-    mr_replay_reading in = {.options = &quiet, .context = &s->total, .take = count};
-    return mr_replay_read(&in, err);
+    mr_replay_reading in = {.options = &quiet, .context = s, .take = count};
+    MR_TRY(mr_replay_read(&in, err));
+    return check_perturbations(s, err);
 }
 
 static mr_status run_all(sweep *s, mr_error *err)

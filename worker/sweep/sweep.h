@@ -8,6 +8,9 @@
 // quarter, a half. The shares are counts of arrivals (of topics: offsets), so that nothing depends
 // on lanes or on time.
 //
+// A branch may learn a log that is changed a little (perturb.h); then its lists at the end are
+// compared with those of branch 0, user by user (sensitivity.h).
+//
 // Scored is what comes after the warm-up, from the first batch on that ends behind it.
 // Source of the rungs: Jamieson and Talwalkar, "Non-stochastic Best Arm Identification and
 // Hyperparameter Optimization" (successive halving). Departures: the budget is a share of one
@@ -17,7 +20,9 @@
 
 #include "worker/branch.h"
 #include "worker/sweep/pairs.h"
+#include "worker/sweep/perturb.h"
 #include "worker/sweep/scores.h"
+#include "worker/sweep/sensitivity.h"
 
 enum { MR_SWEEP_BRANCHES_MAX = 65, MR_SWEEP_NAME_MAX = 400 };
 
@@ -25,6 +30,7 @@ typedef struct mr_sweep_configuration { // borrowed for the sweep
     char name[MR_SWEEP_NAME_MAX];       // the settings that it has more than the first
     const mr_config *config;
     const mr_methods *methods;
+    const mr_perturbation *perturbation; // NULL: it learns the log as it is
 } mr_sweep_configuration;
 
 typedef struct mr_sweep_options {
@@ -45,6 +51,9 @@ typedef struct mr_sweep_row {
     mr_hash128 state_hash, lists_hash; // at the end; zeros where it was dropped
     mr_score score, difference;        // to the first, at the same place of the inputs
     mr_list_differences lists;
+    bool perturbed;
+    uint64_t changed; // perturbed: acts that were left out, replaced or put in
+    mr_sensitivity sensitivity;
     double coverage, gini, arp; // of what its lists show (worker/measure/shown.h)
 } mr_sweep_row;
 
@@ -71,7 +80,7 @@ MR_CHECKED mr_status mr_sweep_bytes(const mr_sweep_options *options, size_t *all
                                     mr_error *err);
 
 // Runs it. Errors: MR_FATAL: those of a replay, named by the branch; standard input, where there is
-// a warm-up or a rung.
+// a warm-up, a rung or a perturbation that draws; topics, where there is one of these.
 MR_CHECKED mr_status mr_sweep_run(const mr_sweep_options *options, mr_sweep_result *result,
                                   mr_error *err);
 

@@ -13,16 +13,19 @@ static json_t *number(double x)
     return isfinite(x) ? json_real(x) : json_null();
 }
 
+static json_t *estimate_json(const mr_estimate *e)
+{
+    return json_pack("{s:o, s:o, s:o}", "value", number(e->value), "low", number(e->interval.low),
+                     "high", number(e->interval.high));
+}
+
 static json_t *score_json(const mr_score *score)
 {
     json_t *object = json_object();
     for (uint32_t s = 0; s < MR_SCORE_SOURCES; s++)
         for (uint32_t t = 0; t < MR_SCORE_TERMS; t++) {
-            const mr_estimate *e = &score->of[s][t];
             json_object_set_new(object, mr_score_text((mr_score_name){(mr_score_source)s, t}),
-                                json_pack("{s:o, s:o, s:o}", "value", number(e->value), "low",
-                                          number(e->interval.low), "high",
-                                          number(e->interval.high)));
+                                estimate_json(&score->of[s][t]));
         }
     return object;
 }
@@ -34,6 +37,16 @@ static json_t *lists_json(const mr_list_differences *d)
                      "differ", (json_int_t)d->differ, "only_as_configured",
                      (json_int_t)d->only_from, "only_here", (json_int_t)d->only_to, "rbo",
                      number(d->rbo / compared), "jaccard", number(d->jaccard / compared));
+}
+
+static json_t *sensitivity_json(const mr_sweep_row *row)
+{
+    const mr_sensitivity *s = &row->sensitivity;
+    return json_pack("{s:I, s:I, s:f, s:i, s:i, s:o, s:o}", "acts_changed",
+                     (json_int_t)row->changed, "users", (json_int_t)s->users, "rbo_p",
+                     MR_SENSITIVITY_P, "rbo_places", MR_ACT_DEPTH, "jaccard_places",
+                     MR_SENSITIVITY_JACCARD, "rls_rbo", estimate_json(&s->rbo), "rls_jaccard",
+                     estimate_json(&s->jaccard));
 }
 
 static json_t *hash_json(mr_hash128 hash)
@@ -57,6 +70,8 @@ static json_t *row_json(const mr_sweep_row *row)
     json_object_set_new(object, "shown",
                         json_pack("{s:o, s:o, s:o}", "coverage", number(row->coverage), "gini",
                                   number(row->gini), "arp", number(row->arp)));
+    if (row->perturbed)
+        json_object_set_new(object, "sensitivity", sensitivity_json(row));
     if (row->dropped_at <= 0) {
         json_object_set_new(object, "state_hash", hash_json(row->state_hash));
         json_object_set_new(object, "lists_hash", hash_json(row->lists_hash));
@@ -163,26 +178,55 @@ static void print_pair(const mr_sweep_row *from, const mr_sweep_row *to, FILE *o
                                                         : "other bytes");
 }
 
+static void print_estimate(const mr_estimate *e, FILE *out)
+{
+    fprintf(out, "  %6.4f (%6.4f..%6.4f)", e->value, e->interval.low, e->interval.high);
+}
+
+// What the lists at the end have in common with those from the log as it is.
+static void print_sensitivity(const mr_sweep_result *result, FILE *out)
+{
+    fprintf(out,
+            "\n  the log changed: how alike the lists at the end are (RLS); RBO with p = %g, %d "
+            "places\n  %10s %9s  %-23s  RLS-Jaccard@%d\n",
+            MR_SENSITIVITY_P, MR_ACT_DEPTH, "acts", "users", "RLS-RBO", MR_SENSITIVITY_JACCARD);
+    for (uint32_t i = 0; i < result->count; i++) {
+        const mr_sweep_row *row = &result->rows[i];
+        if (!row->perturbed)
+            continue;
+        fprintf(out, "  %10llu %9llu", (unsigned long long)row->changed,
+                (unsigned long long)row->sensitivity.users);
+        print_estimate(&row->sensitivity.rbo, out);
+        print_estimate(&row->sensitivity.jaccard, out);
+        fprintf(out, "  %s\n", row->name);
+    }
+}
+
 void mr_sweep_print(const mr_sweep_result *result, FILE *out)
 {
     const mr_sweep_row *of[2] = {NULL, NULL};
     uint64_t events = 0;
+    bool perturbed = false;
     for (uint32_t i = 0; i < result->count; i++) {
         const mr_sweep_row *row = &result->rows[i];
         events = row->events > events ? row->events : events;
+        perturbed = perturbed || row->perturbed;
         if (row->index < 2)
             of[row->index] = row;
     }
     fprintf(out,
-            "\n  %u configurations over %llu events in one pass; the first %g %% were learned from "
+            "\n  %u %s over %llu events in one pass; the first %g %% were learned from "
             "only;\n  95 %% intervals over users, *: without 0\n\n",
-            result->count, (unsigned long long)events, 100 * result->warmup);
+            result->count, perturbed ? "branches" : "configurations",
+            (unsigned long long)events, 100 * result->warmup);
     mr_replay_print_files(&result->files, out);
     fprintf(out, "  %-23s  %-27s %8s  %6s  %8s  %6s  %8s\n", mr_score_text(result->metric),
             "more than as configured", "lists", "RBO", "coverage", "Gini", "events/s");
     for (uint32_t i = 0; i < result->count; i++)
         print_row(result, &result->rows[i], out);
-    if (result->count == 2)
+    if (perturbed)
+        print_sensitivity(result, out);
+    else if (result->count == 2)
         print_pair(of[0], of[1], out);
     fprintf(out, "\n  events/s: of one core, of which it took %.1f s on %u lanes\n", result->seconds,
             result->lanes);

@@ -20,6 +20,7 @@ typedef struct fixture {
     mr_methods methods[BRANCHES];
     mr_config *configs[BRANCHES];
     mr_sweep_configuration configurations[BRANCHES];
+    mr_perturbation perturbations[BRANCHES];
     mr_replay_options replay;
     mr_sweep_options options;
 } fixture;
@@ -89,6 +90,18 @@ static int teardown(void **state)
     }
     free(f);
     return 0;
+}
+
+// A branch of the first configuration that learns a changed log.
+static void perturb(fixture *f, const char *text)
+{
+    const uint32_t at = f->options.count;
+    mr_error err = {0};
+    load(f, NULL);
+    if (mr_perturbation_parse(text, 1, at, &f->perturbations[at], &err) != MR_OK)
+        fail_msg("%s", err.text);
+    snprintf(f->configurations[at].name, MR_SWEEP_NAME_MAX, "%s", text);
+    f->configurations[at].perturbation = &f->perturbations[at];
 }
 
 static void run(const fixture *f, mr_sweep_result *result)
@@ -212,6 +225,141 @@ static void any_number_of_lanes_gives_the_same_table(void **state)
     free(first);
 }
 
+static void a_log_that_is_not_changed_gives_a_sensitivity_of_one_and_none_at_all_zero(void **state)
+{
+    fixture *f = *state;
+    mr_sweep_result result;
+    perturb(f, "none");
+    perturb(f, "drop=1");
+    run(f, &result);
+    const mr_sweep_row *from = row_of(&result, 0), *none = row_of(&result, 1),
+                       *all = row_of(&result, 2);
+    assert_false(from->perturbed);
+    assert_true(none->perturbed && none->changed == 0 && none->sensitivity.users > 10);
+    assert_memory_equal(&from->state_hash, &none->state_hash, sizeof from->state_hash);
+    for (uint32_t i = 0; i < 2; i++) {
+        const mr_estimate *one = i == 0 ? &none->sensitivity.rbo : &none->sensitivity.jaccard;
+        const mr_estimate *nil = i == 0 ? &all->sensitivity.rbo : &all->sensitivity.jaccard;
+        assert_true(fabs(one->value - 1) < 1e-12 && fabs(one->interval.low - 1) < 1e-12);
+        assert_true(nil->value == 0 && nil->interval.low == 0 && nil->interval.high == 0);
+    }
+    assert_int_equal(all->changed, LINES - 1); // but the header
+    assert_int_equal(all->sensitivity.users, none->sensitivity.users);
+}
+
+// Writes the log as a perturbation would have it, event by event.
+static void rewrite(const char *from_path, const char *to_path, const mr_perturbation *p)
+{
+    mr_arrivals_files files;
+    mr_arrivals arrivals;
+    mr_arrival arrival;
+    mr_error err = {0};
+    char line[256];
+    uint64_t place = 0;
+    FILE *from = fopen(from_path, "r"), *to = fopen(to_path, "w");
+    assert_true(from != NULL && to != NULL);
+    assert_non_null(fgets(line, sizeof line, from));
+    fputs(line, to);
+    assert_int_equal(mr_arrivals_of_files(&from_path, 1, NULL, NULL, &files, &arrivals, &err),
+                     MR_OK);
+    for (bool more = true;; place++) {
+        mr_event other;
+        assert_int_equal(arrivals.next(arrivals.context, &arrival, &more, &err), MR_OK);
+        if (!more)
+            break;
+        assert_non_null(fgets(line, sizeof line, from));
+        const mr_perturbed what = mr_perturbation_of(p, place, &arrival.event, &other);
+        if (what == MR_PERTURBED_KEPT || what == MR_PERTURBED_AFTER)
+            fputs(line, to);
+        if (what == MR_PERTURBED_INSTEAD || what == MR_PERTURBED_AFTER)
+            fprintf(to, "%lld,%.*s,%.*s,%s,%.*g,,,\n", (long long)other.time_ms,
+                    (int)other.user.size, (const char *)other.user.data, (int)other.item.size,
+                    (const char *)other.item.data, mr_event_kind_name(other.kind),
+                    mr_event_has(&other, MR_FIELD_value) ? 17 : 0,
+                    mr_event_has(&other, MR_FIELD_value) ? other.value : 0);
+    }
+    arrivals.close(arrivals.context);
+    fclose(from);
+    fclose(to);
+}
+
+static void see_all(const char *path, mr_perturbation *p)
+{
+    mr_arrivals_files files;
+    mr_arrivals arrivals;
+    mr_arrival arrival;
+    mr_error err = {0};
+    assert_int_equal(mr_arrivals_of_files(&path, 1, NULL, NULL, &files, &arrivals, &err), MR_OK);
+    for (uint64_t place = 0;; place++) {
+        bool more;
+        assert_int_equal(arrivals.next(arrivals.context, &arrival, &more, &err), MR_OK);
+        if (!more)
+            break;
+        mr_perturbation_see(p, place, &arrival.event);
+    }
+    arrivals.close(arrivals.context);
+}
+
+static void a_changed_log_is_learned_as_if_it_had_been_written_so(void **state)
+{
+    static const char *const texts[] = {"drop=7", "user=user-3", "replace=random",
+                                        "insert=latest"};
+    fixture *f = *state;
+    mr_sweep_result result;
+    mr_error err = {0};
+    f->replay.warmup = 0;
+    for (uint32_t i = 0; i < 4; i++)
+        perturb(f, texts[i]);
+    run(f, &result);
+    for (uint32_t i = 0; i < 4; i++) {
+        char path[] = "/tmp/test_sweep_XXXXXX";
+        close(mkstemp(path));
+        mr_perturbation p = f->perturbations[i + 1];
+        see_all(f->path, &p);
+        rewrite(f->path, path, &p);
+        mr_replay_result *alone;
+        mr_replay_options options = f->replay;
+        options.inputs[0] = path;
+        options.config = f->configs[0];
+        options.methods = &f->methods[0];
+        if (mr_replay_run(&options, &alone, &err) != MR_OK)
+            fail_msg("%s", err.text);
+        unlink(path);
+        const mr_sweep_row *row = row_of(&result, i + 1);
+        if (memcmp(&alone->state_hash, &row->state_hash, sizeof row->state_hash) != 0 ||
+            memcmp(&alone->lists_hash, &row->lists_hash, sizeof row->lists_hash) != 0)
+            fail_msg("%s: other bytes", texts[i]);
+        assert_true(row->changed >= 1 && (i < 2 || row->changed == 1));
+        assert_true(row->sensitivity.rbo.value > 0 && row->sensitivity.rbo.value < 1);
+        mr_replay_result_free(alone);
+    }
+}
+
+static void any_number_of_lanes_gives_the_same_sensitivity(void **state)
+{
+    static const char *const texts[] = {"drop=50", "user", "delete=random", "delete=random"};
+    fixture *f = *state;
+    mr_sweep_result result;
+    char *first = NULL;
+    for (uint32_t i = 0; i < 4; i++)
+        perturb(f, texts[i]);
+    for (uint32_t lanes = 1; lanes <= 3; lanes += 2) {
+        f->options.lanes = lanes;
+        run(f, &result);
+        char *table = table_of(&result);
+        if (first != NULL)
+            assert_string_equal(table, first);
+        else
+            assert_non_null(strstr(table, "rls_rbo"));
+        if (first == NULL)
+            first = table;
+        else
+            free(table);
+    }
+    free(first);
+    assert_true(f->perturbations[3].seed != f->perturbations[4].seed);
+}
+
 static void the_worse_half_is_dropped_at_each_rung_and_the_first_never(void **state)
 {
     fixture *f = *state;
@@ -254,6 +402,9 @@ int main(void)
         TEST(a_change_of_lists_shows_in_the_lists_and_in_what_was_served),
         TEST(a_configuration_alone_gives_the_same_as_inside_a_sweep),
         TEST(any_number_of_lanes_gives_the_same_table),
+        TEST(a_log_that_is_not_changed_gives_a_sensitivity_of_one_and_none_at_all_zero),
+        TEST(a_changed_log_is_learned_as_if_it_had_been_written_so),
+        TEST(any_number_of_lanes_gives_the_same_sensitivity),
         TEST(the_worse_half_is_dropped_at_each_rung_and_the_first_never),
         TEST(a_file_that_is_not_there_is_named),
     };
