@@ -118,8 +118,8 @@ static void add_constant(mr_build *b, const mr_target *target, const char *text)
 static void resolve_entry(mr_build *b, uint32_t root, const mr_schema_type *type,
                           const mr_mapping_entry *entry, const mr_target *target, bool required)
 {
-    if (entry->constant != NULL && (b->schema == NULL || entry->path == NULL ||
-                                    entry->from != MR_FROM_RECORD)) {
+    if (entry->constant != NULL &&
+        (b->schema == NULL || entry->path == NULL || entry->from != MR_FROM_RECORD)) {
         add_constant(b, target, entry->constant); // until there is a better value
         mr_build_source(b, target, "= ", entry->constant);
     }
@@ -177,7 +177,8 @@ static bool resolve_names(mr_build *b, uint32_t root, const mr_schema_type *type
     return found;
 }
 
-static const mr_mapping_entry *entry_of(const mr_mapping *mapping, mr_field field, mr_line_part part)
+static const mr_mapping_entry *entry_of(const mr_mapping *mapping, mr_field field,
+                                        mr_line_part part)
 {
     for (uint32_t i = 0; i < mapping->entry_count; i++) {
         if (mapping->entries[i].role == MR_ROLE_FIELD && mapping->entries[i].field == field &&
@@ -228,7 +229,8 @@ static const mr_schema_type *array_at(const mr_schema *schema, const mr_schema_t
 }
 
 static void resolve_part(mr_build *b, const mr_mapping *mapping, const mr_schema_type *items,
-                         const mr_schema *reader, const mr_schema_type *reader_line, mr_line_part part)
+                         const mr_schema *reader, const mr_schema_type *reader_line,
+                         mr_line_part part)
 {
     const mr_mapping_entry *entry = entry_of(mapping, MR_FIELD_lines, part);
     const mr_target target = {.field = MR_FIELD_lines,
@@ -422,6 +424,7 @@ static void finish(mr_plan *plan)
             memcpy(line, &constant.real, sizeof constant.real);
     }
     plan->constant_count = kept;
+    plan->plain = plan->selector_count == 0 && plan->outside_count == 0 && !plan->has_each;
 }
 
 static mr_status open_reader(readers *r, mr_event_kind kind, mr_error *err)
@@ -555,7 +558,7 @@ uint32_t mr_plan_item_scratch_bytes(const mr_plan *plan)
 
 bool mr_plan_is_plain(const mr_plan *plan)
 {
-    return plan->selector_count == 0 && plan->outside_count == 0 && !plan->has_each;
+    return plan->plain;
 }
 
 const char *mr_plan_source(const mr_plan *plan, mr_field field)

@@ -225,8 +225,8 @@ static bool fuse_optional_skip(mr_build *b, uint32_t op, uint32_t null, uint32_t
     plan->path_count--; // that of the value is that of its union
     plan->op_count--;
     mr_op *const last = first - 1;
-    if (op > barrier && last->code == first->code && last->at == first->at &&
-        last->count == null && last->path + last->next == first->path) {
+    if (op > barrier && last->code == first->code && last->at == first->at && last->count == null &&
+        last->path + last->next == first->path) {
         last->next++;
         plan->op_count--;
     }

@@ -120,7 +120,7 @@ static void finish(const mr_plan *plan, mr_event *event)
         line_of_event(event, &plan->line);
 }
 
-static mr_status run(const mr_plan *plan, mr_plan_part *part, mr_event *event, mr_error *err)
+static inline mr_status run(const mr_plan *plan, mr_plan_part *part, mr_event *event, mr_error *err)
 {
     return plan->json != NULL ? mr_json_run(plan, part, event, err)
                               : mr_plan_run(plan, part, event, err);
@@ -147,7 +147,7 @@ static mr_status too_long(size_t byte_count, mr_error *err)
 mr_status mr_plan_decode_next(const mr_plan *plan, const uint8_t *bytes, size_t byte_count,
                               size_t *used, mr_event *event, mr_error *err)
 {
-    MR_ASSERT(mr_plan_is_plain(plan));
+    MR_ASSERT(plan->plain);
     if (byte_count > INT32_MAX)
         return too_long(byte_count, err);
     if (byte_count == 0)

@@ -163,6 +163,8 @@ static void find_path(const mr_schema *schema, const mr_schema_type *type, const
                       target, result);
         return;
     }
+    if (*path == '\0' && type->avro == MR_AVRO_NULL)
+        return; // what is always null is the same as not there
     if (*path == '\0') {
         const mr_fit now =
             mr_build_suits(schema, type, target) ? MR_FIT_SUITABLE : MR_FIT_UNSUITABLE;

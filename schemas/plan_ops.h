@@ -185,6 +185,7 @@ struct mr_plan {
     mr_event_kind kind; // MR_EVENT_KIND_COUNT: a selector says it
     bool line_of_event; // item, quantity and price of the event are its only line
     bool needs_lines, needs_vector;
+    bool plain; // a record is one event, all of it
     uint32_t scratch_bytes, item_scratch_bytes;
     struct mr_json *json; // NULL: Avro
     bool has_each;

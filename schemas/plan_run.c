@@ -24,6 +24,7 @@ typedef struct machine {
     uint8_t *base;
     mr_event *event;
     const mr_plan *plan;
+    const mr_op *op; // for step
     uint32_t depth;
     uint32_t present;
     uint32_t scratch_max;
@@ -502,9 +503,11 @@ static mr_cause floats(machine *m, const mr_op *op)
     }
 }
 
-// An instruction that is not hot; *at is moved where it does not go on with the following one.
-static __attribute__((noinline)) mr_cause step(machine *m, const mr_op **at)
+// An instruction that is not hot, m->op, which is moved where it does not go on with the following
+// one. It stands in the machine so that the loop's own may stay in a register.
+static __attribute__((noinline)) mr_cause step(machine *m)
 {
+    const mr_op **const at = &m->op;
     const mr_op *op = *at;
     const mr_op *ops = m->plan->ops;
     uint32_t index;
@@ -600,6 +603,14 @@ static __attribute__((noinline)) mr_cause step(machine *m, const mr_op **at)
     }
 }
 
+// Whether there is nothing to fill: the union's branch is null, or cannot be read.
+static inline bool is_null(mr_wire *in, const mr_op *op, mr_cause *cause)
+{
+    uint32_t index = 0;
+    *cause = mr_wire_index(in, 2, &index);
+    return *cause != MR_CAUSE_NONE || index == op->count;
+}
+
 // Runs the whole program. On failure *failed is the instruction, and m->in is where it stopped.
 static mr_cause run(machine *m, const mr_op *op, const mr_op **failed)
 {
@@ -611,11 +622,6 @@ static mr_cause run(machine *m, const mr_op *op, const mr_op **failed)
     for (;; op++) {
         const mr_op *const now = op;
         void *const to = base + op->at;
-        int64_t number = 0;
-        uint32_t index = 0;
-        mr_bytes text = {NULL, 0};
-        double real = 0;
-        float small = 0;
         switch (op->code) {
         case MR_OP_SKIP_FIXED:
             cause = mr_wire_skip(&in, op->count);
@@ -635,73 +641,81 @@ static mr_cause run(machine *m, const mr_op *op, const mr_op **failed)
         case MR_OP_SKIP_OPTIONAL_BYTES:
             cause = skip_optional(&in, MR_OP_SKIP_OPTIONAL_BYTES, op, &m->done);
             break;
-        case MR_OP_SELECT_TEXT:
-            cause = take_utf8(&in, &text);
-            m->selected[op->count] = text;
-            break;
-        case MR_OP_OPTIONAL:
+        case MR_OP_OPTIONAL: {
+            uint32_t index = 0;
             cause = mr_wire_index(&in, 2, &index);
             if (index == op->count)
                 op = plan->ops + op->next - 1;
             break;
+        }
         case MR_OP_JUMP:
             op = plan->ops + op->next - 1;
             break;
+        case MR_OP_SELECT_TEXT:
+            cause = take_utf8(&in, &m->selected[op->count]);
+            break;
         case MR_OP_OPTIONAL_TEXT:
-            cause = mr_wire_index(&in, 2, &index);
-            if (cause != MR_CAUSE_NONE || index == op->count)
+            if (is_null(&in, op, &cause))
                 break;
             __attribute__((fallthrough));
-        case MR_OP_TEXT:
+        case MR_OP_TEXT: {
+            mr_bytes text = {NULL, 0};
             cause = take_utf8(&in, &text);
             *(mr_bytes *)to = text;
             present |= 1u << op->field;
             break;
-        case MR_OP_TEXT_ENUM:
+        }
+        case MR_OP_TEXT_ENUM: {
+            uint32_t index = 0;
             cause = mr_wire_index(&in, op->count, &index);
             *(mr_bytes *)to = plan->texts[op->next + index];
             present |= 1u << op->field;
             break;
+        }
         case MR_OP_OPTIONAL_LONG:
-            cause = mr_wire_index(&in, 2, &index);
-            if (cause != MR_CAUSE_NONE || index == op->count)
+            if (is_null(&in, op, &cause))
                 break;
             __attribute__((fallthrough));
-        case MR_OP_LONG:
+        case MR_OP_LONG: {
+            int64_t number = 0;
             cause = mr_wire_long(&in, &number);
             *(int64_t *)to = number;
             present |= 1u << op->field;
             break;
+        }
         case MR_OP_OPTIONAL_INT:
-            cause = mr_wire_index(&in, 2, &index);
-            if (cause != MR_CAUSE_NONE || index == op->count)
+            if (is_null(&in, op, &cause))
                 break;
             __attribute__((fallthrough));
-        case MR_OP_INT:
+        case MR_OP_INT: {
+            int64_t number = 0;
             cause = mr_wire_int(&in, &number);
             *(int64_t *)to = number;
             present |= 1u << op->field;
             break;
+        }
         case MR_OP_OPTIONAL_DOUBLE:
-            cause = mr_wire_index(&in, 2, &index);
-            if (cause != MR_CAUSE_NONE || index == op->count)
+            if (is_null(&in, op, &cause))
                 break;
             __attribute__((fallthrough));
-        case MR_OP_DOUBLE:
+        case MR_OP_DOUBLE: {
+            double real = 0;
             cause = mr_wire_double(&in, &real);
             *(double *)to = real;
             present |= 1u << op->field;
             break;
+        }
         case MR_OP_OPTIONAL_FLOAT:
-            cause = mr_wire_index(&in, 2, &index);
-            if (cause != MR_CAUSE_NONE || index == op->count)
+            if (is_null(&in, op, &cause))
                 break;
             __attribute__((fallthrough));
-        case MR_OP_DOUBLE_FLOAT:
+        case MR_OP_DOUBLE_FLOAT: {
+            float small = 0;
             cause = mr_wire_float(&in, &small);
             *(double *)to = (double)small;
             present |= 1u << op->field;
             break;
+        }
         case MR_OP_PAIRS:
             cause = pairs(&in, m, op->count == 1);
             present |= 1u << op->field;
@@ -714,7 +728,9 @@ static mr_cause run(machine *m, const mr_op *op, const mr_op **failed)
             m->in = in;
             m->base = base;
             m->present = present;
-            cause = step(m, &op);
+            m->op = op;
+            cause = step(m);
+            op = m->op;
             in = m->in;
             base = m->base;
             present = m->present;
@@ -754,7 +770,8 @@ mr_status mr_plan_run(const mr_plan *plan, mr_plan_part *part, mr_event *event, 
         const bool in_run =
             failed->code >= MR_OP_SKIP_NUMBERS && failed->code <= MR_OP_SKIP_OPTIONAL_BYTES;
         return refuse(plan, failed->path + (in_run ? (uint32_t)m.done : 0),
-                      (size_t)(m.in.p - part->bytes), (size_t)(part->end - part->bytes), cause, err);
+                      (size_t)(m.in.p - part->bytes), (size_t)(part->end - part->bytes), cause,
+                      err);
     }
     part->at = m.in.p;
     part->present = m.present;

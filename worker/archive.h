@@ -13,6 +13,7 @@
 enum {
     MR_ARCHIVE_EPOCHS, // the epoch log
     MR_ARCHIVE_LISTS,
+    MR_ARCHIVE_DEAD_LETTERS,
     MR_ARCHIVE_INPUTS, // + number of the input, the worker's own included
     MR_ARCHIVE_STREAMS = MR_ARCHIVE_INPUTS + MR_CONFIG_READS_MAX,
 };

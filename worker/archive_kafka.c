@@ -41,6 +41,8 @@ static const char *name_of(const mr_archive_kafka *archive, uint32_t stream)
         return mr_kafka_topic_name(archive->config, MR_TOPIC_EPOCHS);
     if (stream == MR_ARCHIVE_LISTS)
         return mr_kafka_topic_name(archive->config, MR_TOPIC_LISTS);
+    if (stream == MR_ARCHIVE_DEAD_LETTERS)
+        return mr_kafka_topic_name(archive->config, MR_TOPIC_DEAD_LETTERS);
     return mr_config_topic(archive->config, stream - MR_ARCHIVE_INPUTS);
 }
 

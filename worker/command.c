@@ -14,6 +14,8 @@ static const mr_command table[] = {
     {"run", "the worker: reads events, learns, publishes lists", mr_command_run},
     {"replay", "learns from logged events and measures every model", mr_command_replay},
     {"report", "makes one page of a replay, for people", mr_command_report},
+    {"dead-letters", "lists what was refused, by cause, and puts it back after a mend",
+     mr_command_letters},
     {"ope", "says what another policy would have earned, from a log", mr_command_ope},
     {"demo", "shows all of it in this process, with simulated users", mr_command_demo},
     {"simulate", "what lists are worth to simulated users, and what attacks gain",

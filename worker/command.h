@@ -21,6 +21,7 @@ int mr_command_config(int argc, char **argv);
 int mr_command_demo(int argc, char **argv);
 int mr_command_infer(int argc, char **argv);
 int mr_command_inspect(int argc, char **argv);
+int mr_command_letters(int argc, char **argv);
 int mr_command_ope(int argc, char **argv);
 int mr_command_produce(int argc, char **argv);
 int mr_command_recover(int argc, char **argv);

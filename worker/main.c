@@ -15,7 +15,7 @@ static void print_usage(FILE *out)
 {
     fprintf(out, "usage: millrace COMMAND [options]\n\n");
     for (const mr_command *command = mr_commands(); command->name != NULL; command++)
-        fprintf(out, "  %-10s %s\n", command->name, command->summary);
+        fprintf(out, "  %-12s %s\n", command->name, command->summary);
     fprintf(out, "\n  --help     prints this; millrace COMMAND --help says more\n"
                  "  --version  prints the version, and those of the libraries\n");
 }

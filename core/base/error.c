@@ -63,6 +63,14 @@ const char *mr_cause_name(mr_cause cause)
     return causes[cause].name;
 }
 
+mr_cause mr_cause_of(const char *name)
+{
+    for (uint32_t cause = MR_CAUSE_NONE + 1; cause < sizeof causes / sizeof causes[0]; cause++)
+        if (strcmp(causes[cause].name, name) == 0)
+            return (mr_cause)cause;
+    return MR_CAUSE_NONE;
+}
+
 const char *mr_cause_text(mr_cause cause)
 {
     return causes[cause].text;

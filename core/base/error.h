@@ -49,6 +49,8 @@ mr_status mr_wrap(mr_error *err, const char *format, ...) __attribute__((format(
 
 // The cause's name as it stands in metrics ("bad_length"), and one sentence about it.
 const char *mr_cause_name(mr_cause cause);
+// The cause of that name; MR_CAUSE_NONE: there is none.
+mr_cause mr_cause_of(const char *name);
 const char *mr_cause_text(mr_cause cause);
 
 // Leaves the calling function with the status of a failed call. For functions that hold nothing.

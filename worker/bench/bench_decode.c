@@ -53,9 +53,9 @@ enum { WIDE = 40, WIDE_JSON_MAX = 8192 };
 
 static const char *wide_name(uint32_t i, char room[16])
 {
-    static const char *const used[WIDE] = {[2] = "f2_collected", [4] = "f4_visitor",
-                                           [10] = "f10_action",  [16] = "f16_sku",
-                                           [22] = "f22_visit",   [34] = "f34_amount"};
+    static const char *const used[WIDE] = {
+        [2] = "f2_collected", [4] = "f4_visitor", [10] = "f10_action",
+        [16] = "f16_sku",     [22] = "f22_visit", [34] = "f34_amount"};
     snprintf(room, 16, "f%u", i);
     return used[i] != NULL ? used[i] : room;
 }
@@ -81,9 +81,9 @@ static void wide_schema(char text[WIDE_JSON_MAX])
     size_t size = (size_t)snprintf(text, WIDE_JSON_MAX,
                                    "{\"type\":\"record\",\"name\":\"Wide\",\"fields\":[");
     for (uint32_t i = 0; i < WIDE; i++)
-        size += (size_t)snprintf(text + size, WIDE_JSON_MAX - size,
-                                 "%s{\"name\":\"%s\",\"type\":%s}", i > 0 ? "," : "",
-                                 wide_name(i, room), wide_type(i));
+        size +=
+            (size_t)snprintf(text + size, WIDE_JSON_MAX - size, "%s{\"name\":\"%s\",\"type\":%s}",
+                             i > 0 ? "," : "", wide_name(i, room), wide_type(i));
     snprintf(text + size, WIDE_JSON_MAX - size, "]}");
 }
 
