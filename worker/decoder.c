@@ -326,6 +326,7 @@ static mr_status decode(mr_decoder *decoder, mr_arena *arena, const input *in,
         r.max = mr_decoder_events_max(decoder);
     h.count =
         in->json == NULL || in->has_headers ? message->headers(message, h.rows, HEADERS_MAX) : 0;
+    *count = 0;
     MR_TRY(read_key(in, message, arena, &r.key, err));
     MR_TRY(open_value(decoder, in, message, &h, &frame, &plan, err));
     *count = 1;
@@ -342,6 +343,14 @@ static mr_status decode(mr_decoder *decoder, mr_arena *arena, const input *in,
     const mr_status status = read_events(decoder, plan, &walk, &r, err);
     *count = r.count;
     return status;
+}
+
+mr_status mr_decoder_knows(mr_decoder *decoder, uint32_t number, const mr_frame *frame,
+                           mr_error *err)
+{
+    const input *in = &decoder->inputs[number];
+    const mr_plan *plan;
+    return mr_catalog_plan(decoder->catalog, frame, in->bare, in->handle, &plan, err);
 }
 
 mr_status mr_decoder_read(mr_decoder *decoder, uint32_t number, const mr_message *message,
@@ -395,7 +404,7 @@ mr_status mr_decoder_take(mr_decoder *decoder, uint32_t number, const mr_message
 {
     const mr_status status =
         decode_unrefused(decoder, number, message, rerouted, arena, arrivals, max, count, err);
-    if (status == MR_OK || status == MR_RETRY)
+    if (status != MR_REJECT)
         return status;
     *count = 1;
     arrivals->cause = err->cause;
