@@ -15,6 +15,7 @@ mr_integration(replay_then_run)
 mr_integration(poison)
 mr_integration(foreign_consumer)
 mr_integration(wishes)
+mr_integration(pseudonyms)
 mr_integration(dead_letters)
 
 # In a browser, without a broker.
