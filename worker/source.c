@@ -357,7 +357,6 @@ static bool hold(mr_source *source, builder *b, feed *f, uint32_t index, int64_t
     }
     source->counters.records++;
     if (status == MR_OK && count == 0) {
-        b->arena.used = mark;
         source->counters.skipped++;
         step(b, f, now_ms);
         b->skipped++;

@@ -14,6 +14,7 @@ mr_integration(exactly_once_over_kill9)
 mr_integration(replay_then_run)
 mr_integration(poison)
 mr_integration(foreign_consumer)
+mr_integration(foreign_json)
 mr_integration(wishes)
 mr_integration(dead_letters)
 
