@@ -21,14 +21,16 @@ typedef struct slot { // a name on the wire and the schema that it stands for
 
 typedef struct member {
     mr_catalog_schema shown;
-    mr_schema *schema;
-    char *name, *text;                       // owned, of files
+    mr_schema *schema;                       // NULL: the finder's text is no schema
+    char *name, *text;                       // owned, of files and of what was found
     mr_plan *plans[MR_CATALOG_MAPPINGS_MAX]; // by handle
     mr_error *faults[MR_CATALOG_MAPPINGS_MAX];
+    mr_error *refusal; // where there is no schema: why
 } member;
 
 struct mr_catalog {
     char *directory;
+    mr_schema_finder finder; // find NULL: there is none
     member **members;
     uint32_t member_count, mapping_count;
     const mr_mapping *mappings[MR_CATALOG_MAPPINGS_MAX];
@@ -116,9 +118,14 @@ static mr_status add(mr_catalog *catalog, const char *name, const char *text, si
     m->shown =
         (mr_catalog_schema){name, text, (uint32_t)text_bytes, mr_fingerprint(m->schema), is_ours};
     catalog->members[catalog->member_count++] = m;
-    add_key(catalog, MR_FRAME_NAMES_FINGERPRINT, m->shown.fingerprint, 0);
     *added = m;
     return MR_OK;
+}
+
+// The key that single-object records use.
+static void add_fingerprint(mr_catalog *catalog, const member *m)
+{
+    add_key(catalog, MR_FRAME_NAMES_FINGERPRINT, m->shown.fingerprint, 0);
 }
 
 static mr_status read_text(FILE *file, char **text, size_t *size, mr_error *err)
@@ -165,6 +172,7 @@ static mr_status add_file(mr_catalog *catalog, const char *path, const char *fil
     }
     m->name = name;
     m->text = text;
+    add_fingerprint(catalog, m);
     if (parse_id(name, &id))
         add_key(catalog, MR_FRAME_NAMES_ID, id, 0);
     if (parse_guid(name, guid)) {
@@ -207,7 +215,7 @@ static mr_status add_directory(mr_catalog *catalog, const char *directory, mr_er
 mr_status mr_catalog_open(const char *directory, mr_catalog **catalog, mr_error *err)
 {
     mr_catalog *made = calloc(1, sizeof *made);
-    member *m;
+    member *m = NULL;
     mr_status status = MR_OK;
     if (made != NULL)
         made->members = calloc(MR_CATALOG_SCHEMAS_MAX, sizeof(member *));
@@ -218,6 +226,8 @@ mr_status mr_catalog_open(const char *directory, mr_catalog **catalog, mr_error 
     for (uint32_t i = 0; status == MR_OK && mr_builtin_at(i) != NULL; i++) {
         const mr_builtin *own = mr_builtin_at(i);
         status = add(made, own->name, own->text, own->size, true, &m, err);
+        if (status == MR_OK)
+            add_fingerprint(made, m);
     }
     if (status == MR_OK && directory != NULL) {
         made->directory = strdup(directory);
@@ -238,6 +248,7 @@ static void close_member(member *m)
         free(m->faults[i]);
     }
     mr_schema_close(m->schema);
+    free(m->refusal);
     free(m->name);
     free(m->text);
     free(m);
@@ -277,23 +288,31 @@ static member *find_name(const mr_catalog *catalog, const char *name)
     return NULL;
 }
 
-static mr_status unknown(const mr_catalog *catalog, const mr_frame *frame, const char *bare,
-                         mr_error *err)
+enum { WHAT_BYTES = 96 };
+
+// What a frame calls its schema, in words.
+static void name_schema(const mr_frame *frame, const char *bare, char what[WHAT_BYTES])
 {
-    char what[96];
     const uint8_t *g = frame->guid;
     if (frame->names == MR_FRAME_NAMES_ID)
-        snprintf(what, sizeof what, "schema id %u", frame->id);
+        snprintf(what, WHAT_BYTES, "schema id %u", frame->id);
     else if (frame->names == MR_FRAME_NAMES_GUID)
-        snprintf(what, sizeof what,
+        snprintf(what, WHAT_BYTES,
                  "schema GUID %02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
                  g[0], g[1], g[2], g[3], g[4], g[5], g[6], g[7], g[8], g[9], g[10], g[11], g[12],
                  g[13], g[14], g[15]);
     else if (frame->names == MR_FRAME_NAMES_FINGERPRINT)
-        snprintf(what, sizeof what, "schema fingerprint %016llx",
+        snprintf(what, WHAT_BYTES, "schema fingerprint %016llx",
                  (unsigned long long)frame->fingerprint);
     else
-        snprintf(what, sizeof what, "schema '%s'", bare != NULL ? bare : "");
+        snprintf(what, WHAT_BYTES, "schema '%s'", bare != NULL ? bare : "");
+}
+
+static mr_status unknown(const mr_catalog *catalog, const mr_frame *frame, const char *bare,
+                         mr_error *err)
+{
+    char what[WHAT_BYTES];
+    name_schema(frame, bare, what);
     return mr_reject(err, MR_CAUSE_unknown_schema, "%s is not known: there is no such file in '%s'",
                      what, catalog->directory != NULL ? catalog->directory : "(no directory)");
 }
@@ -326,13 +345,87 @@ static mr_status compile(const mr_catalog *catalog, member *m, uint32_t handle, 
     return status;
 }
 
+void mr_catalog_ask(mr_catalog *catalog, const mr_schema_finder *finder)
+{
+    catalog->finder = *finder;
+}
+
+// A member that stands for a text that is no schema, so that it is read once.
+static mr_status add_refused(mr_catalog *catalog, const mr_error *why, member **added,
+                             mr_error *err)
+{
+    member *m = calloc(1, sizeof *m);
+    if (m != NULL)
+        m->refusal = malloc(sizeof *m->refusal);
+    if (m == NULL || m->refusal == NULL) {
+        free(m);
+        return out_of_memory(err);
+    }
+    *m->refusal = *why;
+    catalog->members[catalog->member_count++] = m;
+    *added = m;
+    return MR_OK;
+}
+
+// Takes in what the finder has for a frame; *text is the catalog's from now on. Its fingerprint is
+// not known by it: how single-object records are read must not depend on what else came before.
+static mr_status add_found(mr_catalog *catalog, const mr_frame *frame, const char *what, char *text,
+                           size_t text_bytes, member **added, mr_error *err)
+{
+    uint64_t low = frame->id, high = 0;
+    char *name = strdup(what);
+    mr_status status =
+        name == NULL ? out_of_memory(err) : add(catalog, name, text, text_bytes, false, added, err);
+    if (status == MR_REJECT) {
+        const mr_error why = *err;
+        status = add_refused(catalog, &why, added, err);
+    }
+    if (status != MR_OK) {
+        free(name);
+        free(text);
+        return status;
+    }
+    (*added)->shown.name = (*added)->name = name;
+    (*added)->shown.text = (*added)->text = text;
+    if (frame->names == MR_FRAME_NAMES_GUID)
+        guid_words(frame->guid, &low, &high);
+    add_key(catalog, frame->names, low, high);
+    return MR_OK;
+}
+
+// Errors: those of mr_catalog_plan.
+static mr_status ask_finder(mr_catalog *catalog, const mr_frame *frame, member **added,
+                            mr_error *err)
+{
+    const mr_schema_finder *finder = &catalog->finder;
+    char what[WHAT_BYTES], *text;
+    size_t text_bytes;
+    name_schema(frame, NULL, what);
+    if (catalog->member_count == MR_CATALOG_SCHEMAS_MAX)
+        return mr_reject(err, MR_CAUSE_unknown_schema, "%s: %d schemas are in use already", what,
+                         MR_CATALOG_SCHEMAS_MAX);
+    MR_TRY(finder->find(finder->context, frame, &text, &text_bytes, err));
+    if (text_bytes <= MR_SCHEMA_BYTES_MAX)
+        return add_found(catalog, frame, what + strlen("schema "), text, text_bytes, added, err);
+    free(text);
+    return mr_reject(err, MR_CAUSE_unsuitable_schema, "%s has %zu bytes, at most %d are read", what,
+                     text_bytes, MR_SCHEMA_BYTES_MAX);
+}
+
 mr_status mr_catalog_plan(mr_catalog *catalog, const mr_frame *frame, const char *bare,
                           uint32_t handle, const mr_plan **plan, mr_error *err)
 {
     MR_ASSERT(handle < catalog->mapping_count);
+    const bool by_number = frame->names == MR_FRAME_NAMES_ID || frame->names == MR_FRAME_NAMES_GUID;
     member *m = find_frame(catalog, frame, bare);
+    if (m == NULL && by_number && catalog->finder.find != NULL)
+        MR_TRY(ask_finder(catalog, frame, &m, err));
     if (m == NULL)
         return unknown(catalog, frame, bare, err);
+    if (m->refusal != NULL) {
+        *err = *m->refusal;
+        return err->status;
+    }
     if (m->faults[handle] != NULL) {
         *err = *m->faults[handle];
         return err->status;

@@ -9,6 +9,7 @@
 #include "worker/decoder.h"
 #include "worker/kafka/message.h"
 #include "worker/kafka/admin.h"
+#include "worker/registry_config.h"
 
 enum {
     FEED_MESSAGES = 512,
@@ -30,6 +31,7 @@ typedef struct feed {
 
 typedef struct topics {
     const mr_config *config;
+    mr_registry *registry; // NULL: there is none
     mr_catalog *catalog;
     mr_decoder *decoder;
     mr_kafka_admin *admin;
@@ -182,6 +184,7 @@ static void topics_close(void *context)
     mr_kafka_admin_close(t->admin);
     mr_decoder_close(t->decoder);
     mr_catalog_close(t->catalog);
+    mr_registry_close(t->registry);
     free(t->arena.base);
     free(t->arrivals);
     free(t->feeds);
@@ -271,8 +274,8 @@ static mr_status make_feeds(topics *t, mr_error *err)
 static mr_status open_topics(topics *t, mr_range_end from, mr_range_end to, mr_error *err)
 {
     rd_kafka_conf_t *conf;
-    const char *const directory = t->config->schemas_directory;
-    MR_TRY(mr_catalog_open(directory[0] != '\0' ? directory : NULL, &t->catalog, err));
+    MR_TRY(mr_registry_of_config(t->config, &t->registry, err));
+    MR_TRY(mr_catalog_of_config(t->config, t->registry, &t->catalog, err));
     MR_TRY(mr_decoder_open(t->config, t->catalog, &t->decoder, err));
     // Twice the room: what is left while a message is decoded is all that the decoder asks for.
     const size_t room = mr_arena_round(2 * mr_decoder_room(t->decoder) + SCRATCH_BYTES);

@@ -8,7 +8,7 @@
 #include "worker/command.h"
 
 static const mr_option rows[] = {
-    {"connect", NULL, "asks the brokers too: inputs, partition counts, our topics"},
+    {"connect", NULL, "asks the brokers too: inputs, partition counts, our topics; and the schema registry"},
     {"create-topics", NULL, "makes the topics of ours that are missing; implies --connect"},
     {0},
 };
@@ -102,6 +102,12 @@ static void check_brokers(mr_checking *c)
     mr_kafka_admin_close(c->admin);
 }
 
+static void check_world(mr_checking *c)
+{
+    mr_check_registry(c);
+    check_brokers(c);
+}
+
 int mr_command_check(int argc, char **argv)
 {
     mr_options options = {
@@ -125,7 +131,7 @@ int mr_command_check(int argc, char **argv)
         mr_check_fault(&c, "inputs", err.text);
     check_schemas(&c);
     if (c.create || mr_options_get(&options, "connect") != NULL)
-        check_brokers(&c);
+        check_world(&c);
     mr_options_unload(&options, config);
     return c.faults == 0 ? MR_EXIT_GOOD : MR_EXIT_FAILED;
 }

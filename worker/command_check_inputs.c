@@ -10,6 +10,7 @@
 #include "worker/kafka/sample.h"
 #include "worker/partitioner.h"
 #include "worker/partitioning.h"
+#include "worker/registry_config.h"
 
 enum {
     RECORDS_MAX = 20000, // of one sample
@@ -21,6 +22,7 @@ enum {
 
 typedef struct looking {
     mr_checking *checking;
+    mr_registry *registry; // NULL: there is none, or it does not answer
     mr_catalog *catalog;
     mr_decoder *decoder;
     mr_arena arena;
@@ -34,9 +36,11 @@ typedef struct looking {
 static mr_status open_looking(looking *l, mr_error *err)
 {
     const mr_config *config = l->checking->config;
-    const char *const directory = config->schemas_directory;
-    MR_TRY(mr_catalog_open(directory[0] != '\0' ? directory : NULL, &l->catalog, err));
+    if (l->checking->registry_answers)
+        MR_TRY(mr_registry_of_config(config, &l->registry, err));
+    MR_TRY(mr_catalog_of_config(config, l->registry, &l->catalog, err));
     MR_TRY(mr_decoder_open(config, l->catalog, &l->decoder, err));
+    mr_decoder_keep_ids(l->decoder);
     const size_t room = mr_arena_round(2 * mr_decoder_room(l->decoder) + SCRATCH_BYTES);
     void *memory = aligned_alloc(MR_ARENA_ALIGN, room);
     mr_arena_init(&l->arena, memory, room);
@@ -51,6 +55,7 @@ static void close_looking(looking *l)
     free(l->arena.base);
     mr_decoder_close(l->decoder);
     mr_catalog_close(l->catalog);
+    mr_registry_close(l->registry);
 }
 
 static void see(void *context, const mr_message *message)

@@ -9,6 +9,7 @@
 #include "worker/arrivals.h"
 #include "worker/backup.h"
 #include "worker/command.h"
+#include "worker/registry_config.h"
 #include "worker/rerun.h"
 #include "worker/scratch.h"
 #include "worker/store_port.h"
@@ -136,7 +137,7 @@ static mr_status run_from_topics(const mr_options *from, const mr_config *config
                                  what_if *w, mr_rerun_result *result, mr_error *err)
 {
     const mr_clock clock = mr_clock_system();
-    const char *const directory = config->schemas_directory;
+    mr_registry *registry = NULL;
     const char *const base = mr_options_get(from, "base");
     mr_rerun_options options = {
         .config = config,
@@ -149,7 +150,9 @@ static mr_status run_from_topics(const mr_options *from, const mr_config *config
     place *first = calloc(1, sizeof *first);
     if (first == NULL)
         return mr_fail(err, MR_FATAL, "out of memory");
-    mr_status status = mr_catalog_open(directory[0] != '\0' ? directory : NULL, &options.catalog, err);
+    mr_status status = mr_registry_of_config(config, &registry, err);
+    if (status == MR_OK)
+        status = mr_catalog_of_config(config, registry, &options.catalog, err);
     if (status == MR_OK)
         status = open_place(first, config, base, err);
     options.tasks = first->tasks;
@@ -160,6 +163,7 @@ static mr_status run_from_topics(const mr_options *from, const mr_config *config
                            : mr_rerun_run(&options, result, err);
     close_place(first);
     mr_catalog_close(options.catalog);
+    mr_registry_close(registry);
     free(first);
     return status;
 }

@@ -145,8 +145,8 @@ static mr_status begin_repartition(running *r, mr_error *err)
     r->ends = calloc(worker->tasks, sizeof *r->ends);
     if (r->ends == NULL)
         return mr_fail(err, MR_FATAL, "out of memory");
-    return mr_repartition_thread_open(worker->config, &r->worker->kafka, &worker->intake,
-                                      &r->repartition, err);
+    return mr_repartition_thread_open(worker->config, &r->worker->kafka, worker->registry,
+                                      &worker->intake, &r->repartition, err);
 }
 
 static mr_status turn_until_stopped(running *r, mr_error *err)

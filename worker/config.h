@@ -24,6 +24,7 @@ enum { MR_FORMAT_AUTO, MR_FORMAT_CONFLUENT, MR_FORMAT_SINGLE_OBJECT, MR_FORMAT_B
 enum { MR_PARTITIONER_MURMUR2, MR_PARTITIONER_CRC32, MR_PARTITIONER_FNV1A, MR_PARTITIONER_COUNT };
 enum { MR_MESSAGE_KEY_UTF8, MR_MESSAGE_KEY_BYTES, MR_MESSAGE_KEY_LONG, MR_MESSAGE_KEY_NONE };
 enum { MR_CONFIG_SYNC_FULL, MR_CONFIG_SYNC_META, MR_CONFIG_SYNC_NONE };
+enum { MR_OUTPUT_AUTO, MR_OUTPUT_CONFLUENT, MR_OUTPUT_SINGLE_OBJECT };
 enum { MR_CONFIG_SEEN_FILTER, MR_CONFIG_SEEN_KEEP };
 enum { MR_LATE_LEARN, MR_LATE_DROP };
 enum { MR_PAGES_HUGE, MR_PAGES_SMALL };
@@ -137,7 +138,7 @@ const mr_key *mr_config_key(const mr_config *config, const char *path);
 // The name under which a key is looked for in the environment. At most `size` bytes.
 void mr_config_environment_name(const char *path, char *name, size_t size);
 
-// Whether a librdkafka property of that name holds a secret, to be masked when printed.
+// Whether a key, or a librdkafka property, of that name holds a secret, to be masked when printed.
 bool mr_config_is_secret(const char *property);
 
 // XXH3 of all keys that decide bytes of state or lists (scope HISTORY), the methods' included.

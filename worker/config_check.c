@@ -11,6 +11,7 @@
 #include "worker/config_internal.h"
 #include "worker/kafka/properties.h"
 #include "worker/mapped.h"
+#include "worker/registry/http.h"
 
 void mr_config_host(char *host, size_t size)
 {
@@ -175,6 +176,14 @@ static mr_status check_input(const mr_config *config, uint32_t index, mr_error *
                 "a catalogue may have any partitions: its records reach the items' owners by key");
         return fail_at(config, path, err);
     }
+    if (input->repartition && config->users_pseudonym_key[0] != '\0') {
+        snprintf(path, sizeof path, "topics.%s.repartition", input->name);
+        mr_fail(err, MR_FATAL,
+                "the records would stand in %s with the ids that users.pseudonym.key_file keeps "
+                "out of our topics",
+                config->outputs_repartition);
+        return fail_at(config, path, err);
+    }
     for (uint32_t i = 0; i < index; i++) {
         if (strcmp(config->inputs[i].topic, input->topic) == 0) {
             snprintf(path, sizeof path, "topics.%s.topic", input->name);
@@ -215,6 +224,31 @@ static mr_status check_outputs(const mr_config *config, mr_error *err)
     return MR_OK;
 }
 
+static mr_status check_registry(const mr_config *config, mr_error *err)
+{
+    for (uint32_t i = 0; i < config->registry_urls.count; i++) {
+        if (mr_http_check_url(config->registry_urls.items[i], err) != MR_OK)
+            return fail_at(config, "registry.urls", err);
+    }
+    if (config->registry_token[0] != '\0' && config->registry_username[0] != '\0') {
+        mr_fail(err, MR_FATAL, "want either a token, or registry.username and registry.password");
+        return fail_at(config, "registry.token", err);
+    }
+    if ((config->registry_username[0] == '\0') != (config->registry_password[0] == '\0')) {
+        mr_fail(err, MR_FATAL, "want registry.password with it, and that not without it");
+        return fail_at(config, "registry.username", err);
+    }
+    if (config->registry_key[0] != '\0' && config->registry_certificate[0] == '\0') {
+        mr_fail(err, MR_FATAL, "want registry.certificate, which it belongs to");
+        return fail_at(config, "registry.key", err);
+    }
+    if (config->registry_urls.count == 0 && config->outputs_format == MR_OUTPUT_CONFLUENT) {
+        mr_fail(err, MR_FATAL, "want registry.urls, where the ids of the schemas come from");
+        return fail_at(config, "outputs.format", err);
+    }
+    return MR_OK;
+}
+
 static mr_status check_properties(const mr_config_properties *properties, const char *section,
                                   mr_error *err)
 {
@@ -234,6 +268,7 @@ mr_status mr_config_check(const mr_config *config, mr_error *err)
     for (uint32_t i = 0; i < config->input_count; i++)
         MR_TRY(check_input(config, i, err));
     MR_TRY(check_outputs(config, err));
+    MR_TRY(check_registry(config, err));
     MR_TRY(check_properties(&config->kafka_properties, "kafka.properties", err));
     MR_TRY(check_properties(&config->kafka_consumer, "kafka.consumer", err));
     return check_properties(&config->kafka_producer, "kafka.producer", err);

@@ -247,6 +247,8 @@ void mr_config_print(const mr_config *config, FILE *out)
         const int depth = print_sections(out, open, slot->path);
         const char *const dot = strrchr(slot->path, '.');
         mr_value_print(slot->key, slot->value, text, sizeof text);
+        if (text[0] != '\0' && mr_config_is_secret(slot->path))
+            strcpy(text, "********");
         print_indent(out, depth);
         fprintf(out, "%s: ", dot != NULL ? dot + 1 : slot->path);
         print_scalar(out, text);

@@ -84,6 +84,18 @@ static void put_refused(const putting *p)
     }
 }
 
+static void put_registry(const putting *p)
+{
+    const mr_registry_counters *counters = p->window->registry;
+    if (counters == NULL)
+        return;
+    put(p, "partitions_waiting_for_schema", p->window->source->waiting);
+    put_labelled(p, "registry_wanted", NULL, 0, counters->wanted, -1, true);
+    put_labelled(p, "registry_fetched", NULL, 0, (double)counters->fetched, -1, true);
+    put_labelled(p, "registry_missing", NULL, 0, (double)counters->missing, -1, true);
+    put_labelled(p, "registry_failures", NULL, 0, (double)counters->failures, -1, true);
+}
+
 void mr_metrics_put(mr_outputs *outputs, mr_frozen *frozen, mr_engine *engine,
                     const mr_metrics_window *window)
 {
@@ -108,5 +120,6 @@ void mr_metrics_put(mr_outputs *outputs, mr_frozen *frozen, mr_engine *engine,
     if (window->source->skipped > 0)
         put_labelled(&p, "records_left_out", NULL, 0, (double)window->source->skipped, -1, true);
     put_refused(&p);
+    put_registry(&p);
     put_engine(&p, engine);
 }

@@ -7,6 +7,7 @@
 #include "worker/committer.h"
 #include "worker/meter.h"
 #include "worker/outputs.h"
+#include "worker/registry/registry.h"
 
 typedef struct mr_metrics_window { // what was counted up to now, and at the window's start
     int64_t begun_ms, now_ms;      // wall clock
@@ -17,6 +18,7 @@ typedef struct mr_metrics_window { // what was counted up to now, and at the win
     int64_t lag_ms;              // between now and the newest record learned
     const mr_histogram *latency; // from a record's timestamp to its commit's confirmation
     const mr_source_counters *source;
+    const mr_registry_counters *registry; // NULL: there is none
     mr_generations_sizes generations;
     uint64_t too_large;
 } mr_metrics_window;

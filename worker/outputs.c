@@ -25,11 +25,17 @@ enum {
     MARK_BYTES = 48,
 };
 
+typedef struct framing { // of the records of a topic
+    uint64_t fingerprint;
+    uint32_t id; // of a registry
+    bool numbered;
+} framing;
+
 struct mr_outputs {
     const mr_config *config;
     uint64_t config_hash;
     uint32_t tasks;
-    uint64_t list_schema, item_schema, metric_schema, epoch_schema; // fingerprints
+    framing framings[MR_TOPIC_COUNT]; // of those that have a schema
     uint8_t *room;
     size_t room_bytes;
     uint64_t too_large;
@@ -58,6 +64,31 @@ static mr_status fingerprint_of(const mr_catalog *catalog, const char *name, uin
     return mr_fail(err, MR_FATAL, "schema %s: it is not in the catalogue", name);
 }
 
+const char *mr_outputs_schema(mr_topic topic)
+{
+    static const char *const names[MR_TOPIC_COUNT] = {
+        [MR_TOPIC_LISTS] = "list", [MR_TOPIC_ITEMS] = "item", [MR_TOPIC_METRICS] = "metric"};
+    return names[topic];
+}
+
+void mr_outputs_number(mr_outputs *outputs, mr_topic topic, uint32_t id)
+{
+    MR_ASSERT(mr_outputs_schema(topic) != NULL);
+    outputs->framings[topic].id = id;
+    outputs->framings[topic].numbered = true;
+}
+
+static mr_status find_fingerprints(mr_outputs *outputs, const mr_catalog *catalog, mr_error *err)
+{
+    for (int topic = 0; topic < MR_TOPIC_COUNT; topic++) {
+        const char *const name =
+            topic == MR_TOPIC_EPOCHS ? "epoch" : mr_outputs_schema((mr_topic)topic);
+        if (name != NULL)
+            MR_TRY(fingerprint_of(catalog, name, &outputs->framings[topic].fingerprint, err));
+    }
+    return MR_OK;
+}
+
 mr_status mr_outputs_open(const mr_config *config, const mr_catalog *catalog, uint32_t tasks,
                           mr_outputs **out, mr_error *err)
 {
@@ -83,13 +114,7 @@ mr_status mr_outputs_open(const mr_config *config, const mr_catalog *catalog, ui
         outputs->sequences == NULL || outputs->rounds == NULL)
         status = mr_fail(err, MR_FATAL, "out of memory");
     if (status == MR_OK)
-        status = fingerprint_of(catalog, "list", &outputs->list_schema, err);
-    if (status == MR_OK)
-        status = fingerprint_of(catalog, "item", &outputs->item_schema, err);
-    if (status == MR_OK)
-        status = fingerprint_of(catalog, "metric", &outputs->metric_schema, err);
-    if (status == MR_OK)
-        status = fingerprint_of(catalog, "epoch", &outputs->epoch_schema, err);
+        status = find_fingerprints(outputs, catalog, err);
     if (status != MR_OK) {
         mr_outputs_close(outputs);
         return status;
@@ -115,10 +140,14 @@ uint64_t mr_outputs_too_large(const mr_outputs *outputs)
     return outputs->too_large;
 }
 
-static mr_writer begin(mr_outputs *outputs, uint64_t fingerprint)
+static mr_writer begin(mr_outputs *outputs, mr_topic topic)
 {
+    const framing *f = &outputs->framings[topic];
     mr_writer out = mr_writer_make(outputs->room, outputs->room_bytes - OVERHEAD_BYTES);
-    mr_frame_put_single_object(&out, fingerprint);
+    if (f->numbered)
+        mr_frame_put_confluent(&out, f->id);
+    else
+        mr_frame_put_single_object(&out, f->fingerprint);
     return out;
 }
 
@@ -138,7 +167,7 @@ static void put(mr_outputs *outputs, mr_frozen *frozen, mr_topic topic, uint32_t
 
 void mr_outputs_list(mr_outputs *outputs, mr_frozen *frozen, const mr_list *list)
 {
-    mr_writer out = begin(outputs, outputs->list_schema);
+    mr_writer out = begin(outputs, MR_TOPIC_LISTS);
     mr_encode_list(&out, list);
     put(outputs, frozen, MR_TOPIC_LISTS, list->task, list->user, &out, 0);
 }
@@ -160,7 +189,7 @@ void mr_outputs_item(mr_outputs *outputs, mr_frozen *frozen, const mr_told *told
     }
     for (uint32_t i = 0; i < told->count_count; i++)
         counts[i] = (mr_count){told->counts[i].name, told->counts[i].value};
-    mr_writer out = begin(outputs, outputs->item_schema);
+    mr_writer out = begin(outputs, MR_TOPIC_ITEMS);
     mr_encode_item(&out, &(mr_item_view){.item = told->item,
                                          .time_ms = told->time_ms,
                                          .sequence = (int64_t)sequence,
@@ -174,7 +203,7 @@ void mr_outputs_item(mr_outputs *outputs, mr_frozen *frozen, const mr_told *told
 
 void mr_outputs_metric(mr_outputs *outputs, mr_frozen *frozen, const mr_metric *metric)
 {
-    mr_writer out = begin(outputs, outputs->metric_schema);
+    mr_writer out = begin(outputs, MR_TOPIC_METRICS);
     const mr_bytes key = mr_bytes_text(metric->name);
     mr_encode_metric(&out, metric);
     put(outputs, frozen, MR_TOPIC_METRICS, mr_partition_of(key, outputs->tasks), key, &out, 0);
@@ -234,9 +263,12 @@ void mr_outputs_dead_letter(mr_outputs *outputs, mr_frozen *frozen, const mr_ref
 {
     letter l = {.count = 0};
     const mr_message *message = refused->message;
-    const mr_bytes key = message->key, value = message->value;
+    // Where users have other names here, nothing is kept that could hold an id.
+    const bool withheld = outputs->config->users_pseudonym_key[0] != '\0';
+    const mr_bytes none = {NULL, 0};
+    const mr_bytes key = withheld ? none : message->key, value = withheld ? none : message->value;
     const size_t room = outputs->room_bytes - OVERHEAD_BYTES;
-    size_t fixed = add_theirs(&l, message) + key.size;
+    size_t fixed = withheld ? 0 : add_theirs(&l, message) + key.size;
     if (fixed > room / 2 || l.count > HEADERS_MAX - 12) {
         l.count = 0; // headers as large as the record itself are not worth more than its value
         fixed = key.size;
@@ -244,7 +276,8 @@ void mr_outputs_dead_letter(mr_outputs *outputs, mr_frozen *frozen, const mr_ref
     const size_t key_size = key.size < room / 2 ? key.size : room / 2;
     fixed = fixed < room / 2 ? fixed : room / 2;
     const size_t size = value.size < room - fixed ? value.size : room - fixed;
-    add_ours(outputs, &l, refused, value.size - size + key.size - key_size);
+    add_ours(outputs, &l, refused,
+             withheld ? message->value.size : value.size - size + key.size - key_size);
     mr_frozen_put_record(frozen, &(mr_record){
                                      .topic = MR_TOPIC_DEAD_LETTERS,
                                      .partition = refused->task,
@@ -317,7 +350,7 @@ void mr_outputs_epoch(mr_outputs *outputs, const mr_task_epoch *epoch)
 void mr_outputs_put_record(mr_outputs *outputs, mr_frozen *frozen, const mr_epoch_record *commit)
 {
     uint8_t key[4];
-    mr_writer out = begin(outputs, outputs->epoch_schema);
+    mr_writer out = begin(outputs, MR_TOPIC_EPOCHS);
     mr_epoch_record record = *commit;
     record.configuration = (mr_hash128){outputs->config_hash, 0};
     mr_encode_epoch(&out, &record);

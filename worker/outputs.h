@@ -2,7 +2,9 @@
 // outputs: the records of a commit that are not rows: lists, metrics, dead letters, the epoch
 // record.
 //
-// Values are Avro in single-object encoding, except dead letters, which keep the bytes that came.
+// Values are Avro in single-object encoding, or framed by the id that a registry has given to the
+// schema, except dead letters, which keep the bytes that came. The epoch log is ours to read, and
+// stays in single-object encoding: no history should need a registry to be run again.
 // Each is put into the commit's frozen; a record that is larger than the brokers take is cut (dead
 // letters) or left out and counted, never retried for ever.
 #ifndef MR_WORKER_OUTPUTS_H
@@ -20,6 +22,11 @@ typedef struct mr_outputs mr_outputs;
 MR_CHECKED mr_status mr_outputs_open(const mr_config *config, const mr_catalog *catalog,
                                      uint32_t tasks, mr_outputs **outputs, mr_error *err);
 void mr_outputs_close(mr_outputs *outputs);
+
+// Our schema of the records of a topic; NULL: they have none, or are read by ourselves alone.
+const char *mr_outputs_schema(mr_topic topic);
+// Frames records of such a topic by that id of its schema from now on.
+void mr_outputs_number(mr_outputs *outputs, mr_topic topic, uint32_t id);
 
 void mr_outputs_list(mr_outputs *outputs, mr_frozen *frozen, const mr_list *list);
 // A user who has asked to be forgotten: his last list is taken away from those who keep lists.

@@ -15,6 +15,7 @@
 //       in a task that is not the user's.
 //   R6  Every record can be copied: one that no broker would take is cut, and refused where it
 //       arrives.
+//       A record whose schema is not known yet waits, with all that follows it in its partition.
 //   R7  Copies of one partition of a source to one partition are in the order of the source.
 //   R8  What the mapping leaves out is not copied: its offset goes with the others.
 //
@@ -72,7 +73,9 @@ typedef enum stage_state {
 
 typedef struct source {
     int64_t next;
-    bool at_end; // said since the last record
+    bool at_end;        // said since the last record
+    mr_message *parked; // TAKE_MAX, taken behind a record whose schema is not known yet; or NULL
+    uint32_t parked_count;
 } source;
 
 struct mr_repartition {
@@ -156,6 +159,14 @@ static void give_back(mr_repartition *stage)
     clear(stage);
     for (; stage->taken_count > 0; stage->taken_count--)
         intake->give_back(intake->context, &stage->taken[stage->taken_first++]);
+    for (uint32_t i = 0; i < stage->count; i++) {
+        source *from = &stage->sources[i];
+        for (uint32_t j = 0; j < from->parked_count; j++)
+            intake->give_back(intake->context, &from->parked[j]);
+        free(from->parked);
+        from->parked = NULL;
+        from->parked_count = 0;
+    }
 }
 
 void mr_repartition_close(mr_repartition *stage)
@@ -210,25 +221,24 @@ static mr_status place(mr_repartition *stage, mr_error *err)
 
 // ---- reading
 
-// A record's user, where it has one that can be found; otherwise why not.
-static bool find_user(mr_repartition *stage, uint32_t input, const mr_message *message,
-                      mr_bytes *user, mr_error *err)
+// A record's user. Errors: MR_REJECT: none can be found; MR_RETRY: its schema is not known yet.
+static mr_status find_user(mr_repartition *stage, uint32_t input, const mr_message *message,
+                           mr_bytes *user, mr_error *err)
 {
     mr_arrival arrival; // the first event: the others have its user
     uint32_t count;
     mr_arena_reset(&stage->scratch);
     const mr_status status = mr_decoder_read(stage->options.decoder, input, message,
                                              &stage->scratch, &arrival, 1, &count, err);
-    if (status != MR_OK && status != MR_RETRY)
-        return false;
+    if (status != MR_OK && (status != MR_RETRY || count == 0))
+        return status;
     err->cause = MR_CAUSE_NONE; // of a second event, which there was no room for
     err->text[0] = '\0';
     MR_ASSERT(count == 1); // what is no event was left out before
     *user = mr_event_has(&arrival.event, MR_FIELD_user) ? arrival.event.user : (mr_bytes){NULL, 0};
     if (user->size > 0)
-        return true;
-    mr_reject(err, MR_CAUSE_no_user, "neither the value nor the key names a user");
-    return false;
+        return MR_OK;
+    return mr_reject(err, MR_CAUSE_no_user, "neither the value nor the key names a user");
 }
 
 // R6: of a record that is too large, as much as is taken.
@@ -254,7 +264,8 @@ static size_t size_of(const mr_record *record)
     return size;
 }
 
-// The partition of a copy. Errors: MR_REJECT: it will be refused where it arrives.
+// The partition of a copy. Errors: MR_REJECT: it will be refused where it arrives; others: those of
+// find_user.
 static mr_status choose_partition(mr_repartition *stage, uint32_t input, mr_record *record,
                                   const mr_message *message, mr_error *err)
 {
@@ -263,22 +274,25 @@ static mr_status choose_partition(mr_repartition *stage, uint32_t input, mr_reco
     const uint32_t partitions = stage->options.partition_count;
     const size_t size = size_of(record);
     mr_bytes user;
+    mr_status status = MR_REJECT;
     if (size > room) {
         mr_reject(err, MR_CAUSE_too_large, "%zu bytes, outputs.record_bytes_max is %lld", size,
                   (long long)config->outputs_record_bytes_max);
         cut(record, room);
-    } else if (find_user(stage, input, message, &user, err)) {
-        record->partition = mr_partition_of_user(config, user, partitions);
-        return MR_OK;
+    } else {
+        status = find_user(stage, input, message, &user, err);
     }
-    if (message->key.data != NULL)
+    if (status == MR_OK)
+        record->partition = mr_partition_of_user(config, user, partitions);
+    else if (message->key.data != NULL)
         record->partition = mr_partition_by(config->partitioner, message->key, partitions);
-    return MR_REJECT;
+    return status;
 }
 
 // Makes the copy of a message: its bytes, its headers behind one of ours, its user's partition.
-static void make_record(mr_repartition *stage, uint32_t input, const mr_message *message,
-                        mr_record *record)
+// Errors: MR_RETRY: its schema is not known yet; MR_FATAL.
+static mr_status make_record(mr_repartition *stage, uint32_t input, const mr_message *message,
+                             mr_record *record, mr_error *failure)
 {
     char text[MR_ORIGIN_BYTES_MAX];
     mr_header headers[HEADERS_MAX + 1];
@@ -288,7 +302,12 @@ static void make_record(mr_repartition *stage, uint32_t input, const mr_message 
                           .value = message->value,
                           .headers = headers};
     record->header_count = 1 + message->headers(message, headers + 1, HEADERS_MAX);
-    stage->refused += choose_partition(stage, input, record, message, &err) != MR_OK;
+    const mr_status status = choose_partition(stage, input, record, message, &err);
+    if (status != MR_OK && status != MR_REJECT) {
+        *failure = err;
+        return status;
+    }
+    stage->refused += status == MR_REJECT;
     const mr_origin origin = {
         .topic = mr_bytes_text(mr_config_topic(stage->options.config, input)),
         .partition = message->partition,
@@ -302,6 +321,7 @@ static void make_record(mr_repartition *stage, uint32_t input, const mr_message 
     headers[0] = (mr_header){MR_ORIGIN_HEADER, mr_bytes_of(line, size)};
     const size_t bytes = record->header_count * sizeof *headers;
     record->headers = memcpy(mr_arena_push(&stage->arena, bytes), headers, bytes);
+    return MR_OK;
 }
 
 static bool is_full(const mr_repartition *stage)
@@ -315,15 +335,19 @@ static bool is_full(const mr_repartition *stage)
            stage->bytes >= bytes_max || stage->arena.size - stage->arena.used < RECORD_ROOM;
 }
 
-static void add(mr_repartition *stage, uint32_t index, const mr_message *message)
+// Errors: those of make_record; the message is not in the batch then.
+static mr_status add(mr_repartition *stage, uint32_t index, const mr_message *message,
+                     mr_error *err)
 {
-    if (stage->record_count + stage->left_out == 0)
-        stage->opened_ms = now_ms(stage);
-    const uint32_t at = stage->record_count++;
+    const uint32_t at = stage->record_count;
     stage->messages[at] = *message;
-    make_record(stage, stage->offsets[index].input, &stage->messages[at], &stage->records[at]);
+    MR_TRY(make_record(stage, stage->offsets[index].input, &stage->messages[at],
+                       &stage->records[at], err));
+    if (stage->record_count++ + stage->left_out == 0)
+        stage->opened_ms = now_ms(stage);
     stage->bytes += size_of(&stage->records[at]);
     stage->offsets[index].next = stage->sources[index].next = message->offset + 1;
+    return MR_OK;
 }
 
 // R8
@@ -349,7 +373,7 @@ static void leave_out(mr_repartition *stage, uint32_t index, const mr_message *m
 }
 
 // A message that was taken goes into the batch, or back. Errors: MR_FATAL: it says that the
-// partition cannot be read.
+// partition cannot be read; MR_RETRY: its schema is not known yet, and it stays with the caller.
 static mr_status sort_message(mr_repartition *stage, uint32_t index, mr_message *message,
                               mr_error *err)
 {
@@ -368,33 +392,70 @@ static mr_status sort_message(mr_repartition *stage, uint32_t index, mr_message 
     } else {
         from->at_end = false;
         if (!is_left_out(stage, at->input, message)) {
-            add(stage, index, message);
-            return MR_OK;
+            status = add(stage, index, message, err);
+            if (status == MR_OK || status == MR_RETRY)
+                return status;
+        } else {
+            leave_out(stage, index, message);
         }
-        leave_out(stage, index, message);
     }
     intake->give_back(intake->context, message);
     return status;
 }
 
+// What was taken of a partition is put by, so that the others go on.
+static mr_status park(mr_repartition *stage, mr_error *err)
+{
+    source *from = &stage->sources[stage->taken_of];
+    MR_ASSERT(from->parked_count == 0);
+    if (from->parked == NULL)
+        from->parked = calloc(TAKE_MAX, sizeof *from->parked);
+    if (from->parked == NULL)
+        return mr_fail(err, MR_FATAL, "out of memory");
+    from->parked_count = stage->taken_count;
+    memcpy(from->parked, stage->taken + stage->taken_first,
+           stage->taken_count * sizeof *from->parked);
+    stage->taken_count = 0;
+    return MR_OK;
+}
+
 static mr_status fill(mr_repartition *stage, bool *moved, mr_error *err)
 {
-    for (; stage->taken_count > 0 && !is_full(stage); *moved = true) {
+    while (stage->taken_count > 0 && !is_full(stage)) {
+        const mr_status status =
+            sort_message(stage, stage->taken_of, &stage->taken[stage->taken_first], err);
+        if (status == MR_RETRY)
+            return park(stage, err);
+        stage->taken_first++;
         stage->taken_count--;
-        MR_TRY(sort_message(stage, stage->taken_of, &stage->taken[stage->taken_first++], err));
+        MR_TRY(status);
+        *moved = true;
     }
     return MR_OK;
+}
+
+// What was put by of a partition, or what it has.
+static void take(mr_repartition *stage, uint32_t index)
+{
+    const mr_intake *intake = stage->options.intake;
+    source *from = &stage->sources[index];
+    stage->taken_of = index;
+    stage->taken_first = 0;
+    if (from->parked_count > 0) {
+        memcpy(stage->taken, from->parked, from->parked_count * sizeof *stage->taken);
+        stage->taken_count = from->parked_count;
+        from->parked_count = 0;
+    } else {
+        stage->taken_count = intake->take(intake->context, index, stage->taken, TAKE_MAX);
+    }
 }
 
 // Takes what the partitions have and the batch has room for.
 static mr_status take_some(mr_repartition *stage, bool *moved, mr_error *err)
 {
-    const mr_intake *intake = stage->options.intake;
     MR_TRY(fill(stage, moved, err));
     for (uint32_t i = 0; i < stage->count && stage->taken_count == 0; i++) {
-        stage->taken_of = (stage->turn + i) % stage->count;
-        stage->taken_first = 0;
-        stage->taken_count = intake->take(intake->context, stage->taken_of, stage->taken, TAKE_MAX);
+        take(stage, (stage->turn + i) % stage->count);
         MR_TRY(fill(stage, moved, err));
     }
     stage->turn = stage->count > 0 ? (stage->turn + 1) % stage->count : 0;
@@ -586,7 +647,7 @@ bool mr_repartition_at_end(const mr_repartition *stage)
         stage->unrecorded)
         return false;
     for (uint32_t i = 0; i < stage->count; i++) {
-        if (!stage->sources[i].at_end)
+        if (!stage->sources[i].at_end || stage->sources[i].parked_count > 0)
             return false;
     }
     return true;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "worker/log.h"
+#include "worker/registry_config.h"
 
 enum { TURN_MS = 200, CLOSE_MS = 5000, NAME_BYTES = 300 };
 
@@ -15,6 +16,7 @@ struct mr_repartition_thread {
     mr_config config; // the worker's, under names of its own; borrows its texts
     char group[NAME_BYTES], instance[NAME_BYTES];
     uint32_t partition_counts[MR_CONFIG_READS_MAX]; // of the inputs that go through the topic
+    mr_registry *registry; // the worker's; NULL: there is none
     mr_catalog *catalog;
     mr_decoder *decoder;
     mr_kafka_bus kafka;
@@ -72,8 +74,7 @@ static mr_status open_clients(mr_repartition_thread *thread, mr_error *err)
 
 static mr_status open_stage(mr_repartition_thread *thread, mr_error *err)
 {
-    const char *const directory = thread->config.schemas_directory;
-    MR_TRY(mr_catalog_open(directory[0] != '\0' ? directory : NULL, &thread->catalog, err));
+    MR_TRY(mr_catalog_of_config(&thread->config, thread->registry, &thread->catalog, err));
     MR_TRY(mr_decoder_open(&thread->config, thread->catalog, &thread->decoder, err));
     const mr_repartition_options options = {
         .config = &thread->config,
@@ -165,14 +166,15 @@ static void *run(void *context)
 }
 
 mr_status mr_repartition_thread_open(const mr_config *config, mr_kafka_bus *worker,
-                                     const mr_intake *wake, mr_repartition_thread **out,
-                                     mr_error *err)
+                                     mr_registry *registry, const mr_intake *wake,
+                                     mr_repartition_thread **out, mr_error *err)
 {
     mr_repartition_thread *thread = calloc(1, sizeof *thread);
     if (thread == NULL)
         return mr_fail(err, MR_FATAL, "out of memory");
     name_all(thread, config);
     thread->worker = worker;
+    thread->registry = registry;
     thread->wake = wake;
     thread->clock = mr_clock_system();
     pthread_mutex_init(&thread->lock, NULL);

@@ -8,15 +8,16 @@
 #define MR_WORKER_REPARTITION_THREAD_H
 
 #include "worker/kafka/bus.h"
+#include "worker/registry/registry.h"
 #include "worker/repartition.h"
 
 typedef struct mr_repartition_thread mr_repartition_thread;
 
 // Begins: the thread itself opens the clients. Borrows all; `worker` is the bus of the worker
-// beside it, whose admin handle is used too. wake is called, from the thread, when it has failed or
+// beside it, whose admin handle is used too; registry may be NULL. wake is called, from the thread, when it has failed or
 // has come to an end. Errors: MR_FATAL.
 MR_CHECKED mr_status mr_repartition_thread_open(const mr_config *config, mr_kafka_bus *worker,
-                                                const mr_intake *wake,
+                                                mr_registry *registry, const mr_intake *wake,
                                                 mr_repartition_thread **thread, mr_error *err);
 // Tells it to end the transaction that is open, and does not wait. thread may be NULL here and in
 // close.

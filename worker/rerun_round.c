@@ -85,10 +85,15 @@ static mr_status read_event(const reading *in, const mr_message *message, mr_err
     if (copied)
         mr_origin_restore(in->r->config, &source, &rerouted);
     // A bad record stands in its epoch: the task counts it.
-    if (mr_decoder_take(in->r->decoder, rerouted.input, &source, copied ? &rerouted : NULL,
-                        &slot->arena, arrivals, in->r->engine_config.epoch_events_max - slot->count,
-                        &count, &why) == MR_RETRY)
+    const mr_status status = mr_decoder_take(
+        in->r->decoder, rerouted.input, &source, copied ? &rerouted : NULL, &slot->arena, arrivals,
+        in->r->engine_config.epoch_events_max - slot->count, &count, &why);
+    if (status == MR_RETRY)
         return too_large(in, "events", err);
+    if (status != MR_OK && status != MR_REJECT) {
+        *err = why;
+        return status;
+    }
     slot->count += count;
     for (uint32_t i = 0; i < count; i++)
         slot->lines += arrivals[i].event.line_count > 0 ? arrivals[i].event.line_count : 1;

@@ -377,12 +377,17 @@ static void put_metrics(mr_worker *worker)
     window->source = counters;
     window->generations = mr_generations_measure(worker->generations);
     window->too_large = mr_outputs_too_large(worker->outputs);
+    mr_registry_counters registry;
+    if (worker->registry != NULL)
+        registry = mr_registry_count(worker->registry);
+    window->registry = worker->registry != NULL ? &registry : NULL;
     mr_metrics_put(worker->outputs, worker->open, worker->engine, window);
     mr_log(MR_LOG_INFO, "run", "window",
            mr_log_long("records", (int64_t)(window->records - window->records_before)),
            mr_log_long("commits", (int64_t)(window->commits - window->commits_before)),
            mr_log_double("latency_p50_ms", mr_histogram_quantile(&worker->latency, 0.5)),
            mr_log_double("latency_p99_ms", mr_histogram_quantile(&worker->latency, 0.99)));
+    window->registry = NULL;
     mr_engine_metrics_reset(worker->engine);
     mr_histogram_reset(&worker->latency);
     window->begun_ms = window->now_ms;

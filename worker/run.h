@@ -20,6 +20,7 @@
 #include "worker/metrics.h"
 #include "worker/outputs.h"
 #include "worker/ownership.h"
+#include "worker/registry/registry.h"
 #include "worker/source.h"
 #include "worker/store_port.h"
 
@@ -51,7 +52,10 @@ typedef struct mr_worker {
     char cluster[MR_STORE_CLUSTER_MAX + 1];
 
     // The engine.
+    mr_registry *registry; // NULL: there is none
     mr_catalog *catalog;
+    uint32_t schema_ids[MR_TOPIC_COUNT]; // the registry's, of our schemas
+    bool numbered;                       // outputs are framed by them
     mr_lane_pool *lanes;
     mr_engine_config engine_config;
     void *engine_memory;

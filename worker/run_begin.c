@@ -147,6 +147,10 @@ static mr_status open_commits(mr_worker *worker, bool threaded, mr_error *err)
         .wake_context = worker,
     };
     MR_TRY(mr_outputs_open(worker->config, worker->catalog, worker->tasks, &worker->outputs, err));
+    for (int topic = 0; worker->numbered && topic < MR_TOPIC_COUNT; topic++) {
+        if (mr_outputs_schema((mr_topic)topic) != NULL)
+            mr_outputs_number(worker->outputs, (mr_topic)topic, worker->schema_ids[topic]);
+    }
     return mr_committer_open(&options, &worker->committer, err);
 }
 

@@ -7,8 +7,10 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "schemas/builtin.h"
 #include "state/row.h"
 #include "worker/log.h"
+#include "worker/registry_config.h"
 #include "worker/rewrite.h"
 
 enum { POLL_MS = 100, JOIN_SECONDS = 120, RETRIES = 30, RETRY_MS = 1000 };
@@ -106,15 +108,45 @@ static int64_t copy_age_max_ms(mr_worker *worker)
     return retention_ms / 2;
 }
 
+// Asks the registry for the ids that our records are framed by.
+static mr_status number_outputs(mr_worker *worker, mr_error *err)
+{
+    const mr_config *config = worker->config;
+    char subject[512];
+    worker->numbered = !worker->mock && mr_config_numbers_outputs(config);
+    for (int t = 0; worker->numbered && t < MR_TOPIC_COUNT; t++) {
+        const mr_topic topic = (mr_topic)t;
+        const char *const schema = mr_outputs_schema(topic);
+        if (schema == NULL || !mr_kafka_topic_used(config, topic))
+            continue;
+        mr_config_output_subject(mr_kafka_topic_name(config, topic), subject, sizeof subject);
+        MR_TRY(mr_registry_number(worker->registry, subject, mr_builtin_find(schema)->text,
+                                  config->registry_register, &worker->schema_ids[topic], err));
+        mr_log(MR_LOG_INFO, "registry", "our schema", mr_log_text("subject", subject),
+               mr_log_long("id", worker->schema_ids[topic]));
+    }
+    return MR_OK;
+}
+
+static void wake(void *context)
+{
+    const mr_worker *worker = context;
+    worker->intake.wake(worker->intake.context);
+}
+
 mr_status mr_worker_open(mr_worker *worker, mr_error *err)
 {
     worker->clock = mr_clock_system();
     worker->chance = mr_chance_system();
-    const char *const directory = worker->config->schemas_directory;
-    MR_TRY(mr_catalog_open(directory[0] != '\0' ? directory : NULL, &worker->catalog, err));
     MR_TRY(open_state(worker, err));
+    MR_TRY(mr_registry_of_config(worker->config, &worker->registry, err));
+    MR_TRY(mr_catalog_of_config(worker->config, worker->registry, &worker->catalog, err));
     MR_TRY(open_brokers(worker, err));
-    return mr_worker_begin(worker, true, copy_age_max_ms(worker), err);
+    MR_TRY(number_outputs(worker, err));
+    MR_TRY(mr_worker_begin(worker, true, copy_age_max_ms(worker), err));
+    if (worker->registry == NULL)
+        return MR_OK;
+    return mr_registry_start(worker->registry, wake, worker, err);
 }
 
 mr_status mr_worker_close(mr_worker *worker, mr_error *err)
@@ -122,6 +154,7 @@ mr_status mr_worker_close(mr_worker *worker, mr_error *err)
     mr_error ignored = {0};
     // First of all: the others wait for the tasks, and nobody for our disk.
     mr_kafka_consumer_leave(worker->kafka.consumer);
+    mr_registry_stop(worker->registry); // it wakes the intake
     mr_status status = mr_worker_end(worker, err);
     mr_kafka_consumer_close(worker->kafka.consumer);
     mr_kafka_producer_close(worker->kafka.producer);
@@ -134,5 +167,6 @@ mr_status mr_worker_close(mr_worker *worker, mr_error *err)
         status = err->status;
     }
     mr_catalog_close(worker->catalog);
+    mr_registry_close(worker->registry);
     return status;
 }

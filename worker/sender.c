@@ -13,6 +13,7 @@
 #include "worker/kafka/admin.h"
 #include "worker/mapped.h"
 #include "worker/partitioner.h"
+#include "worker/registry_config.h"
 
 enum { RECORD_BYTES_MAX = 1 << 20, FULL_WAIT_MS = 10 };
 
@@ -45,10 +46,23 @@ static const mr_config_input *input_of(const mr_config *config, mr_event_kind ki
     return NULL;
 }
 
-// The registry's number of our schema: the name of the file in schemas.directory that has it.
-static mr_status find_schema_id(const mr_catalog *catalog, uint64_t fingerprint, const char *kind,
-                                uint32_t *id, mr_error *err)
+typedef struct writing { // how records are written: what plan_target needs
+    const mr_config *config;
+    const mr_catalog *catalog;
+    mr_registry *registry; // NULL: there is none
+} writing;
+
+// The registry's number of our schema: asked of it, or the name of the file in schemas.directory
+// that has it.
+static mr_status find_schema_id(const writing *w, const char *topic, uint64_t fingerprint,
+                                const char *kind, uint32_t *id, mr_error *err)
 {
+    const mr_catalog *catalog = w->catalog;
+    char subject[512];
+    mr_config_output_subject(topic, subject, sizeof subject);
+    if (w->registry != NULL)
+        return mr_registry_number(w->registry, subject, mr_builtin_find(kind)->text,
+                                  w->config->registry_register, id, err);
     for (uint32_t i = 0; mr_catalog_at(catalog, i) != NULL; i++) {
         const mr_catalog_schema *schema = mr_catalog_at(catalog, i);
         char *end;
@@ -59,21 +73,22 @@ static mr_status find_schema_id(const mr_catalog *catalog, uint64_t fingerprint,
         *id = (uint32_t)number;
         return MR_OK;
     }
-    return mr_fail(err, MR_FATAL,
-                   "confluent framing needs the registry's number of our schema: put 'millrace "
-                   "schema %s' into schemas.directory as NUMBER.avsc",
-                   kind);
+    return mr_fail(
+        err, MR_FATAL,
+        "confluent framing needs the registry's number of our schema: set registry.urls, "
+        "or put 'millrace schema %s' into schemas.directory as NUMBER.avsc",
+        kind);
 }
 
-static mr_status make_prefix(target *t, const mr_catalog *catalog, mr_event_kind kind, int format,
+static mr_status make_prefix(target *t, const writing *w, mr_event_kind kind, int format,
                              mr_error *err)
 {
     const char *const name = mr_event_kind_name(kind);
-    const uint64_t fingerprint = mr_catalog_find(catalog, name)->fingerprint;
+    const uint64_t fingerprint = mr_catalog_find(w->catalog, name)->fingerprint;
     mr_writer out = mr_writer_make(t->prefix, sizeof t->prefix);
     uint32_t id = 0;
     if (format == MR_FORMAT_CONFLUENT) {
-        MR_TRY(find_schema_id(catalog, fingerprint, name, &id, err));
+        MR_TRY(find_schema_id(w, t->topic, fingerprint, name, &id, err));
         mr_frame_put_confluent(&out, id);
     } else if (format != MR_FORMAT_BARE) {
         mr_frame_put_single_object(&out, fingerprint);
@@ -102,10 +117,10 @@ static mr_status check_mapping(const mr_config_input *input, mr_error *err)
     return status == MR_OK ? MR_OK : MR_FATAL;
 }
 
-static mr_status plan_target(target *t, const mr_config *config, const mr_catalog *catalog,
-                             mr_event_kind kind, const char *topic, mr_error *err)
+static mr_status plan_target(target *t, const writing *w, mr_event_kind kind, const char *topic,
+                             mr_error *err)
 {
-    const mr_config_input *input = input_of(config, kind);
+    const mr_config_input *input = input_of(w->config, kind);
     t->topic = topic != NULL ? topic : input != NULL ? input->topic : NULL;
     if (t->topic == NULL)
         return MR_OK;
@@ -115,7 +130,7 @@ static mr_status plan_target(target *t, const mr_config *config, const mr_catalo
                        input->name);
     if (topic == NULL)
         MR_TRY(check_mapping(input, err));
-    return make_prefix(t, catalog, kind, input != NULL ? input->format : MR_FORMAT_AUTO, err);
+    return make_prefix(t, w, kind, input != NULL ? input->format : MR_FORMAT_AUTO, err);
 }
 
 // ---- opening
@@ -174,26 +189,37 @@ static mr_status open_topics(mr_sender *sender, const mr_config *config, mr_erro
     return status;
 }
 
+static mr_status plan_targets(mr_sender *sender, const mr_config *config,
+                              const char *const topic_of[MR_EVENT_KIND_COUNT], mr_error *err)
+{
+    mr_catalog *catalog = NULL;
+    mr_registry *registry = NULL;
+    mr_status status = mr_registry_of_config(config, &registry, err);
+    if (status == MR_OK)
+        status = mr_catalog_of_config(config, registry, &catalog, err);
+    const writing w = {config, catalog, registry};
+    for (int k = 0; status == MR_OK && k < MR_EVENT_KIND_COUNT; k++)
+        status = plan_target(&sender->targets[k], &w, (mr_event_kind)k, topic_of[k], err);
+    mr_catalog_close(catalog);
+    mr_registry_close(registry);
+    return status;
+}
+
 mr_status mr_sender_open(const mr_config *config, const char *const topic_of[MR_EVENT_KIND_COUNT],
                          mr_sender **out, mr_error *err)
 {
-    mr_catalog *catalog;
-    const char *const directory = config->schemas_directory;
-    MR_TRY(mr_catalog_open(directory[0] != '\0' ? directory : NULL, &catalog, err));
     mr_sender *sender = calloc(1, sizeof *sender);
     mr_status status = MR_OK;
     if (sender == NULL || (sender->record = malloc(RECORD_BYTES_MAX)) == NULL)
         status = mr_fail(err, MR_FATAL, "out of memory");
     else
         sender->partitioner = config->partitioner;
-    for (int k = 0; status == MR_OK && k < MR_EVENT_KIND_COUNT; k++)
-        status =
-            plan_target(&sender->targets[k], config, catalog, (mr_event_kind)k, topic_of[k], err);
+    if (status == MR_OK)
+        status = plan_targets(sender, config, topic_of, err);
     if (status == MR_OK)
         status = open_producer(sender, config, err);
     if (status == MR_OK)
         status = open_topics(sender, config, err);
-    mr_catalog_close(catalog);
     if (status != MR_OK) {
         mr_sender_close(sender);
         sender = NULL;

@@ -22,6 +22,7 @@ typedef struct feed { // an input partition
     mr_rerouted *rerouted; // of the messages, where this is the repartition topic; otherwise NULL
     uint32_t first, count;
     bool at_end;  // the consumer has said so since the last message
+    bool waits;   // in this pump: the first message has to wait for its schema
     int64_t read; // up to which offset the log was read when it said so last; -1: it has not
 } feed;
 
@@ -266,8 +267,8 @@ static feed *choose(mr_source *source, builder *b, int64_t now_ms, uint32_t *ind
         *status = refill(source, b->feeds[i], err);
         if (*status != MR_OK)
             return NULL;
-        missing = missing || (f->count == 0 && !f->at_end);
-        if (f->count == 0)
+        missing = missing || f->waits || (f->count == 0 && !f->at_end);
+        if (f->count == 0 || f->waits)
             continue;
         const int64_t ms = f->messages[f->first].time_ms;
         if (best == NULL || ms < best_ms) {
@@ -336,11 +337,12 @@ static mr_status take_deltas(mr_source *source, builder *b, int64_t now_ms, bool
     }
 }
 
-// Takes the oldest message of a feed, unless its events have no room left in this epoch: all of
-// them stand in one, so that an offset says what was learned.
-static bool hold(mr_source *source, builder *b, feed *f, uint32_t index, int64_t now_ms)
+// Takes the oldest message of a feed, unless its events have no room left in this epoch (all of
+// them stand in one, so that an offset says what was learned) or its schema is not known yet: *taken
+// says. Errors: MR_FATAL.
+static mr_status hold(mr_source *source, builder *b, feed *f, uint32_t index, int64_t now_ms,
+                      bool *taken, mr_error *err)
 {
-    mr_error err = {0};
     const mr_rerouted *rerouted = f->rerouted != NULL ? &f->rerouted[f->first] : NULL;
     mr_message *message = &f->messages[f->first];
     const size_t mark = b->arena.used;
@@ -349,11 +351,13 @@ static bool hold(mr_source *source, builder *b, feed *f, uint32_t index, int64_t
     // One that is bad stands in the epoch all the same: the task counts it as read and refused.
     const mr_status status =
         mr_decoder_take(source->decoder, rerouted != NULL ? rerouted->input : f->input, message,
-                        rerouted, &b->arena, arrivals, source->held_max - b->count, &count, &err);
-    if (status == MR_RETRY) {
+                        rerouted, &b->arena, arrivals, source->held_max - b->count, &count, err);
+    *taken = status == MR_OK || status == MR_REJECT;
+    if (!*taken) {
         b->arena.used = mark;
-        b->full = true;
-        return false;
+        f->waits = status == MR_RETRY && count == 0;
+        b->full = status == MR_RETRY && count > 0;
+        return status == MR_RETRY ? MR_OK : status;
     }
     source->counters.records++;
     if (status == MR_OK && count == 0) {
@@ -361,14 +365,36 @@ static bool hold(mr_source *source, builder *b, feed *f, uint32_t index, int64_t
         step(b, f, now_ms);
         b->skipped++;
         give_back(source, message);
-        return true;
+        return MR_OK;
     }
     b->bytes += message->value.size + message->key.size;
     keep(b, f, index, now_ms)->cause = status == MR_OK ? MR_CAUSE_NONE : arrivals->cause;
     for (uint32_t i = 0; i < count; i++)
         b->lines += arrivals[i].event.line_count > 0 ? arrivals[i].event.line_count : 1;
     b->count += count;
-    return true;
+    return MR_OK;
+}
+
+// Takes what there is into the next epoch of a task.
+static mr_status fill(mr_source *source, builder *b, int64_t now_ms, bool *moved, mr_error *err)
+{
+    for (uint32_t i = 0; i < b->feed_count; i++)
+        source->feeds[b->feeds[i]].waits = false; // its schema may have come
+    while (!is_full(source, b)) {
+        uint32_t index = 0;
+        mr_status status = MR_OK;
+        bool taken;
+        const int64_t waiting_ms = b->waiting_ms;
+        feed *f = choose(source, b, now_ms, &index, err, &status);
+        MR_TRY(status);
+        if (f == NULL)
+            break;
+        MR_TRY(hold(source, b, f, index, now_ms, &taken, err));
+        if (f->waits) // it is as if it had nothing, and has been since the others wait for it
+            b->waiting_ms = waiting_ms;
+        *moved = *moved || taken;
+    }
+    return MR_OK;
 }
 
 mr_status mr_source_pump(mr_source *source, int64_t now_ms, bool *moved, mr_error *err)
@@ -376,20 +402,14 @@ mr_status mr_source_pump(mr_source *source, int64_t now_ms, bool *moved, mr_erro
     *moved = false;
     for (uint32_t i = 0; i < source->task_count; i++) {
         builder *b = &source->builders[i];
-        if (!b->closed)
-            MR_TRY(take_deltas(source, b, now_ms, moved, err));
-        while (!b->closed && !is_full(source, b)) {
-            uint32_t index = 0;
-            mr_status status = MR_OK;
-            feed *f = choose(source, b, now_ms, &index, err, &status);
-            MR_TRY(status);
-            if (f == NULL)
-                break;
-            if (!hold(source, b, f, index, now_ms))
-                break;
-            *moved = true;
-        }
+        if (b->closed)
+            continue;
+        MR_TRY(take_deltas(source, b, now_ms, moved, err));
+        MR_TRY(fill(source, b, now_ms, moved, err));
     }
+    source->counters.waiting = 0;
+    for (uint32_t i = 0; i < source->feed_count; i++)
+        source->counters.waiting += source->feeds[i].waits;
     return MR_OK;
 }
 

@@ -10,6 +10,10 @@
 // A record of the repartition topic counts as that of the input it comes from, with its partition,
 // offset and timestamp there (worker/origin.h); only its offset to go on at is that of the topic.
 //
+// A message whose schema is not known yet (mr_catalog_ask) stays where it is, and so does all that
+// follows it in its partition: until the schema is there, the partition is one from which nothing
+// has come.
+//
 // What an epoch's events borrow (the messages, decoded lines, vectors) lives until
 // mr_source_learned. Offsets move there too, so that a commit never covers a message that was not
 // learned.
@@ -39,7 +43,7 @@ MR_CHECKED mr_status mr_source_assign(mr_source *source, const uint32_t *tasks, 
 void mr_source_release(mr_source *source);
 
 // Takes and decodes what there is and has room. Returns whether anything was taken. Errors:
-// MR_FATAL: an input cannot be read.
+// MR_FATAL: an input cannot be read, or a schema not be had.
 MR_CHECKED mr_status mr_source_pump(mr_source *source, int64_t now_ms, bool *moved, mr_error *err);
 
 // Deltas of other workers come with the epochs too (mr_epoch.received: the values of their records,
@@ -71,6 +75,7 @@ typedef struct mr_source_counters {
     uint64_t records, events, refused[MR_CAUSE_COUNT];
     uint64_t skipped;         // records that the mapping leaves out
     uint64_t below;           // records below the next offset: dropped
+    uint32_t waiting;         // partitions whose next record waits for its schema
     int64_t newest_record_ms; // timestamp of the newest record of a learned epoch
 } mr_source_counters;
 const mr_source_counters *mr_source_count(const mr_source *source);

@@ -16,7 +16,7 @@ endfunction()
 
 if(MILLRACE_FUZZ)
     # Coverage of our own code is what guides the fuzzer.
-    foreach(library mr_core mr_schemas mr_input)
+    foreach(library mr_core mr_schemas mr_input mr_registry)
         target_compile_options(${library} PRIVATE -fsanitize=fuzzer-no-link)
     endforeach()
 endif()
@@ -28,3 +28,4 @@ mr_fuzz(fuzz_input mr_input)
 mr_fuzz(fuzz_foreign mr_input)
 mr_fuzz(fuzz_deltas mr_core)
 target_sources(fuzz_deltas PRIVATE ${CMAKE_SOURCE_DIR}/tests/sim/counting.c)
+mr_fuzz(fuzz_registry mr_registry)

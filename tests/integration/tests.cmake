@@ -16,6 +16,7 @@ mr_integration(poison)
 mr_integration(foreign_consumer)
 mr_integration(foreign_json)
 mr_integration(wishes)
+mr_integration(pseudonyms)
 mr_integration(dead_letters)
 
 # In a browser, without a broker.
@@ -46,3 +47,7 @@ set_tests_properties(replay_of_epochs PROPERTIES TIMEOUT 600)
 # Errors that real brokers do not give on demand: librdkafka's mock brokers, in the process.
 mr_test(integration test_protocol_errors mr_worker rdkafka)
 set_tests_properties(test_protocol_errors PROPERTIES TIMEOUT 120)
+
+# With a schema registry, which is 142 MB of Maven Central.
+mr_integration(registry)
+set_tests_properties(registry PROPERTIES LABELS long TIMEOUT 600)

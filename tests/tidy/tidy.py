@@ -20,7 +20,7 @@ ROOMS = {  # room -> rooms that it may include, and foreign headers by prefix
     "state": (["state", "core/base"], ["lmdb.h"]),
     "worker": (["worker", "state", "schemas", "core"],
                ["librdkafka/", "libfyaml.h", "jansson.h", "avro.h", "lmdb.h", "zlib.h", "zstd.h", "cblas.h",
-                "bzlib.h", "lzma.h", "snappy-c.h", "openblas_config.h"]),
+                "bzlib.h", "lzma.h", "snappy-c.h", "openblas_config.h", "curl/"]),
 }
 # What the engine may ask of the world: memory and text functions, sqrt; no malloc, clock, thread, file.
 # fprintf, stderr and abort are the last words of a failed assertion.

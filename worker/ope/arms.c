@@ -80,6 +80,24 @@ mr_status mr_arms_at(mr_arms *arms, uint64_t item_key, int64_t position, uint32_
     return MR_OK;
 }
 
+void mr_arms_show(mr_arms *arms, uint32_t index, double reward, double propensity)
+{
+    mr_arm *arm = &arms->arms[index];
+    mr_said *said = &arm->said;
+    const double inverse = 1.0 / propensity;
+    arm->rounds += 1.0;
+    arm->reward += reward;
+    said->last = ++arms->positions[arm->position].rounds;
+    said->last_inverse = inverse;
+    if (said->shown == 0.0) {
+        said->first = said->last;
+        said->first_inverse = inverse;
+    }
+    said->shown += 1.0;
+    said->inverse += inverse;
+    said->inverse_square += inverse * inverse;
+}
+
 void mr_arms_uniform(mr_arms *arms)
 {
     uint32_t logged[MR_ARM_POSITIONS_MAX] = {0};

@@ -11,17 +11,25 @@
 
 enum { MR_ARMS_MAX = 1 << 20, MR_ARM_POSITIONS_MAX = 512 };
 
+typedef struct mr_said { // what the log's propensities p say of an arm (calibration.h)
+    double shown, inverse, inverse_square; // rounds, sums of 1 / p and of its square over them
+    double first_inverse, last_inverse;    // 1 / p the first and the last time that it was shown
+    uint64_t first, last;                  // the position's rounds by then
+} mr_said;
+
 typedef struct mr_arm {
     uint64_t item_key;
     uint32_t position, next; // index of the position; the next arm there
     double rounds, reward;   // of the log
     double shown;            // in the log that a policy is taken from
     double chance;           // pi_e of the arm at its position
+    mr_said said;
 } mr_arm;
 
 typedef struct mr_arm_position {
     int64_t label;
     uint32_t first, count; // arms; MR_MAP_NONE: no more
+    uint64_t rounds;       // that the log has here
     double shown, q_policy, unsupported;
 } mr_arm_position;
 
@@ -45,6 +53,9 @@ MR_CHECKED mr_status mr_arms_at(mr_arms *arms, uint64_t item_key, int64_t positi
 
 // The arm of an item at a position; NULL: there is none.
 const mr_arm *mr_arms_find(const mr_arms *arms, uint64_t item_key, int64_t position);
+
+// A round of the log that showed the arm: counted with its reward and its propensity, above 0.
+void mr_arms_show(mr_arms *arms, uint32_t arm, double reward, double propensity);
 
 // Policies over the arms that are known so far. uniform: over those that the log shows at a
 // position. frequencies: as often as the other log shows them there. most frequent: that one alone,

@@ -23,8 +23,7 @@ static mr_status count_round(void *context, const mr_bandit_round *round, mr_err
     judge *j = context;
     uint32_t arm;
     MR_TRY(mr_arms_at(&j->arms, round->item_key, round->position, &arm, err));
-    j->arms.arms[arm].rounds += 1.0;
-    j->arms.arms[arm].reward += round->reward;
+    mr_arms_show(&j->arms, arm, round->reward, round->propensity);
     return MR_OK;
 }
 
@@ -177,7 +176,12 @@ static mr_status conclude(judge *j, mr_error *err)
     if (scratch == NULL)
         return mr_fail(err, MR_FATAL, "out of memory");
     result->doubts = mr_weights_doubts(&result->weights);
-    const bool carried = (result->doubts & (MR_TRUST_FEW | MR_TRUST_UNSUPPORTED)) == 0;
+    if (mr_calibration_is_off(&result->calibration))
+        result->doubts |= MR_TRUST_UNCALIBRATED;
+    if (mr_calibration_is_wrong(&result->calibration))
+        result->doubts |= MR_TRUST_WRONG;
+    const bool carried =
+        (result->doubts & (MR_TRUST_FEW | MR_TRUST_UNSUPPORTED | MR_TRUST_WRONG)) == 0;
     for (uint32_t i = 0; i < j->policy.count; i++) {
         mr_ope_row *row = &result->rows[result->row_count++];
         const mr_ope_moments *m = &j->policy.sums[i].moments;
@@ -214,6 +218,16 @@ static mr_status count_lists(judge *j, mr_error *err)
     return MR_OK;
 }
 
+static mr_status calibrate(judge *j, mr_error *err)
+{
+    mr_sorted *scratch = malloc((j->arms.count + 1) * sizeof *scratch);
+    if (scratch == NULL)
+        return mr_fail(err, MR_FATAL, "out of memory");
+    j->result->calibration = mr_calibration_of(&j->arms, j->options->slates > 0, scratch);
+    free(scratch);
+    return MR_OK;
+}
+
 static mr_status judge_log(judge *j, mr_error *err)
 {
     const mr_ope_options *options = j->options;
@@ -225,6 +239,7 @@ static mr_status judge_log(judge *j, mr_error *err)
                        "weighed",
                        options->log.path, (unsigned long long)result->log.events);
     result->logged = (double)result->log.rewards / (double)result->log.rounds;
+    MR_TRY(calibrate(j, err));
     MR_TRY(choose_policy(j, err));
     if (options->slates == 0 && j->shown > 0.0)
         result->policy_logged = j->shown_reward / j->shown;

@@ -9,6 +9,7 @@
 #include <jansson.h>
 #include <stdio.h>
 
+#include "worker/ope/calibration.h"
 #include "worker/ope/offpolicy.h"
 #include "worker/ope/weights.h"
 #include "worker/ope/rounds.h"
@@ -48,7 +49,8 @@ typedef struct mr_ope_result {
     double logged, policy_logged; // mean reward of a round, or of a list, in the log, and in the
                                   // policy's own log: NAN: none
     mr_weights weights;
-    uint32_t doubts;
+    mr_calibration calibration;
+    uint32_t doubts; // bits of mr_trust
     mr_ope_row rows[MR_OPE_ESTIMATORS_MAX];
     uint32_t row_count;
 } mr_ope_result;

@@ -19,6 +19,12 @@ static const doubt doubts[] = {
     {MR_TRUST_MISMATCH, "mismatch",
      "the mean weight is not 1 within three standard errors: propensities, or the items that they "
      "are over, do not match the log"},
+    {MR_TRUST_WRONG, "wrong",
+     "items are shown far more often than their propensities say: estimates by weights are not "
+     "answered"},
+    {MR_TRUST_UNCALIBRATED, "uncalibrated",
+     "some items are not shown as often as their propensities say: too small where an item is "
+     "shown more often; too large, or not everybody could be shown it, where less"},
     {MR_TRUST_THIN, "thin", "more than 5 % of the rounds are all but impossible under the policy"},
 };
 
@@ -105,6 +111,32 @@ static void print_log(const mr_ope_options *options, const mr_ope_result *result
             options->in_sample ? "of the same rounds (in sample)" : "of earlier rounds");
 }
 
+static void print_calibration(const mr_calibration *c, FILE *out)
+{
+    if (c->judged == 0) {
+        fprintf(out, "\npropensities of no item can be judged: too few rounds\n");
+        return;
+    }
+    fprintf(out,
+            "\npropensities of %u items at their positions judged (%u are too rare): %u are shown "
+            "more often than said, %u less, by more than 4 standard errors\n",
+            c->judged, c->rare, c->more, c->less);
+    fprintf(out,
+            "           expected calibration error %.7f, by chance alone %.7f\n  %10s  %10s  %10s  "
+            "%5s\n",
+            c->error, c->by_chance, "said", "shown", "std error", "items");
+    for (uint32_t b = 0; b < c->bin_count; b++)
+        fprintf(out, "  %10.7f  %10.7f  %10.7f  %5u\n", c->bins[b].said, c->bins[b].shown,
+                c->bins[b].error, c->bins[b].arms);
+}
+
+static void print_doubts(const mr_ope_result *result, FILE *out)
+{
+    for (size_t i = 0; i < sizeof doubts / sizeof *doubts; i++)
+        if ((result->doubts & doubts[i].bit) != 0)
+            fprintf(out, "warning    %s\n", doubts[i].text);
+}
+
 static void print_weights(const mr_ope_result *result, FILE *out)
 {
     const mr_weights *w = &result->weights;
@@ -122,10 +154,6 @@ static void print_weights(const mr_ope_result *result, FILE *out)
             "           %llu of the rewarded have a weight; the policy puts %.4f of its mass "
             "where the log has nothing\n",
             (unsigned long long)w->clicks, w->unsupported / n);
-    for (size_t i = 0; i < sizeof doubts / sizeof *doubts; i++) {
-        if ((result->doubts & doubts[i].bit) != 0)
-            fprintf(out, "warning    %s\n", doubts[i].text);
-    }
 }
 
 void mr_ope_print(const mr_ope_options *options, const mr_ope_result *result, FILE *out)
@@ -144,6 +172,8 @@ void mr_ope_print(const mr_ope_options *options, const mr_ope_result *result, FI
     if (options->policy == MR_OPE_MOST_FREQUENT)
         fprintf(out, "matches    %llu rounds did what the policy would\n",
                 (unsigned long long)result->matches);
+    print_calibration(&result->calibration, out);
+    print_doubts(result, out);
 }
 
 static json_t *number(double x)
@@ -182,6 +212,19 @@ static json_t *weights_json(const mr_weights *w)
         "unsupported", number(w->unsupported / (double)w->rounds));
 }
 
+static json_t *calibration_json(const mr_calibration *c)
+{
+    json_t *bins = json_array();
+    for (uint32_t b = 0; b < c->bin_count; b++)
+        json_array_append_new(bins, json_pack("{s:f, s:f, s:f, s:i}", "said", c->bins[b].said,
+                                              "shown", c->bins[b].shown, "standard_error",
+                                              c->bins[b].error, "items", (int)c->bins[b].arms));
+    return json_pack("{s:i, s:i, s:i, s:i, s:o, s:o, s:o, s:o}", "judged", (int)c->judged, "rare",
+                     (int)c->rare, "more_than_said", (int)c->more, "less_than_said", (int)c->less,
+                     "error", number(c->error), "error_by_chance", number(c->by_chance), "excess",
+                     number(c->excess), "bins", bins);
+}
+
 json_t *mr_ope_json(const mr_ope_options *options, const mr_ope_result *result)
 {
     const mr_rounds_counts *log = &result->log;
@@ -197,8 +240,7 @@ json_t *mr_ope_json(const mr_ope_options *options, const mr_ope_result *result)
     }
     return json_pack(
         "{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:o, s:o, s:I, s:i, s:I, s:I, s:f, s:o, "
-        "s:o, "
-        "s:o}",
+        "s:o, s:o, s:o}",
         "log", base_name(options->log.path), "policy", policy, "rounds", (json_int_t)log->rounds,
         "rewards", (json_int_t)log->rewards, "skipped_no_propensity", (json_int_t)log->skipped,
         "unreadable", (json_int_t)log->bad, "unjoined_rewards", (json_int_t)log->unjoined, "items",
@@ -206,5 +248,6 @@ json_t *mr_ope_json(const mr_ope_options *options, const mr_ope_result *result)
         "policy_logged", number(result->policy_logged), "matches", (json_int_t)result->matches,
         "slates", (int)options->slates, "lists", (json_int_t)result->lists, "broken_lists",
         (json_int_t)result->broken, "level", options->level, "estimates", rows, "weights",
-        weights_json(&result->weights), "warnings", warnings);
+        weights_json(&result->weights), "calibration", calibration_json(&result->calibration),
+        "warnings", warnings);
 }

@@ -43,9 +43,13 @@ typedef enum mr_trust { // bits
     MR_TRUST_MISMATCH = 2,    // the mean weight is not 1 within three standard errors
     MR_TRUST_THIN = 4,        // more than 5 % of the rounds are all but impossible under the policy
     MR_TRUST_UNSUPPORTED = 8, // the policy does more than 1 % where the log has nothing
+    // Of calibration.h: items are not shown as often as said; far more often than said.
+    MR_TRUST_UNCALIBRATED = 16,
+    MR_TRUST_WRONG = 32,
 } mr_trust;
 
-// The reasons, as bits, for which an estimate by weights is not to be believed; 0: none.
+// The reasons that lie in the weights, as bits, for which an estimate by weights is not to be
+// believed; 0: none.
 uint32_t mr_weights_doubts(const mr_weights *weights);
 
 #endif

@@ -247,6 +247,14 @@
 
   // ---- what another policy would have earned
 
+  function drawCalibration(part, c) {
+    part.append(make('p', { class: 'faint' }, `Propensities: of ${count(c.judged)} items at their positions ${count(c.more_than_said)} are shown more and `
+      + `${count(c.less_than_said)} less often than said, by more than four standard errors. Expected calibration error ${c.error.toFixed(6)}, by chance alone ${c.error_by_chance.toFixed(6)}.`),
+    make('div', { class: 'wide' }, make('table', {},
+      make('thead', {}, make('tr', {}, ...['propensity said', 'share shown', 'standard error', 'items'].map((t) => make('th', {}, t)))),
+      make('tbody', {}, ...c.bins.map((b) => make('tr', {}, ...[b.said, b.shown, b.standard_error].map((x) => make('td', {}, x.toFixed(6))), make('td', {}, count(b.items))))))));
+  }
+
   function drawEstimates() {
     const interval = (row) => row.bootstrap || row.student;
     const estimateName = (row) => row.estimator + (row.lambda === null ? '' : ` ${Number(row.lambda.toPrecision(3))}`);
@@ -274,6 +282,7 @@
     part.append(make('div', { class: 'wide' }, estimatesTable(ope)),
       make('p', { class: 'faint' }, `Effective sample size ${figure(ope.weights.effective)}, largest weight ${figure(ope.weights.max)}. `
         + 'dm is the opinion of a model of the rewards: no interval of it bounds its error.'));
+    if (ope.calibration && ope.calibration.bins.length > 0) drawCalibration(part, ope.calibration);
   }
 
   // ---- what to know before believing it

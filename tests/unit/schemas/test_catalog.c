@@ -167,6 +167,130 @@ static void equal_mappings_share_a_handle(void **state)
     mr_catalog_close(catalog);
 }
 
+// ---- what a finder knows
+
+typedef struct knowing {
+    mr_status says;
+    uint32_t asked;
+    const char *text;
+} knowing;
+
+static mr_status find(void *context, const mr_frame *frame, char **text, size_t *text_bytes,
+                      mr_error *err)
+{
+    knowing *k = context;
+    assert_true(frame->names == MR_FRAME_NAMES_ID || frame->names == MR_FRAME_NAMES_GUID);
+    k->asked++;
+    if (k->says != MR_OK)
+        return k->says == MR_REJECT ? mr_reject(err, MR_CAUSE_unknown_schema, "none")
+                                    : mr_fail(err, k->says, "later");
+    *text = strdup(k->text);
+    *text_bytes = strlen(k->text);
+    return MR_OK;
+}
+
+static void what_no_file_has_is_asked_of_the_finder_until_it_is_known(void **state)
+{
+    (void)state;
+    mr_catalog *catalog = open_catalog(NULL);
+    knowing k = {.says = MR_RETRY, .text = foreign};
+    const mr_schema_finder finder = {&k, find};
+    const mr_frame by_id = {.names = MR_FRAME_NAMES_ID, .id = 17},
+                   by_guid = {.names = MR_FRAME_NAMES_GUID, .guid = {1, 2, 3}};
+    const mr_plan *plan, *same;
+    mr_error err;
+    uint32_t handle;
+    assert_int_equal(mr_catalog_map(catalog, &click, &handle, &err), MR_OK);
+    assert_int_equal(mr_catalog_plan(catalog, &by_id, NULL, handle, &plan, &err), MR_REJECT);
+    mr_catalog_ask(catalog, &finder);
+    assert_int_equal(mr_catalog_plan(catalog, &by_id, NULL, handle, &plan, &err), MR_RETRY);
+    k.says = MR_REJECT;
+    assert_int_equal(mr_catalog_plan(catalog, &by_id, NULL, handle, &plan, &err), MR_REJECT);
+    k.says = MR_OK;
+    assert_int_equal(mr_catalog_plan(catalog, &by_id, NULL, handle, &plan, &err), MR_OK);
+    assert_int_equal(mr_catalog_plan(catalog, &by_id, NULL, handle, &same, &err), MR_OK);
+    assert_ptr_equal(plan, same);
+    assert_int_equal(k.asked, 3);
+    assert_int_equal(mr_catalog_plan(catalog, &by_guid, NULL, handle, &plan, &err), MR_OK);
+    assert_int_equal(k.asked, 4);
+    mr_catalog_close(catalog);
+}
+
+static void what_was_found_is_not_known_by_its_fingerprint(void **state)
+{
+    (void)state;
+    mr_catalog *catalog = open_catalog(NULL);
+    const mr_catalog_schema *own = mr_catalog_find(catalog, "click");
+    knowing k = {.text = foreign};
+    const mr_schema_finder finder = {&k, find};
+    mr_frame frame = {.names = MR_FRAME_NAMES_ID, .id = 17};
+    const mr_plan *plan, *before, *after;
+    mr_error err;
+    uint32_t handle, last = 0;
+    assert_int_equal(mr_catalog_map(catalog, &click, &handle, &err), MR_OK);
+    mr_catalog_ask(catalog, &finder);
+    assert_int_equal(mr_catalog_plan(catalog, &frame, NULL, handle, &plan, &err), MR_OK);
+    while (mr_catalog_at(catalog, last + 1) != NULL)
+        last++;
+    assert_string_equal(mr_catalog_at(catalog, last)->text, foreign);
+    frame = (mr_frame){.names = MR_FRAME_NAMES_FINGERPRINT,
+                       .fingerprint = mr_catalog_at(catalog, last)->fingerprint};
+    assert_int_equal(mr_catalog_plan(catalog, &frame, NULL, handle, &plan, &err), MR_REJECT);
+    // One of ours, by id, does not take the place of ours.
+    frame = (mr_frame){.names = MR_FRAME_NAMES_FINGERPRINT, .fingerprint = own->fingerprint};
+    assert_int_equal(mr_catalog_plan(catalog, &frame, NULL, handle, &before, &err), MR_OK);
+    k.text = own->text;
+    const mr_frame again = {.names = MR_FRAME_NAMES_ID, .id = 18};
+    assert_int_equal(mr_catalog_plan(catalog, &again, NULL, handle, &plan, &err), MR_OK);
+    assert_int_equal(mr_catalog_plan(catalog, &frame, NULL, handle, &after, &err), MR_OK);
+    assert_ptr_equal(before, after);
+    assert_ptr_not_equal(plan, after);
+    mr_catalog_close(catalog);
+}
+
+static void what_was_found_and_is_no_schema_is_refused_and_not_asked_for_again(void **state)
+{
+    (void)state;
+    mr_catalog *catalog = open_catalog(NULL);
+    knowing k = {.text = "{\"type\":\"recrd\"}"};
+    const mr_schema_finder finder = {&k, find};
+    const mr_frame frame = {.names = MR_FRAME_NAMES_ID, .id = 17};
+    const mr_plan *plan;
+    mr_error err;
+    uint32_t handle;
+    assert_int_equal(mr_catalog_map(catalog, &click, &handle, &err), MR_OK);
+    mr_catalog_ask(catalog, &finder);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(mr_catalog_plan(catalog, &frame, NULL, handle, &plan, &err), MR_REJECT);
+        assert_int_equal(err.cause, MR_CAUSE_unsuitable_schema);
+    }
+    assert_int_equal(k.asked, 1);
+    mr_catalog_close(catalog);
+}
+
+static void a_full_catalog_refuses_what_it_cannot_take(void **state)
+{
+    (void)state;
+    mr_catalog *catalog = open_catalog(NULL);
+    knowing k = {.text = foreign};
+    const mr_schema_finder finder = {&k, find};
+    mr_frame frame = {.names = MR_FRAME_NAMES_ID};
+    const mr_plan *plan;
+    mr_error err;
+    uint32_t handle, ours = 0;
+    while (mr_catalog_at(catalog, ours) != NULL)
+        ours++;
+    assert_int_equal(mr_catalog_map(catalog, &click, &handle, &err), MR_OK);
+    mr_catalog_ask(catalog, &finder);
+    for (; frame.id < MR_CATALOG_SCHEMAS_MAX - ours; frame.id++)
+        assert_int_equal(mr_catalog_plan(catalog, &frame, NULL, handle, &plan, &err), MR_OK);
+    assert_int_equal(mr_catalog_plan(catalog, &frame, NULL, handle, &plan, &err), MR_REJECT);
+    assert_int_equal(err.cause, MR_CAUSE_unknown_schema);
+    frame.id = 0;
+    assert_int_equal(mr_catalog_plan(catalog, &frame, NULL, handle, &plan, &err), MR_OK);
+    mr_catalog_close(catalog);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -175,6 +299,10 @@ int main(void)
         cmocka_unit_test(files_are_known_by_id_guid_fingerprint_and_name),
         cmocka_unit_test(a_file_that_is_no_schema_stops_the_start_and_is_named),
         cmocka_unit_test(equal_mappings_share_a_handle),
+        cmocka_unit_test(what_no_file_has_is_asked_of_the_finder_until_it_is_known),
+        cmocka_unit_test(what_was_found_is_not_known_by_its_fingerprint),
+        cmocka_unit_test(what_was_found_and_is_no_schema_is_refused_and_not_asked_for_again),
+        cmocka_unit_test(a_full_catalog_refuses_what_it_cannot_take),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

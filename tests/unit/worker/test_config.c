@@ -369,6 +369,49 @@ static void properties_that_are_ours_javas_or_nobodys_are_refused(void **state)
     mr_config_free(good("kafka: {properties: {security.protocol: SASL_SSL}}\n"));
 }
 
+static void a_registry_is_checked_without_saying_its_secrets(void **state)
+{
+    (void)state;
+    refused("registry: {urls: 'localhost:8081'}\n",
+            "c.yaml:1:19: registry.urls: found 'localhost:8081', want http://host:port or "
+            "https://host:port");
+    refused("registry:\n  urls: ['http://a:1', 'http://me:hush@b:1']\n",
+            "c.yaml:2:3: registry.urls: an address with a user name in it, want it in "
+            "registry.username and registry.password, which are not printed");
+    refused("registry: {username: me}\n",
+            "c.yaml:1:22: registry.username: want registry.password with it, and that not without "
+            "it");
+    refused("registry: {username: me, password: hush, token: hush}\n",
+            "c.yaml:1:49: registry.token: want either a token, or registry.username and "
+            "registry.password");
+    refused("registry: {key: a.key}\n",
+            "c.yaml:1:17: registry.key: want registry.certificate, which it belongs to");
+    refused("outputs: {format: confluent}\n",
+            "c.yaml:1:19: outputs.format: want registry.urls, where the ids of the schemas come "
+            "from");
+}
+
+static void the_registrys_secrets_are_masked(void **state)
+{
+    (void)state;
+    char *text = NULL;
+    size_t size;
+    mr_config *config = good("registry: {username: me, password: hush1, key: k.pem, certificate: "
+                             "c.pem, key_password: hush2}\n");
+    FILE *file = open_memstream(&text, &size);
+    assert_non_null(file);
+    mr_config_print(config, file);
+    fclose(file);
+    assert_null(strstr(text, "hush"));
+    assert_non_null(strstr(text, "password: \"********\""));
+    assert_non_null(strstr(text, "key_password: \"********\""));
+    assert_non_null(strstr(text, "key: k.pem"));
+    assert_non_null(strstr(text, "token: \"\""));
+    free(text);
+    mr_config_free(config);
+    assert_true(mr_config_is_secret("registry.token"));
+}
+
 static void what_is_not_a_configuration_is_refused(void **state)
 {
     (void)state;
@@ -527,6 +570,8 @@ int main(void)
         cmocka_unit_test(the_ends_of_a_range_are_inside_it),
         cmocka_unit_test(impossible_combinations_are_refused),
         cmocka_unit_test(properties_that_are_ours_javas_or_nobodys_are_refused),
+        cmocka_unit_test(a_registry_is_checked_without_saying_its_secrets),
+        cmocka_unit_test(the_registrys_secrets_are_masked),
         cmocka_unit_test(what_is_not_a_configuration_is_refused),
         cmocka_unit_test(a_mistyped_variable_is_refused),
         cmocka_unit_test(what_is_printed_loads_to_the_same_configuration),

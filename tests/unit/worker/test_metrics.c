@@ -136,6 +136,20 @@ static void what_is_not_known_is_left_out(void **state)
     assert_null(find(f, "dead_letters"));
 }
 
+static void a_registry_is_measured_where_there_is_one(void **state)
+{
+    fixture *f = *state;
+    const double two = 2.0, seven = 7.0;
+    mr_metrics_put(f->outputs, f->frozen, f->engine, &f->window);
+    assert_null(find(f, "partitions_waiting_for_schema"));
+    const mr_registry_counters registry = {.wanted = 1, .failures = 7};
+    f->window.registry = &registry;
+    f->source.waiting = 2;
+    mr_metrics_put(f->outputs, f->frozen, f->engine, &f->window);
+    assert_true(holds(find(f, "partitions_waiting_for_schema"), &two, sizeof two));
+    assert_true(holds(find(f, "registry_failures"), &seven, sizeof seven));
+}
+
 int main(void)
 {
 #define test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -143,6 +157,7 @@ int main(void)
         test(what_a_model_tells_of_itself_is_a_record_with_its_name),
         test(rates_are_those_of_the_window),
         test(what_is_not_known_is_left_out),
+        test(a_registry_is_measured_where_there_is_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

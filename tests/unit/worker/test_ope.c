@@ -142,6 +142,19 @@ static void a_log_that_cannot_carry_an_answer_gets_none(void **state)
     near(row_of(MR_OPE_IPS, (double)INFINITY)->value, .0074, .01);
 }
 
+static void a_uniform_log_shows_its_items_as_often_as_it_says(void **state)
+{
+    (void)state;
+    const mr_ope_options options = options_of("tests/data/obd/events-random-men.csv.gz");
+    judge(&options);
+    const mr_calibration *c = &result->calibration;
+    assert_int_equal(c->judged, 3 * 34);
+    assert_int_equal(c->more + c->less, 0);
+    assert_true(c->error < 2 * c->by_chance);
+    for (uint32_t b = 0; b < c->bin_count; b++)
+        near(c->bins[b].said, 1 / 34.0, 1e-7);
+}
+
 static char *write_log(const char *text)
 {
     static char path[32];
@@ -205,12 +218,39 @@ static void a_log_without_propensities_is_refused(void **state)
     assert_non_null(strstr(err.text, "no impression with a propensity"));
 }
 
+// Two items by turns, each with a chance of a half, of which the log says less.
+static void a_log_that_says_far_too_little_gets_no_estimate_by_weights(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 2000, ROW = 80 };
+    static char text[ROUNDS * ROW];
+    for (uint32_t said = 0; said < 2; said++) {
+        size_t used = (size_t)snprintf(text, sizeof text,
+                                       "time,user,item,type,session,position,propensity\n");
+        for (uint32_t t = 0; t < ROUNDS; t++)
+            used += (size_t)snprintf(text + used, sizeof text - used,
+                                     "%u,u%u,%c,impression,s%u,0,%s\n", 1000 + t, t,
+                                     t * 2654435761u >> 31 != 0 ? 'a' : 'b', t,
+                                     said == 0 ? "0.5" : "0.25");
+        char *path = write_log(text);
+        const mr_ope_options options = options_of(path);
+        judge(&options);
+        unlink(path);
+        assert_int_equal(result->calibration.judged, 2);
+        assert_int_equal((result->doubts & MR_TRUST_WRONG) != 0, said == 1);
+        assert_int_equal(row_of(MR_OPE_IPS, (double)INFINITY)->refused, said == 1);
+        assert_false(row_of(MR_OPE_DM, (double)INFINITY)->refused);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(estimates_are_those_of_the_open_bandit_pipeline),
         cmocka_unit_test(the_most_frequent_item_of_each_position_is_judged_by_its_matches),
         cmocka_unit_test(a_log_that_cannot_carry_an_answer_gets_none),
+        cmocka_unit_test(a_uniform_log_shows_its_items_as_often_as_it_says),
+        cmocka_unit_test(a_log_that_says_far_too_little_gets_no_estimate_by_weights),
         cmocka_unit_test(rounds_that_cannot_be_weighed_are_counted_by_cause),
         cmocka_unit_test(a_reward_after_the_window_belongs_to_no_round),
         cmocka_unit_test(a_log_without_propensities_is_refused),

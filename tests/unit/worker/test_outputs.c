@@ -230,6 +230,35 @@ static void the_journal_is_full_before_the_record_is_larger_than_brokers_take(vo
     assert_true(mr_outputs_has_room(f->outputs, 1, 1, 2));
 }
 
+static void records_are_framed_by_the_id_that_their_schema_was_given(void **state)
+{
+    fixture *f = *state;
+    uint32_t count;
+    mr_frame frame;
+    mr_error err = {0};
+    const mr_bytes none = {NULL, 0};
+    const mr_metric metric = {.name = "m", .task = -1, .epoch = -1, .count = -1};
+    mr_outputs_metric(f->outputs, f->frozen, &metric);
+    mr_outputs_number(f->outputs, MR_TOPIC_METRICS, 0x01020304);
+    mr_outputs_number(f->outputs, MR_TOPIC_ITEMS, 9);
+    mr_outputs_metric(f->outputs, f->frozen, &metric);
+    mr_outputs_item(f->outputs, f->frozen, &(mr_told){.item = mr_bytes_text("i")}, 5);
+    note(f);
+    const mr_record *records = mr_frozen_records(f->frozen, &count);
+    assert_int_equal(count, 4);
+    good(mr_frame_read(MR_FRAMING_SINGLE_OBJECT, records[0].value, none, &frame, &err), &err);
+    const mr_bytes body = frame.payload;
+    good(mr_frame_read(MR_FRAMING_CONFLUENT, records[1].value, none, &frame, &err), &err);
+    assert_int_equal(frame.id, 0x01020304);
+    assert_true(mr_bytes_equal(frame.payload, body));
+    good(mr_frame_read(MR_FRAMING_CONFLUENT, records[2].value, none, &frame, &err), &err);
+    assert_int_equal(frame.id, 9);
+    // What is run again must need no registry.
+    good(mr_frame_read(MR_FRAMING_SINGLE_OBJECT, records[3].value, none, &frame, &err), &err);
+    assert_null(mr_outputs_schema(MR_TOPIC_EPOCHS));
+    assert_null(mr_outputs_schema(MR_TOPIC_USER_ROWS));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -241,6 +270,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(
             the_journal_is_full_before_the_record_is_larger_than_brokers_take, setup, teardown),
+        cmocka_unit_test_setup_teardown(records_are_framed_by_the_id_that_their_schema_was_given,
+                                        setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
