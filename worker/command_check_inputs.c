@@ -40,6 +40,7 @@ static mr_status open_looking(looking *l, mr_error *err)
         MR_TRY(mr_registry_of_config(config, &l->registry, err));
     MR_TRY(mr_catalog_of_config(config, l->registry, &l->catalog, err));
     MR_TRY(mr_decoder_open(config, l->catalog, &l->decoder, err));
+    mr_decoder_keep_ids(l->decoder);
     const size_t room = mr_arena_round(2 * mr_decoder_room(l->decoder) + SCRATCH_BYTES);
     void *memory = aligned_alloc(MR_ARENA_ALIGN, room);
     mr_arena_init(&l->arena, memory, room);

@@ -176,6 +176,14 @@ static mr_status check_input(const mr_config *config, uint32_t index, mr_error *
                 "a catalogue may have any partitions: its records reach the items' owners by key");
         return fail_at(config, path, err);
     }
+    if (input->repartition && config->users_pseudonym_key[0] != '\0') {
+        snprintf(path, sizeof path, "topics.%s.repartition", input->name);
+        mr_fail(err, MR_FATAL,
+                "the records would stand in %s with the ids that users.pseudonym.key_file keeps "
+                "out of our topics",
+                config->outputs_repartition);
+        return fail_at(config, path, err);
+    }
     for (uint32_t i = 0; i < index; i++) {
         if (strcmp(config->inputs[i].topic, input->topic) == 0) {
             snprintf(path, sizeof path, "topics.%s.topic", input->name);

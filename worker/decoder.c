@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "worker/mapped.h"
+#include "worker/pseudonym.h"
 
 enum {
     KEY_BYTES = 4096, // beside lines and vector: a key that becomes a text, alignment
@@ -31,6 +32,7 @@ typedef struct input { // of the configuration, compiled
 struct mr_decoder {
     const mr_config *config;
     mr_catalog *catalog;
+    mr_pseudonym *pseudonym; // NULL: users are called by their ids
     input *inputs;
     mr_line *lines; // the plan's, copied as far as they are used
     float *vector;
@@ -64,6 +66,8 @@ static mr_status open_all(mr_decoder *decoder, mr_error *err)
     decoder->vector = calloc(MR_VECTOR_MAX, sizeof *decoder->vector);
     if (decoder->inputs == NULL || decoder->lines == NULL || decoder->vector == NULL)
         return mr_fail(err, MR_FATAL, "out of memory");
+    if (decoder->config->users_pseudonym_key[0] != '\0')
+        MR_TRY(mr_pseudonym_open(decoder->config->users_pseudonym_key, &decoder->pseudonym, err));
     for (uint32_t i = 0; i < decoder->config->input_count; i++)
         MR_TRY(compile_input(decoder, i, err));
     return MR_OK;
@@ -92,17 +96,24 @@ void mr_decoder_close(mr_decoder *decoder)
         return;
     for (uint32_t i = 0; decoder->inputs != NULL && i < decoder->config->input_count; i++)
         mr_plan_close(decoder->inputs[i].json);
+    mr_pseudonym_close(decoder->pseudonym);
     free(decoder->inputs);
     free(decoder->lines);
     free(decoder->vector);
     free(decoder);
 }
 
+void mr_decoder_keep_ids(mr_decoder *decoder)
+{
+    mr_pseudonym_close(decoder->pseudonym);
+    decoder->pseudonym = NULL;
+}
+
 size_t mr_decoder_room(const mr_decoder *decoder)
 {
     (void)decoder;
     return KEY_BYTES + MR_LINES_MAX * sizeof(mr_line) + MR_VECTOR_MAX * sizeof(float) +
-           RECORD_BYTES + EVENTS_BYTES;
+           RECORD_BYTES + EVENTS_BYTES + EVENTS_MAX * mr_arena_round(MR_PSEUDONYM_BYTES);
 }
 
 uint32_t mr_decoder_events_max(const mr_decoder *decoder)
@@ -274,8 +285,11 @@ static mr_status read_events(mr_decoder *decoder, const mr_plan *plan, mr_plan_w
             MR_TRY(take_scratch(r, scratch, event, err));
         }
         MR_TRY(mr_plan_next(walk, event, &more, err));
-        if (!more)
+        if (!more) {
+            if (scratch > 0) // taken for nothing
+                r->arena->used = (size_t)(event->scratch - r->arena->base);
             return MR_OK;
+        }
         if (full && r->count == events_max)
             return mr_reject(err, MR_CAUSE_bad_count,
                              "more than %u events: the array of 'each' is too long", events_max);
@@ -290,6 +304,16 @@ static mr_status read_events(mr_decoder *decoder, const mr_plan *plan, mr_plan_w
     }
 }
 
+// Nothing behind this sees the id.
+static void rename_user(mr_decoder *decoder, mr_arena *arena, mr_event *event)
+{
+    if (decoder->pseudonym == NULL || !mr_event_has(event, MR_FIELD_user) || event->user.size == 0)
+        return;
+    char *name = mr_arena_push(arena, MR_PSEUDONYM_BYTES);
+    mr_pseudonym_of(decoder->pseudonym, event->user, name);
+    event->user = mr_bytes_of(name, MR_PSEUDONYM_BYTES);
+}
+
 static mr_status decode(mr_decoder *decoder, mr_arena *arena, const input *in,
                         const mr_message *message, mr_arrival *arrivals, uint32_t max,
                         uint32_t *count, mr_error *err)
@@ -300,6 +324,7 @@ static mr_status decode(mr_decoder *decoder, mr_arena *arena, const input *in,
     mr_bytes outside[MR_MAPPING_ENTRIES_MAX];
     mr_plan_walk walk;
     reading r = {.arena = arena, .in = in, .message = message, .arrivals = arrivals, .max = max};
+    const size_t mark = arena->used;
     MR_ASSERT(max > 0);
     if (max > mr_decoder_events_max(decoder))
         r.max = mr_decoder_events_max(decoder);
@@ -321,6 +346,8 @@ static mr_status decode(mr_decoder *decoder, mr_arena *arena, const input *in,
     r.bytes_max = arena->used + EVENTS_BYTES;
     const mr_status status = read_events(decoder, plan, &walk, &r, err);
     *count = r.count;
+    if (status == MR_OK && r.count == 0)
+        arena->used = mark;
     return status;
 }
 
@@ -347,6 +374,7 @@ mr_status mr_decoder_read(mr_decoder *decoder, uint32_t number, const mr_message
     *arrivals = place;
     const mr_status status = decode(decoder, arena, in, message, arrivals, max, count, err);
     for (uint32_t i = 0; i < *count; i++) { // behind the event, which the plan has written to
+        rename_user(decoder, arena, &arrivals[i].event);
         arrivals[i].record_ms = place.record_ms;
         arrivals[i].offset = place.offset;
         arrivals[i].partition = place.partition;
@@ -387,6 +415,8 @@ mr_status mr_decoder_take(mr_decoder *decoder, uint32_t number, const mr_message
     *count = 1;
     arrivals->cause = err->cause;
     arrivals->event = (mr_event){.time_ms = arrivals->record_ms};
-    snprintf(arrivals->reason, sizeof arrivals->reason, "%.119s", err->text);
+    // What the decoder says may show what it has read.
+    snprintf(arrivals->reason, sizeof arrivals->reason, "%.119s",
+             decoder->pseudonym != NULL ? mr_cause_text(err->cause) : err->text);
     return status;
 }

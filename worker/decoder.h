@@ -20,6 +20,9 @@ typedef struct mr_decoder mr_decoder;
 MR_CHECKED mr_status mr_decoder_open(const mr_config *config, mr_catalog *catalog,
                                      mr_decoder **decoder, mr_error *err);
 void mr_decoder_close(mr_decoder *decoder);
+// Users keep their ids where the configuration gives them other names: for whoever holds ids against
+// the partitions that producers chose by them.
+void mr_decoder_keep_ids(mr_decoder *decoder);
 
 // Arena room that any one message may need.
 size_t mr_decoder_room(const mr_decoder *decoder);

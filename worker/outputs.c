@@ -263,9 +263,12 @@ void mr_outputs_dead_letter(mr_outputs *outputs, mr_frozen *frozen, const mr_ref
 {
     letter l = {.count = 0};
     const mr_message *message = refused->message;
-    const mr_bytes key = message->key, value = message->value;
+    // Where users have other names here, nothing is kept that could hold an id.
+    const bool withheld = outputs->config->users_pseudonym_key[0] != '\0';
+    const mr_bytes none = {NULL, 0};
+    const mr_bytes key = withheld ? none : message->key, value = withheld ? none : message->value;
     const size_t room = outputs->room_bytes - OVERHEAD_BYTES;
-    size_t fixed = add_theirs(&l, message) + key.size;
+    size_t fixed = withheld ? 0 : add_theirs(&l, message) + key.size;
     if (fixed > room / 2 || l.count > HEADERS_MAX - 12) {
         l.count = 0; // headers as large as the record itself are not worth more than its value
         fixed = key.size;
@@ -273,7 +276,8 @@ void mr_outputs_dead_letter(mr_outputs *outputs, mr_frozen *frozen, const mr_ref
     const size_t key_size = key.size < room / 2 ? key.size : room / 2;
     fixed = fixed < room / 2 ? fixed : room / 2;
     const size_t size = value.size < room - fixed ? value.size : room - fixed;
-    add_ours(outputs, &l, refused, value.size - size + key.size - key_size);
+    add_ours(outputs, &l, refused,
+             withheld ? message->value.size : value.size - size + key.size - key_size);
     mr_frozen_put_record(frozen, &(mr_record){
                                      .topic = MR_TOPIC_DEAD_LETTERS,
                                      .partition = refused->task,

@@ -8,6 +8,7 @@
 #include "worker/mapped.h"
 #include "worker/ports.h"
 #include "worker/progress.h"
+#include "worker/pseudonym.h"
 #include "worker/replay_read.h"
 
 enum { PROGRESS_EVERY = 256 }; // arrivals
@@ -34,7 +35,14 @@ static mr_status read_next(mr_replay_reading *in, mr_arrivals *from, bool *more,
         return in->take(in->context, &arrival, err);
     }
     MR_TRY(status);
-    return *more ? in->take(in->context, &arrival, err) : MR_OK;
+    if (!*more)
+        return MR_OK;
+    char name[MR_PSEUDONYM_BYTES];
+    if (in->pseudonym != NULL && arrival.event.user.size > 0) {
+        mr_pseudonym_of(in->pseudonym, arrival.event.user, name);
+        arrival.event.user = mr_bytes_of(name, sizeof name);
+    }
+    return in->take(in->context, &arrival, err);
 }
 
 // Reads all arrivals, and closes them.
@@ -66,6 +74,8 @@ static mr_status read_files(mr_replay_reading *in, mr_error *err)
     mr_arrivals from;
     if (o->mapped_as != NULL)
         MR_TRY(mr_mapped_named(o->config, o->mapped_as, &mapped, err));
+    if (o->config != NULL && o->config->users_pseudonym_key[0] != '\0')
+        MR_TRY(mr_pseudonym_open(o->config->users_pseudonym_key, &in->pseudonym, err));
     MR_TRY(mr_arrivals_of_files(o->inputs, o->input_count,
                                 o->mapped_as != NULL ? &mapped.mapping : NULL, o->format,
                                 &in->files, &from, err));
@@ -94,6 +104,8 @@ mr_status mr_replay_read(mr_replay_reading *in, mr_error *err)
     const mr_status status = o->topics            ? read_topics(in, err)
                              : o->traffic != NULL ? read_traffic(in, err)
                                                   : read_files(in, err);
+    mr_pseudonym_close(in->pseudonym);
+    in->pseudonym = NULL;
     mr_progress_end(&in->progress, in->done, in->note, clock.now_ms(clock.context));
     return status;
 }

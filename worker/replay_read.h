@@ -17,6 +17,7 @@ typedef struct mr_replay_reading {
     // Filled while reading:
     mr_progress progress;
     mr_arrivals_files files;
+    struct mr_pseudonym *pseudonym; // of files: topics are read by the decoder, which has its own
     uint64_t done, total; // of all inputs, brought up now and then; 0: not known
 } mr_replay_reading;
 

@@ -56,6 +56,26 @@ py register "$url" "$work/ids.json" || broken "register"
 grep -q "clicks: subject clicks-value: version 2, id .*, decodes" "$work/check.log" || broken "$(cat "$work/check.log")"
 grep -q "bus.lists: subject bus.lists-value: our schema will be registered" "$work/check.log" || broken "$(cat "$work/check.log")"
 
+# What is wrong is said, with what would be right; nothing that is secret is.
+python "$here/python/registry.py" refuse "$work/refusing" &
+refusing=$!
+until_line "$work/refusing" http
+asked() { # asked NAME TEXT [VARIABLE...]: check --connect of the registry that refuses has to say TEXT
+  local name=$1 text=$2
+  shift 2
+  expect_fail "$name" "$text" env "MILLRACE_REGISTRY_URLS=$(cat "$work/refusing")" "$@" \
+    "$millrace" check --config "$work/worker.yaml" --connect
+}
+printf 'hush-hush\n' > "$work/secret"
+asked check_nobody "WRONG   registry: .*HTTP 401: it wants to know who asks: set registry.username"
+asked check_password "WRONG   registry: .*HTTP 401: it does not take the user name and password" \
+  MILLRACE_REGISTRY_USERNAME=anna MILLRACE_REGISTRY_PASSWORD=hush-wrong
+asked check_token "WRONG   registry: .*HTTP 401: it does not take" MILLRACE_REGISTRY_TOKEN=hush-token
+asked check_right "WRONG   clicks: .*HTTP 403: this account may not read or write subject clicks-value: grant it" \
+  MILLRACE_REGISTRY_USERNAME=anna "MILLRACE_REGISTRY_PASSWORD_FILE=$work/secret"
+kill "$refusing"
+! grep -l hush "$work"/*.log || broken "a secret was said"
+
 # All is well.
 run "$work/run.log"
 send 0 400 one all

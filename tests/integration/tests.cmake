@@ -14,7 +14,9 @@ mr_integration(exactly_once_over_kill9)
 mr_integration(replay_then_run)
 mr_integration(poison)
 mr_integration(foreign_consumer)
+mr_integration(foreign_json)
 mr_integration(wishes)
+mr_integration(pseudonyms)
 mr_integration(dead_letters)
 
 # In a browser, without a broker.

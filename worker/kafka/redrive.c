@@ -145,7 +145,8 @@ mr_status mr_redrive_send(mr_redrive *redrive, const mr_message *message, const 
                           mr_error *err)
 {
     if (letter->cut)
-        return mr_fail(err, MR_REJECT, "%s [%lld] %lld is not whole: it was too large to be kept",
+        return mr_fail(err, MR_REJECT, "%s [%lld] %lld is not whole: it was too large to be kept, or withheld for the "
+                       "user's sake",
                        letter->topic, (long long)letter->partition, (long long)letter->offset);
     MR_TRY(begin(redrive, err));
     rd_kafka_headers_t *headers = headers_of(message, letter);

@@ -117,18 +117,28 @@ static void define(assembling *a, const json_t *type, const space *in, space *in
         a->placed[i] = a->placed[i] || strcmp(a->definitions[i].name, full) == 0;
 }
 
+// Attributes that a type does not have are not looked at: they may hold anything.
 static mr_status walk_object(assembling *a, json_t *type, const space *in, int depth, mr_error *err)
 {
+    const char *const kind = json_string_value(json_object_get(type, "type"));
     space inside;
     size_t index;
     json_t *field;
+    if (kind == NULL) // a schema in a schema
+        return walk_member(a, type, "type", in, depth, err);
+    if (strcmp(kind, "array") == 0)
+        return walk_member(a, type, "items", in, depth, err);
+    if (strcmp(kind, "map") == 0)
+        return walk_member(a, type, "values", in, depth, err);
+    const bool has_fields = strcmp(kind, "record") == 0 || strcmp(kind, "error") == 0;
+    if (!has_fields && strcmp(kind, "enum") != 0 && strcmp(kind, "fixed") != 0)
+        return walk_member(a, type, "type", in, depth, err); // a name; a primitive is left alone
     define(a, type, in, &inside);
+    if (!has_fields)
+        return MR_OK;
     json_array_foreach(json_object_get(type, "fields"), index, field)
         MR_TRY(walk_member(a, field, "type", &inside, depth, err));
-    MR_TRY(walk_member(a, type, "items", &inside, depth, err));
-    MR_TRY(walk_member(a, type, "values", &inside, depth, err));
-    // "record", or a schema in a schema: a name that is no definition of ours is left alone.
-    return walk_member(a, type, "type", &inside, depth, err);
+    return MR_OK;
 }
 
 // *instead: a new value that belongs in the place of this one; NULL: it stays.

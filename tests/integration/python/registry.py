@@ -8,9 +8,12 @@
   registry.py wait BROKERS GROUP TOPIC PARTITION:OFFSET...   until the group has come that far ("end": to its end)
   registry.py next BROKERS GROUP TOPIC PARTITION             the offset that the group goes on at
   registry.py lists BROKERS URL TOPIC                        reads lists by what the registry says
+  registry.py refuse FILE                                    answers 401 to everybody but the user "anna", and to her
+                                                             403 about a subject, until it is killed; its address in FILE
 
 Nothing here comes from millrace.
 """
+import http.server
 import io
 import json
 import struct
@@ -123,9 +126,31 @@ def lists(brokers, url, topic):
     print(f"lists={len(messages)} users={len(users)} id={latest['id']}")
 
 
+class Refusing(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        anna = (self.headers["Authorization"] or "").startswith("Basic YW5uYTpodXNoLWh1c2g=")
+        body = json.dumps({"error_code": 40301 if anna else 40101, "message": "no"}).encode()
+        self.send_response(403 if anna else 401)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_GET
+
+    def log_message(self, *_):
+        pass
+
+
+def refuse(path):
+    server = http.server.HTTPServer(("127.0.0.1", 0), Refusing)
+    with open(path, "w") as file:
+        file.write(f"http://127.0.0.1:{server.server_port}\n")
+    server.serve_forever()
+
+
 if __name__ == "__main__":
     command, *rest = sys.argv[1:]
     if command == "next":
         print(next_of(open_consumer(*rest[:2]), *rest[2:]))
     else:
-        {"register": register, "send": send, "wait": wait, "lists": lists}[command](*rest)
+        {"register": register, "send": send, "wait": wait, "lists": lists, "refuse": refuse}[command](*rest)

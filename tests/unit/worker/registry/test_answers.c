@@ -267,11 +267,29 @@ static void a_type_of_the_namespace_goes_before_one_without(void **state)
     assembled(both, plain, 1, both);
 }
 
+static void attributes_that_a_type_does_not_have_are_left_alone(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "{\"type\":\"int\",\"values\":\"Money\",\"fields\":[{\"type\":\"Money\"}]}";
+    const mr_definition plain[] = {
+        define("Money", "{\"type\":\"fixed\",\"name\":\"Money\",\"size\":4}")};
+    char *whole;
+    size_t size;
+    mr_error err = {0};
+    assert_int_equal(mr_assemble(text, strlen(text), plain, 1, &whole, &size, &err), MR_OK);
+    assert_string_equal(whole, text);
+    free(whole);
+    // A type's name in the place of the type of a schema is one that it has.
+    assembled("{\"type\":\"Money\",\"logicalType\":\"x\"}", plain, 1,
+              "{\"type\":{\"type\":\"fixed\",\"name\":\"Money\",\"size\":4}}");
+}
+
 static void what_cannot_be_put_together_is_refused(void **state)
 {
     (void)state;
     const mr_definition broken[] = {define("a.B", "{\"type\":")};
-    char *whole, *deep = calloc(MR_ASSEMBLE_DEPTH_MAX + 16, 32);
+    char *whole, *deep = calloc(MR_ASSEMBLE_DEPTH_MAX + 16, 64);
     size_t size;
     mr_error err = {0};
     assert_non_null(deep);
@@ -280,7 +298,7 @@ static void what_cannot_be_put_together_is_refused(void **state)
     assert_non_null(strstr(err.text, "a.B: line 1"));
     assert_int_equal(mr_assemble("{", 1, broken, 1, &whole, &size, &err), MR_REJECT);
     for (int i = 0; i < MR_ASSEMBLE_DEPTH_MAX + 2; i++)
-        strcat(deep, "{\"items\":");
+        strcat(deep, "{\"type\":\"array\",\"items\":");
     strcat(deep, "1");
     for (int i = 0; i < MR_ASSEMBLE_DEPTH_MAX + 2; i++)
         strcat(deep, "}");
@@ -304,6 +322,7 @@ int main(void)
         cmocka_unit_test(a_type_without_a_namespace_keeps_out_of_that_around_it),
         cmocka_unit_test(a_type_that_the_schema_defines_itself_is_not_defined_twice),
         cmocka_unit_test(a_type_of_the_namespace_goes_before_one_without),
+        cmocka_unit_test(attributes_that_a_type_does_not_have_are_left_alone),
         cmocka_unit_test(what_cannot_be_put_together_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
