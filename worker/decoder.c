@@ -285,8 +285,11 @@ static mr_status read_events(mr_decoder *decoder, const mr_plan *plan, mr_plan_w
             MR_TRY(take_scratch(r, scratch, event, err));
         }
         MR_TRY(mr_plan_next(walk, event, &more, err));
-        if (!more)
+        if (!more) {
+            if (scratch > 0) // taken for nothing
+                r->arena->used = (size_t)(event->scratch - r->arena->base);
             return MR_OK;
+        }
         if (full && r->count == events_max)
             return mr_reject(err, MR_CAUSE_bad_count,
                              "more than %u events: the array of 'each' is too long", events_max);
@@ -321,6 +324,7 @@ static mr_status decode(mr_decoder *decoder, mr_arena *arena, const input *in,
     mr_bytes outside[MR_MAPPING_ENTRIES_MAX];
     mr_plan_walk walk;
     reading r = {.arena = arena, .in = in, .message = message, .arrivals = arrivals, .max = max};
+    const size_t mark = arena->used;
     MR_ASSERT(max > 0);
     if (max > mr_decoder_events_max(decoder))
         r.max = mr_decoder_events_max(decoder);
@@ -342,6 +346,8 @@ static mr_status decode(mr_decoder *decoder, mr_arena *arena, const input *in,
     r.bytes_max = arena->used + EVENTS_BYTES;
     const mr_status status = read_events(decoder, plan, &walk, &r, err);
     *count = r.count;
+    if (status == MR_OK && r.count == 0)
+        arena->used = mark;
     return status;
 }
 

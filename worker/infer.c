@@ -359,16 +359,33 @@ static const char *unit_of(const field *f)
     return f->largest < 1e11 ? " s" : f->largest < 1e14 ? " ms" : f->largest < 1e17 ? " us" : " ns";
 }
 
+// Where no name is known: a field that holds nothing but times.
+static const field *time_of(const mr_infer *infer)
+{
+    for (uint32_t i = 0; i < infer->field_count; i++) {
+        const field *f = &infer->fields[i];
+        if ((f->content & (ISO | TIME)) != 0 && f->array[0] == '\0')
+            return f;
+    }
+    return NULL;
+}
+
 static bool guess_field(mr_infer *infer, const guess *g, const char *array)
 {
     const field *f =
         array[0] != '\0' && strcmp(g->key, "user") != 0 ? best_of(infer, g, array) : NULL;
     if (f == NULL)
         f = best_of(infer, g, "");
+    const bool named = f != NULL;
+    if (!named && strcmp(g->key, "time") == 0)
+        f = time_of(infer);
     if (f == NULL)
         return false;
     row *r = add_row(infer, g->key);
-    say_reason(f, g->says, r);
+    if (named)
+        say_reason(f, g->says, r);
+    else
+        snprintf(r->reason, sizeof r->reason, "holds nothing but times");
     snprintf(r->source, sizeof r->source, "%s%s", f->path,
              strcmp(g->key, "time") == 0 ? unit_of(f) : "");
     return true;
@@ -431,11 +448,13 @@ static void guess_kind(mr_infer *infer, const char *array)
     for (uint32_t i = 0; i < infer->field_count; i++) {
         const field *f = &infer->fields[i];
         uint32_t known = 0;
-        if (distance(f, g.names) < 0 || (f->content & TEXT) == 0 ||
-            (f->array[0] != '\0' && strcmp(f->array, array) != 0))
+        const bool named = distance(f, g.names) >= 0;
+        if ((f->content & TEXT) == 0 || (f->array[0] != '\0' && strcmp(f->array, array) != 0))
             continue;
         for (uint32_t v = 0; v < f->value_count; v++)
             known += kind_of(f->values[v]) != NULL;
+        if (!named && (f->more_values || 3 * known < f->value_count))
+            continue;
         if (known > most) {
             most = known;
             best = f;

@@ -74,7 +74,7 @@ static mr_status read_files(mr_replay_reading *in, mr_error *err)
     mr_arrivals from;
     if (o->mapped_as != NULL)
         MR_TRY(mr_mapped_named(o->config, o->mapped_as, &mapped, err));
-    if (o->config->users_pseudonym_key[0] != '\0')
+    if (o->config != NULL && o->config->users_pseudonym_key[0] != '\0')
         MR_TRY(mr_pseudonym_open(o->config->users_pseudonym_key, &in->pseudonym, err));
     MR_TRY(mr_arrivals_of_files(o->inputs, o->input_count,
                                 o->mapped_as != NULL ? &mapped.mapping : NULL, o->format,

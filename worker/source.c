@@ -361,7 +361,6 @@ static mr_status hold(mr_source *source, builder *b, feed *f, uint32_t index, in
     }
     source->counters.records++;
     if (status == MR_OK && count == 0) {
-        b->arena.used = mark;
         source->counters.skipped++;
         step(b, f, now_ms);
         b->skipped++;

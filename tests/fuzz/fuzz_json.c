@@ -70,9 +70,10 @@ static void demand(bool truth, const char *what)
 
 static void touch(mr_bytes text)
 {
-    static volatile uint8_t sink;
+    uint64_t sum = 0;
     for (uint32_t i = 0; i < text.size; i++) // every byte can be read
-        sink ^= text.data[i];
+        sum += text.data[i];
+    demand(sum <= UINT64_C(255) * text.size, "bytes that change");
 }
 
 static void check_event(const mr_event *event)
