@@ -14,7 +14,7 @@ awk 'BEGIN {
   for (i = 0; i < 4000; i++)
     printf "%.0f,u%d,i%d,click\n", 1700000000000 + i * 600000, rand() * 60, rand() * rand() * 80
 }' > "$work/log.csv"
-"$millrace" replay --input "$work/log.csv" --out "$work/replay" --set replay.commit_events=200 > "$work/replay.log" 2>&1 || broken "replay: $(tail -1 "$work/replay.log")"
+"$millrace" replay --input "$work/log.csv" --out "$work/replay" --split 2023-12-01T00:00Z --set replay.commit_events=200 > "$work/replay.log" 2>&1 || broken "replay: $(tail -1 "$work/replay.log")"
 obd="$here/../data/obd"
 "$millrace" ope "$obd/events-random-men.csv.gz" --policy frequencies --of "$obd/events-bts-men.csv.gz" --out "$work/replay" \
   > "$work/ope.txt" || broken "ope"
@@ -36,7 +36,7 @@ onload = () => setTimeout(() => {
   for (const width of [1280, 390]) {
     const page = document.getElementById('w' + width).contentDocument;
     const plots = [...page.querySelectorAll('canvas')];
-    if (plots.length !== 5) found.push(`${width}: ${plots.length} plots, want 5`);
+    if (plots.length !== 6) found.push(`${width}: ${plots.length} plots, want 6`);
     for (const plot of plots) {
       const pixels = plot.getContext('2d').getImageData(0, 0, plot.width, plot.height).data;
       // Axes and texts are grey: what is drawn of the data has colours.
@@ -49,8 +49,8 @@ onload = () => setTimeout(() => {
     for (const e of page.querySelectorAll('h1,h2,p,li,.tile,section'))
       if (e.scrollWidth > e.clientWidth + 1) found.push(`${width}: ${e.tagName} "${e.textContent.slice(0, 40)}" runs over`);
     const tables = [...page.querySelectorAll('table')].map((t) => t.querySelectorAll('tbody tr').length);
-    if (tables.length !== 7 || tables[0] !== 10 || tables[1] < 5 || tables[3] !== 2 || tables[4] < 9 || tables[5] < 10 || tables[6] !== 10)
-      found.push(`${width}: tables of ${tables} rows, want seven`);
+    if (tables.length !== 8 || tables[0] !== 10 || tables[1] < 5 || tables[3] !== 3 || tables[4] !== 2 || tables[5] < 9 || tables[6] < 10 || tables[7] !== 10)
+      found.push(`${width}: tables of ${tables} rows, want eight`);
     const text = page.body.innerText;
     if (!text.includes('4,000 learned') || text.includes('NaN') || text.includes('undefined')) found.push(`${width}: figures are missing`);
   }

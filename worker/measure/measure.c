@@ -14,7 +14,11 @@ static size_t bytes_for(const mr_measure_options *o)
     return mr_map_bytes(o->users_max) + mr_arena_round(users * sizeof(uint64_t)) +
            mr_arena_round(users * MR_ACT_DEPTH * sizeof(uint64_t)) + 2 * mr_arena_round(users) +
            mr_acts_bytes(o->field != NULL, o->resamples) + mr_shown_bytes(o->items_max) +
-           (o->split ? mr_split_bytes(o->users_max, MR_MEASURE_RELEVANT_MAX, o->resamples) : 0);
+           mr_diversity_bytes(o->users_max, o->items_max) +
+           (o->split ? mr_split_bytes(o->users_max, o->items_max, MR_MEASURE_RELEVANT_MAX,
+                                      o->resamples) +
+                           mr_joint_bytes(o->users_max, o->items_max, MR_MEASURE_RELEVANT_MAX)
+                     : 0);
 }
 
 mr_status mr_measure_open(mr_measure *measure, const mr_measure_options *options, mr_error *err)
@@ -34,9 +38,11 @@ mr_status mr_measure_open(mr_measure *measure, const mr_measure_options *options
     measure->acted = mr_arena_push(&arena, options->users_max);
     mr_acts_init(&measure->acts, options->field != NULL, options->resamples, options->seed, &arena);
     mr_shown_init(&measure->shown, options->items_max, MR_ACT_DEPTH, &arena);
+    mr_diversity_init(&measure->diversity, options->users_max, options->items_max, &arena);
     if (options->split)
-        mr_split_init(&measure->split, options->users_max, MR_MEASURE_RELEVANT_MAX,
-                      options->resamples, &arena);
+        mr_split_init(&measure->split, options->users_max, options->items_max,
+                      MR_MEASURE_RELEVANT_MAX, options->resamples, &arena);
+    measure->rest = arena;
     return MR_OK;
 }
 
@@ -72,7 +78,7 @@ void mr_measure_list(mr_measure *measure, const mr_list *list)
 {
     const uint32_t user = user_of(measure, mr_user_key(list->user));
     uint64_t keys[MR_ACT_DEPTH] = {0};
-    uint32_t count = 0;
+    uint32_t count = 0, numbers[MR_ACT_DEPTH];
     if (user == MR_MAP_NONE) {
         measure->counts.lists_left_out++;
         return;
@@ -83,7 +89,10 @@ void mr_measure_list(mr_measure *measure, const mr_list *list)
     compare(measure, in_force, measure->listed[user], keys, count);
     memcpy(in_force, keys, sizeof keys);
     measure->listed[user] = (uint8_t)count;
-    mr_shown_list(&measure->shown, keys, count);
+    mr_shown *shown = &measure->shown;
+    const uint32_t known = mr_shown_list(shown, keys, count, numbers);
+    mr_diversity_list(&measure->diversity, user, numbers, known, shown->head, shown->head_count,
+                      shown->item_count);
 }
 
 // ---- events
@@ -103,7 +112,8 @@ static void split_at(mr_measure *measure, int64_t time_ms)
     if (!measure->options.split || measure->after_split || time_ms < measure->options.split_ms)
         return;
     measure->after_split = true;
-    mr_split_freeze(&measure->split, measure->lists, measure->listed, measure->user_count);
+    mr_split_freeze(&measure->split, measure->lists, measure->listed, measure->user_count,
+                    &measure->shown);
 }
 
 static uint32_t place_in_force(const mr_measure *measure, uint32_t user, uint64_t item)
@@ -144,9 +154,21 @@ static void judge(mr_measure *measure, const mr_event *event, mr_bytes id, doubl
         count_purchase(measure, money, act.place < MR_ACT_DEPTH);
     if (measure->after_split && event->time_ms >= measure->options.split_ms)
         mr_split_act(&measure->split, user, item);
-    mr_shown_act(&measure->shown, key, !act.known, item, event->time_ms);
+    bool fresh;
+    const uint32_t number =
+        mr_shown_act(&measure->shown, key, !act.known, item, event->time_ms, &fresh);
+    if (number != MR_MAP_NONE)
+        mr_diversity_act(&measure->diversity, user, key, number, fresh);
     measure->acted[user] = 1;
     measure->counts.acts++;
+}
+
+static void see_item(mr_measure *measure, const mr_event *event)
+{
+    const uint32_t number = mr_shown_item(&measure->shown, mr_item_key(event->item));
+    if (number != MR_MAP_NONE && mr_event_has(event, MR_FIELD_vector) && event->vector_count > 0)
+        mr_diversity_vector(&measure->diversity, number, event->vector, event->vector_count,
+                            measure->shown.item_count);
 }
 
 static double money_of(const mr_event *event)
@@ -159,7 +181,7 @@ void mr_measure_event(mr_measure *measure, const mr_event *event)
 {
     switch (event->kind) {
     case MR_EVENT_CATALOGUE:
-        mr_shown_item(&measure->shown, mr_item_key(event->item));
+        see_item(measure, event);
         break;
     case MR_EVENT_CLICK:
     case MR_EVENT_CART:
@@ -194,13 +216,18 @@ void mr_measure_reset(mr_measure *measure)
     measure->counts = (mr_measure_counts){0};
     mr_acts_reset(&measure->acts);
     mr_shown_reset(&measure->shown);
+    mr_diversity_reset(&measure->diversity);
 }
 
 void mr_measure_conclude(mr_measure *measure, double warmup)
 {
     mr_acts_conclude(&measure->acts, warmup);
     measure->shown_result = mr_shown_judge(&measure->shown);
-    if (measure->options.split)
-        measure->split_tally = mr_split_conclude(&measure->split, measure->keys,
-                                                 measure->user_count, measure->options.seed);
+    measure->diversity_result = mr_diversity_judge(&measure->diversity);
+    if (!measure->options.split)
+        return;
+    measure->split_result = mr_split_conclude(&measure->split, measure->keys, measure->user_count,
+                                              measure->options.seed, &measure->shown);
+    measure->joint = mr_joint_judge(&measure->split, &measure->shown, measure->keys,
+                                    measure->user_count, measure->options.seed, &measure->rest);
 }

@@ -14,6 +14,8 @@
 #include "core/event/epoch.h"
 #include "core/list/record.h"
 #include "worker/measure/acts.h"
+#include "worker/measure/diversity.h"
+#include "worker/measure/joint.h"
 #include "worker/measure/shown.h"
 #include "worker/measure/split.h"
 
@@ -54,8 +56,12 @@ typedef struct mr_measure {
     mr_acts acts;
     mr_shown shown;
     mr_split split;
-    mr_tally split_tally;
+    mr_diversity diversity;
+    mr_arena rest; // for what is judged at the end
+    mr_split_result split_result;
+    mr_joint joint;
     mr_shown_result shown_result;
+    mr_diversity_result diversity_result;
 } mr_measure;
 
 // Errors: MR_FATAL: out of memory. A failed open needs no close.

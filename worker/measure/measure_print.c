@@ -54,6 +54,12 @@ static json_t *fairness_json(const mr_fairness_set *set)
                      number(set->fsat));
 }
 
+// Whose vectors items are compared by.
+static const char *vectors_of(const mr_measure *measure)
+{
+    return measure->diversity.by_catalogue ? "catalogue" : "users";
+}
+
 static json_t *shown_json(const mr_measure *measure)
 {
     const mr_shown *shown = &measure->shown;
@@ -62,13 +68,17 @@ static json_t *shown_json(const mr_measure *measure)
         json_pack("{s:o, s:o, s:o}", "plain", fairness_json(&r->fairness.plain), "corrected",
                   fairness_json(&r->fairness.corrected), "gini_by_rank", number(r->weighted_gini));
     return json_pack(
-        "{s:I, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "lists",
+        "{s:I, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s}",
+        "lists",
         (json_int_t)shown->lists, "items", (int)shown->item_count, "head_items",
         (int)shown->head_count, "coverage", number(r->spread.coverage), "gini",
         number(r->spread.gini), "shannon", number(r->spread.shannon), "arp", number(r->mean.arp),
         "aclt", number(r->mean.aclt), "aplt", number(r->mean.aplt), "epc",
         number(r->mean.epc_plain), "novelty", number(r->mean.novelty), "popreo",
-        number(mr_acts_popreo(&measure->acts)), "item_fairness", fairness);
+        number(mr_acts_popreo(&measure->acts)), "item_fairness", fairness, "poprsp",
+        number(measure->diversity_result.poprsp), "ils",
+        number(measure->diversity_result.similarity), "unexpectedness",
+        number(measure->diversity_result.unexpectedness), "vectors", vectors_of(measure));
 }
 
 static json_t *counts_json(const mr_measure *measure)
@@ -92,15 +102,41 @@ static json_t *bounds_json(const mr_measure *measure)
                      (json_int_t)measure->split.left_out);
 }
 
+static json_t *trade_json(mr_trade trade)
+{
+    return json_pack("{s:o, s:o}", "relevance", number(trade.relevance), "fairness",
+                     number(trade.fairness));
+}
+
+static json_t *joint_json(const mr_joint *joint)
+{
+    enum { POINTS = 33 };
+    json_t *points = json_array();
+    const uint32_t count = joint->frontier.point_count, last = count > 0 ? count - 1 : 0;
+    for (uint32_t i = 0; i < POINTS && i <= last && count > 0; i++) {
+        const uint32_t at = last < POINTS ? i : i * last / (POINTS - 1);
+        json_array_append_new(points, trade_json(joint->frontier.points[at]));
+    }
+    return json_pack("{s:o, s:i, s:i, s:o, s:o, s:o}", "distance", number(joint->distance),
+                     "users", (int)joint->users, "places", (int)joint->places, "lists",
+                     trade_json(joint->lists), "reference", trade_json(joint->reference),
+                     "frontier", points);
+}
+
 static json_t *split_json(const mr_measure *measure)
 {
     if (!measure->options.split)
         return json_null();
-    const mr_tally *tally = &measure->split_tally;
+    const mr_tally *tally = &measure->split_result.of;
     json_t *split =
         json_pack("{s:I, s:b, s:I}", "from_ms", (json_int_t)measure->options.split_ms, "reached",
                   measure->after_split, "users", (json_int_t)mr_tally_count(tally));
+    static const char *const efd[] = {"efd"};
     put_measures(split, tally, mr_split_measure_names, MR_SPLIT_MEASURES);
+    put_measures(split, &measure->split_result.efd, efd, 1);
+    json_object_set_new(split, "users_with_efd",
+                        json_integer((json_int_t)mr_tally_count(&measure->split_result.efd)));
+    json_object_set_new(split, "dpfr", joint_json(&measure->joint));
     return split;
 }
 
@@ -160,7 +196,8 @@ static void print_number(FILE *out, const char *name, double x)
 
 static void print_split(const mr_measure *measure, FILE *out)
 {
-    const mr_tally *tally = &measure->split_tally;
+    const mr_tally *tally = &measure->split_result.of;
+    const mr_joint *joint = &measure->joint;
     if (!measure->options.split)
         return;
     fprintf(out, "\n  lists in force at the split, %.0f users who acted after it\n",
@@ -170,8 +207,15 @@ static void print_split(const mr_measure *measure, FILE *out)
         for (uint32_t i = 0; i < MR_SPLIT_MEASURES; i++)
             print_number(out, mr_split_measure_names[i],
                          mr_tally_mean(tally, c * MR_SPLIT_MEASURES + i));
+        print_number(out, "efd", mr_tally_mean(&measure->split_result.efd, c));
         fputc('\n', out);
     }
+    if (isfinite(joint->distance))
+        fprintf(out,
+                "  DPFR %.4f: nDCG %.4f and fairness %.4f, in the middle of what is possible %.4f "
+                "and %.4f\n",
+                joint->distance, joint->lists.relevance, joint->lists.fairness,
+                joint->reference.relevance, joint->reference.fairness);
 }
 
 void mr_measure_print(const mr_measure *measure, FILE *out)
@@ -192,8 +236,11 @@ void mr_measure_print(const mr_measure *measure, FILE *out)
     print_number(out, "novelty", r->mean.novelty);
     fputc('\n', out);
     print_number(out, "PopREO", mr_acts_popreo(&measure->acts));
+    print_number(out, "PopRSP", measure->diversity_result.poprsp);
+    print_number(out, "similarity", measure->diversity_result.similarity);
+    print_number(out, "unexpectedness", measure->diversity_result.unexpectedness);
     print_number(out, "churn", compared > 0 ? measure->counts.churn / compared : (double)NAN);
-    fprintf(out, "\n  fairness to items, corrected:");
+    fprintf(out, "  (items by %s)\n  fairness to items, corrected:", vectors_of(measure));
     print_number(out, "Jain", fair->jain);
     print_number(out, "QF", fair->qf);
     print_number(out, "entropy", fair->entropy);

@@ -43,9 +43,9 @@ static uint32_t number_of(mr_shown *shown, uint64_t key)
     return shown->item_count++;
 }
 
-void mr_shown_item(mr_shown *shown, uint64_t item_key)
+uint32_t mr_shown_item(mr_shown *shown, uint64_t item_key)
 {
-    (void)number_of(shown, item_key);
+    return number_of(shown, item_key);
 }
 
 bool mr_shown_is_head(const mr_shown *shown, uint64_t item_key)
@@ -77,45 +77,49 @@ static void settle_head(mr_shown *shown, int64_t time_ms)
                                            shown->head, shown->scratch);
 }
 
-void mr_shown_act(mr_shown *shown, uint64_t user_key, bool first, uint64_t item_key,
-                  int64_t time_ms)
+uint32_t mr_shown_act(mr_shown *shown, uint64_t user_key, bool first, uint64_t item_key,
+                      int64_t time_ms, bool *fresh)
 {
     const uint32_t item = number_of(shown, item_key);
     shown->users += first;
     shown->acts++;
+    *fresh = item != MR_MAP_NONE && is_new_pair(shown, user_key, item_key);
     if (item == MR_MAP_NONE)
-        return;
-    if (is_new_pair(shown, user_key, item_key)) {
+        return item;
+    if (*fresh) {
         shown->popularity[item] += 1;
         shown->total += 1;
     }
     settle_head(shown, time_ms);
+    return item;
 }
 
-void mr_shown_list(mr_shown *shown, const uint64_t *item_keys, uint32_t count)
+uint32_t mr_shown_list(mr_shown *shown, const uint64_t *item_keys, uint32_t count,
+                       uint32_t *numbers)
 {
-    uint32_t list[MR_SHOWN_DEPTH_MAX], known = 0;
+    uint32_t known = 0;
     for (uint32_t place = 0; place < count && place < shown->depth; place++) {
         const uint32_t item = number_of(shown, item_keys[place]);
         if (item == MR_MAP_NONE)
             continue;
         shown->exposure[item] += 1;
         shown->weighted[item] += mr_rank_discount(place + 1);
-        list[known++] = item;
+        numbers[known++] = item;
     }
     shown->lists++;
     shown->places += known;
     if (known == 0 || shown->users <= 0)
-        return;
+        return known;
     const mr_popularity popularity = {shown->popularity, shown->head, shown->item_count,
                                       shown->users, shown->total};
-    const mr_listed one = mr_listed_of(list, known, NULL, &popularity);
+    const mr_listed one = mr_listed_of(numbers, known, NULL, &popularity);
     shown->judged++;
     shown->sum.arp += one.arp;
     shown->sum.aclt += one.aclt;
     shown->sum.aplt += one.aplt;
     shown->sum.epc_plain += one.epc_plain;
     shown->sum.novelty += one.novelty;
+    return known;
 }
 
 void mr_shown_reset(mr_shown *shown)

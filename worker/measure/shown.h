@@ -38,14 +38,17 @@ size_t mr_shown_bytes(uint32_t items_max);
 enum { MR_SHOWN_DEPTH_MAX = 100 };
 void mr_shown_init(mr_shown *shown, uint32_t items_max, uint32_t depth, mr_arena *arena);
 
-// Makes an item known.
-void mr_shown_item(mr_shown *shown, uint64_t item_key);
+// Makes an item known; its number, or MR_MAP_NONE: there is no room.
+uint32_t mr_shown_item(mr_shown *shown, uint64_t item_key);
 bool mr_shown_is_head(const mr_shown *shown, uint64_t item_key);
-// A user acted on an item. first: it is his first act of all.
-void mr_shown_act(mr_shown *shown, uint64_t user_key, bool first, uint64_t item_key,
-                  int64_t time_ms);
-// A list was published: judged by popularity as it is now.
-void mr_shown_list(mr_shown *shown, const uint64_t *item_keys, uint32_t count);
+// A user acted on an item. first: it is his first act of all. Returns the item's number, or
+// MR_MAP_NONE; *fresh: the pair was not known.
+uint32_t mr_shown_act(mr_shown *shown, uint64_t user_key, bool first, uint64_t item_key,
+                      int64_t time_ms, bool *fresh);
+// A list was published: judged by popularity as it is now. numbers: room for `depth` of them; of
+// its items, as far as they have one. Returns how many.
+uint32_t mr_shown_list(mr_shown *shown, const uint64_t *item_keys, uint32_t count,
+                       uint32_t *numbers);
 
 // Lists so far are not judged; what is known of items and acts stays.
 void mr_shown_reset(mr_shown *shown);

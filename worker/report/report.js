@@ -166,7 +166,8 @@
       lists: 'lists', items: 'items recommendable', head_items: 'of them in the head (80 % of acts)', coverage: 'coverage of the items',
       gini: 'Gini of exposure', shannon: 'Shannon entropy of exposure, bit', arp: 'mean popularity of an item, users',
       aclt: 'tail items a list', aplt: 'tail share of a list', epc: 'expected popularity complement', novelty: 'novelty, bit',
-      popreo: 'PopREO: head against tail, 0 is fair',
+      popreo: 'PopREO: head against tail, 0 is fair', poprsp: 'PopRSP: the same of what is shown',
+      ils: 'similarity of the items of a list', unexpectedness: 'unexpectedness: 1 less similarity to what its user had',
     };
     const segmentsTable = (segments) => {
       const names = ['recall@20', 'ndcg@20', 'rr@20'];
@@ -189,8 +190,34 @@
       section('The lists as served', `Each act is judged against the list that was in force before it; ${percent} % intervals over users. `
         + `Lists are renewed at commits, every ${count(summary.replay.commit_events)} events here.`,
         make('div', { class: 'wide' }, segmentsTable(summary.measures.segments)));
-      section('What the lists are like', 'Over all lists of the replay.', make('div', { class: 'wide' }, listsOf(summary.measures)));
+      const by = { catalogue: ' Items are compared by the catalogue\'s vectors.', users: ' Items are compared by who acted on them.' }[summary.measures.shown.vectors] || '';
+      section('What the lists are like', 'Over all lists of the replay.' + by, make('div', { class: 'wide' }, listsOf(summary.measures)));
     }
+  }
+
+  // ---- lists of one moment against all that follows
+
+  function drawSplit() {
+    const split = summary.measures && summary.measures.split;
+    if (!split || !(split.users > 0)) return;
+    const names = ['precision', 'recall', 'f1', 'map', 'ndcg', 'mrr', 'hit_rate', 'epc', 'efd'];
+    const at = (cut) => make('tr', {}, make('td', {}, `@${cut}`), ...names.map((n) => make('td', {}, share((split[`${n}@${cut}`] || { value: null }).value))));
+    const part = section('The lists at the split', `The lists in force at ${new Date(split.from_ms).toISOString().slice(0, 16)}Z against all that ${count(split.users)} users did after it.`,
+      make('div', { class: 'wide' }, make('table', {}, make('thead', {}, make('tr', {}, ...['', ...names].map((n) => make('th', {}, n)))),
+        make('tbody', {}, ...[5, 10, 20].map(at)))));
+    const d = split.dpfr;
+    if (!d || d.distance === null) return;
+    part.append(make('p', {}, `Distance to the Pareto frontier (DPFR) ${share(d.distance)}: nDCG@${d.places} ${share(d.lists.relevance)} and fairness to items ${share(d.lists.fairness)}; `
+      + `in the middle of what is possible ${share(d.reference.relevance)} and ${share(d.reference.fairness)}.`));
+    const points = (list) => list.map((p) => ({ x: p.relevance, y: p.fairness }));
+    plot(part, 'scatter', {
+      interaction: { mode: 'nearest', intersect: false },
+      scales: { x: { title: { display: true, text: `nDCG@${d.places}` } }, y: { title: { display: true, text: 'fairness to items' } } },
+    }, [
+      { label: 'what is possible', data: points(d.frontier), showLine: true, borderColor: '#4269d0', backgroundColor: '#4269d0', borderWidth: 4, pointRadius: 4 },
+      { label: 'its middle', data: points([d.reference]), borderColor: '#efb118', backgroundColor: '#efb118', pointRadius: 11 },
+      { label: 'the lists', data: points([d.lists]), borderColor: '#ff725c', backgroundColor: '#ff725c', pointRadius: 11 },
+    ]);
   }
 
   // ---- configurations side by side
@@ -300,7 +327,7 @@
   }
 
   report.replaceChildren(make('h1', {}, summary ? 'Replay' : 'Configurations compared'));
-  if (summary) [drawSummary, drawModels, drawTime, drawGrowth, drawLists].forEach((draw) => draw());
+  if (summary) [drawSummary, drawModels, drawTime, drawGrowth, drawLists, drawSplit].forEach((draw) => draw());
   if (data.sweep) drawSweep();
   if (data.ope) drawEstimates();
   if (summary) drawNotes();

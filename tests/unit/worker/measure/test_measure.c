@@ -276,10 +276,50 @@ static void the_small_example_is_a_split_by_time(void **state)
             act(MR_EVENT_CLICK, u, (uint32_t)small_relevant[u][i], 101, -1); // counts once
         }
     mr_measure_conclude(&w->measure, 0);
-    near(mr_tally_count(&w->measure.split_tally), SMALL_USERS, 0);
+    near(mr_tally_count(&w->measure.split_result.of), SMALL_USERS, 0);
     for (uint32_t i = 0; i < MR_SPLIT_MEASURES; i++)
         if (want[i] > 0)
-            near(mr_tally_mean(&w->measure.split_tally, i), want[i], 1e-7);
+            near(mr_tally_mean(&w->measure.split_result.of, i), want[i], 1e-7);
+    close_world();
+}
+
+// The whole of it: what users had, their lists, and what they came to later.
+static void the_small_example_has_its_novelty_and_its_place_beside_the_frontier(void **state)
+{
+    (void)state;
+    static const uint32_t had[][2] = {{0, 1}, {0, 2}, {1, 1}, {1, 3}, {2, 1}, {2, 2}, {2, 4}};
+    double counts[SMALL_ITEMS] = {0};
+    mr_sorted scratch[SMALL_ITEMS];
+    open_with(SMALL_USERS, SMALL_ITEMS, NULL, 100 * HOUR_MS);
+    for (uint32_t i = 1; i <= SMALL_ITEMS; i++) {
+        const mr_event event = {.kind = MR_EVENT_CATALOGUE, .item = mr_bytes_text(w->items[i])};
+        mr_measure_event(&w->measure, &event);
+    }
+    for (uint32_t a = 0; a < 7; a++) // the last one a day later: the head is settled then
+        act(MR_EVENT_CLICK, had[a][0], had[a][1], (a < 6 ? 1 : 50) * HOUR_MS, -1);
+    for (uint32_t u = 0; u < SMALL_USERS; u++) {
+        publish(u, small_lists[u], SMALL_K);
+        for (uint32_t i = 0; i < SMALL_K; i++)
+            counts[small_lists[u][i] - 1] += 1;
+    }
+    near(mr_diversity_judge(&w->measure.diversity).poprsp, .125 / .875, 1e-12);
+    for (uint32_t u = 0; u < SMALL_USERS; u++)
+        for (uint32_t i = 0; i < SMALL_RELEVANT; i++)
+            act(MR_EVENT_CLICK, u, (uint32_t)small_relevant[u][i], 100 * HOUR_MS, -1);
+    mr_measure_conclude(&w->measure, 0);
+    const mr_split_result *split = &w->measure.split_result;
+    near(mr_tally_mean(&split->of, MR_SPLIT_MEASURES - 1), .4320273, 1e-7);
+    // The second user alone has no hit that nobody had before: his is the first place.
+    near(mr_tally_count(&split->efd), 1, 0);
+    near(mr_tally_mean(&split->efd, 0), log2(3.5) / (1 + 1 / log2(3) + .5), 1e-12);
+    const mr_joint *joint = &w->measure.joint;
+    assert_int_equal(joint->users, SMALL_USERS);
+    assert_int_equal(joint->places, SMALL_K);
+    near(joint->lists.relevance, .7688579, 1e-7);
+    near(joint->lists.fairness,
+         1 - mr_fairness_of(counts, SMALL_ITEMS, SMALL_USERS, scratch).corrected.gini, 1e-12);
+    assert_true(joint->frontier.point_count > 0 && joint->reference.relevance <= 1);
+    near(joint->distance, mr_pareto_distance(joint->lists, joint->reference), 1e-12);
     close_world();
 }
 
@@ -294,21 +334,21 @@ static void users_without_a_list_at_the_split_count_as_zeros(void **state)
     publish(1, list, 1);
     act(MR_EVENT_CLICK, 1, 4, 101, -1);
     mr_measure_conclude(&w->measure, 0);
-    near(mr_tally_count(&w->measure.split_tally), 2, 0);
-    near(mr_tally_mean(&w->measure.split_tally, 1), .5, 0);
+    near(mr_tally_count(&w->measure.split_result.of), 2, 0);
+    near(mr_tally_mean(&w->measure.split_result.of, 1), .5, 0);
     close_world();
 }
 
 static void a_users_relevant_items_are_kept_to_a_number(void **state)
 {
     (void)state;
-    void *memory = aligned_alloc(64, mr_split_bytes(1, 1000, 0));
+    void *memory = aligned_alloc(64, mr_split_bytes(1, 10, 1000, 0));
     mr_split split;
     mr_arena arena;
     assert_non_null(memory);
-    memset(memory, 0, mr_split_bytes(1, 1000, 0));
-    mr_arena_init(&arena, memory, mr_split_bytes(1, 1000, 0));
-    mr_split_init(&split, 1, 1000, 0, &arena);
+    memset(memory, 0, mr_split_bytes(1, 10, 1000, 0));
+    mr_arena_init(&arena, memory, mr_split_bytes(1, 10, 1000, 0));
+    mr_split_init(&split, 1, 10, 1000, 0, &arena);
     for (uint64_t item = 1; item <= MR_SPLIT_RELEVANT_MAX; item++)
         mr_split_act(&split, 0, item);
     assert_int_equal(split.left_out, 0);
@@ -478,6 +518,7 @@ int main(void)
         cmocka_unit_test(impressions_searches_and_controls_are_no_acts),
         cmocka_unit_test(purchases_count_by_line_with_their_money),
         cmocka_unit_test(the_small_example_is_a_split_by_time),
+        cmocka_unit_test(the_small_example_has_its_novelty_and_its_place_beside_the_frontier),
         cmocka_unit_test(users_without_a_list_at_the_split_count_as_zeros),
         cmocka_unit_test(a_users_relevant_items_are_kept_to_a_number),
         cmocka_unit_test(what_there_is_no_room_for_is_left_out_and_counted),
