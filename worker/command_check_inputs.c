@@ -187,14 +187,14 @@ static void say_reading(looking *l, uint32_t input)
     // What the decoder says may show what it has read.
     const char *const why =
         config->users_pseudonym_key[0] != '\0' ? mr_cause_text(r->first.cause) : r->first.text;
+    const bool wrong = r->seen >= RECORDS_MIN && 2 * r->refused > r->seen;
     if (r->refused > 0)
-        say(l, input, 2 * r->refused <= r->seen, "%s: %u of %u records cannot be read: %s%s%s",
-            topic, r->refused, r->seen, why,
-            2 * r->refused > r->seen ? "; a mapping is proposed by millrace infer --topic " : "",
-            2 * r->refused > r->seen ? topic : "");
+        say(l, input, !wrong, "%s: %u of %u records cannot be read: %s%s%s", topic, r->refused,
+            r->seen, why, wrong ? "; a mapping is proposed by millrace infer --topic " : "",
+            wrong ? topic : "");
     if (r->left_out > 0)
-        say(l, input, r->left_out < r->seen, "%s: kind, where or each leave out %u of %u records",
-            topic, r->left_out, r->seen);
+        say(l, input, r->left_out < r->seen || r->seen < RECORDS_MIN,
+            "%s: kind, where or each leave out %u of %u records", topic, r->left_out, r->seen);
 }
 
 static void say_all(looking *l, const uint32_t *counts, uint32_t lead, uint32_t lead_count)
