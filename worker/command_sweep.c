@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "worker/command.h"
 #include "worker/lanes.h"
+#include "worker/memory.h"
 #include "worker/replay.h"
 #include "worker/sweep/space.h"
 #include "worker/sweep/sweep.h"
@@ -161,17 +161,18 @@ static mr_status gather(trial *t, mr_error *err)
 
 // ---- running
 
-static mr_status say_memory(const mr_sweep_options *options, mr_error *err)
+// Engines touch what they need: what is refused is what could exhaust the machine, before it does.
+static mr_status check_memory(const mr_sweep_options *options, const mr_config *config,
+                              mr_error *err)
 {
     size_t all, largest;
-    const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    const uint64_t wanted = (uint64_t)config->replay_memory_max, machine = mr_memory_machine();
     MR_TRY(mr_sweep_bytes(options, &all, &largest, err));
-    fprintf(stderr, "%u engines of at most %zu MiB, %zu MiB together", options->count,
-            largest >> 20, all >> 20);
-    if (pages > 0 && page > 0)
-        fprintf(stderr, "; this machine has %zu MiB", (size_t)pages * (size_t)page >> 20);
-    fputc('\n', stderr);
-    return MR_OK;
+    fprintf(stderr, "%u engines of at most %zu MiB, %zu MiB together; this machine has %llu MiB\n",
+            options->count, largest >> 20, all >> 20, (unsigned long long)machine >> 20);
+    if (wanted > 0)
+        return mr_sweep_fits(options, wanted, "replay.memory_max is", err);
+    return machine > 0 ? mr_sweep_fits(options, machine, "this machine has", err) : MR_OK;
 }
 
 static mr_status write_json(const char *folder, const json_t *object, mr_error *err)
@@ -214,7 +215,7 @@ static mr_status run(trial *t, const mr_replay_options *replay, mr_error *err)
         .seed = (uint64_t)t->config->seed,
         .metric = t->metric,
     };
-    MR_TRY(say_memory(&options, err));
+    MR_TRY(check_memory(&options, t->config, err));
     MR_TRY(mr_sweep_run(&options, &result, err));
     return show(t, &result, err);
 }

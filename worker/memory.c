@@ -2,8 +2,10 @@
 #include "worker/memory.h"
 
 #include <malloc.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "core/engine.h"
 
@@ -32,6 +34,27 @@ mr_status mr_memory_engine(const mr_engine_config *config, size_t bytes, bool hu
     if (huge) // a wish: nothing else changes by it
         (void)madvise(*memory, mr_engine_rows_end(*engine), MADV_HUGEPAGE);
     return MR_OK;
+}
+
+// "max" is no number.
+static uint64_t read_limit(const char *path)
+{
+    unsigned long long bytes = 0;
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return 0;
+    if (fscanf(file, "%llu", &bytes) != 1)
+        bytes = 0;
+    fclose(file);
+    return bytes;
+}
+
+uint64_t mr_memory_machine(void)
+{
+    const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    const uint64_t all = pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page : 0;
+    const uint64_t group = read_limit("/sys/fs/cgroup/memory.max");
+    return group > 0 && (group < all || all == 0) ? group : all;
 }
 
 uint64_t mr_memory_resident_max(void)

@@ -27,6 +27,10 @@ MR_CHECKED mr_status mr_memory_engine(const struct mr_engine_config *config, siz
                                       bool huge, void **memory, struct mr_engine **engine,
                                       mr_error *err);
 
+// Bytes of memory of this machine, or of the control group that we run in where that has less; 0:
+// not known.
+uint64_t mr_memory_machine(void);
+
 // The most bytes that the process has had in memory so far, mapped files included; 0: not known.
 uint64_t mr_memory_resident_max(void);
 

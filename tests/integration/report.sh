@@ -18,7 +18,7 @@ awk 'BEGIN {
 obd="$here/../data/obd"
 "$millrace" ope "$obd/events-random-men.csv.gz" --policy frequencies --of "$obd/events-bts-men.csv.gz" --out "$work/replay" \
   > "$work/ope.txt" || broken "ope"
-"$millrace" replay --input "$work/log.csv" --what-if models.embedding.rate_item=0.3 --out "$work/what if" --set replay.commit_events=200 \
+"$millrace" replay --input "$work/log.csv" --what-if models.embedding.rate_item=0.3 --out "$work/what if" --set replay.commit_events=200 --set replay.memory_max=64GiB \
   > "$work/what_if.txt" 2>&1 || broken "what if: $(tail -1 "$work/what_if.txt")"
 "$millrace" report "$work/what if" > "$work/report.txt" || broken "the report of a what-if alone"
 cp "$work/what if/sweep.json" "$work/replay/"

@@ -456,6 +456,22 @@ mr_status mr_sweep_bytes(const mr_sweep_options *options, size_t *all, size_t *l
     return MR_OK;
 }
 
+mr_status mr_sweep_fits(const mr_sweep_options *options, uint64_t bytes_max, const char *whose,
+                        mr_error *err)
+{
+    size_t all, largest;
+    MR_TRY(mr_sweep_bytes(options, &all, &largest, err));
+    if (all <= bytes_max)
+        return MR_OK;
+    return mr_fail(err, MR_FATAL,
+                   "%u engines of at most %zu MiB may take %zu MiB together, %s %llu MiB, where %llu "
+                   "fit: want fewer, a smaller items.max, users.memory or dedup.events_max, or a "
+                   "larger replay.memory_max",
+                   options->count, largest >> 20, all >> 20, whose,
+                   (unsigned long long)bytes_max >> 20,
+                   (unsigned long long)(largest > 0 ? bytes_max / largest : 0));
+}
+
 mr_status mr_sweep_run(const mr_sweep_options *options, mr_sweep_result *result, mr_error *err)
 {
     const mr_clock clock = mr_clock_system();

@@ -79,6 +79,12 @@ uint32_t mr_sweep_rungs(uint32_t count);
 MR_CHECKED mr_status mr_sweep_bytes(const mr_sweep_options *options, size_t *all, size_t *largest,
                                     mr_error *err);
 
+// Whether the engines together may take at most `bytes_max`; whose: what has so many, for the text.
+// Errors: MR_FATAL: they may take more, with the figures and what would fit; those of
+// mr_sweep_bytes.
+MR_CHECKED mr_status mr_sweep_fits(const mr_sweep_options *options, uint64_t bytes_max,
+                                   const char *whose, mr_error *err);
+
 // Runs it. Errors: MR_FATAL: those of a replay, named by the branch; standard input, where there is
 // a warm-up, a rung or a perturbation that draws; topics, where there is one of these.
 MR_CHECKED mr_status mr_sweep_run(const mr_sweep_options *options, mr_sweep_result *result,

@@ -384,6 +384,27 @@ static void the_worse_half_is_dropped_at_each_rung_and_the_first_never(void **st
     assert_int_equal(dropped, 3);
 }
 
+static void engines_that_fit_exactly_are_let_in_and_one_byte_less_is_refused_with_figures(
+    void **state)
+{
+    fixture *f = *state;
+    mr_error err = {0};
+    size_t all, largest;
+    char text[128];
+    load(f, "users.memory=2MiB");
+    load(f, "items.max=1000");
+    assert_int_equal(mr_sweep_bytes(&f->options, &all, &largest, &err), MR_OK);
+    assert_true(largest < all && all < 3 * largest);
+    assert_int_equal(mr_sweep_fits(&f->options, all, "there are", &err), MR_OK);
+    assert_int_equal(mr_sweep_fits(&f->options, all - 1, "there are", &err), MR_FATAL);
+    snprintf(text, sizeof text, "3 engines of at most %zu MiB may take %zu MiB", largest >> 20,
+             all >> 20);
+    assert_non_null(strstr(err.text, text));
+    assert_int_equal(mr_sweep_fits(&f->options, largest, "there are", &err), MR_FATAL);
+    snprintf(text, sizeof text, "there are %zu MiB, where 1 fit", largest >> 20);
+    assert_non_null(strstr(err.text, text));
+}
+
 static void a_file_that_is_not_there_is_named(void **state)
 {
     fixture *f = *state;
@@ -406,6 +427,7 @@ int main(void)
         TEST(a_changed_log_is_learned_as_if_it_had_been_written_so),
         TEST(any_number_of_lanes_gives_the_same_sensitivity),
         TEST(the_worse_half_is_dropped_at_each_rung_and_the_first_never),
+        TEST(engines_that_fit_exactly_are_let_in_and_one_byte_less_is_refused_with_figures),
         TEST(a_file_that_is_not_there_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
