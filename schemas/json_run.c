@@ -469,8 +469,7 @@ static const uint8_t *read_target(reader *r, const uint8_t *p, const mr_target *
     return read_items(r, p, target->sort);
 }
 
-static const uint8_t *read_nested(reader *r, const uint8_t *p, const mr_json_node *node,
-                                  uint32_t index)
+static const uint8_t *read_nested(reader *r, const uint8_t *p, const mr_json_node *node)
 {
     const uint8_t *const first = p;
     const uint8_t *behind = NULL;
@@ -480,7 +479,6 @@ static const uint8_t *read_nested(reader *r, const uint8_t *p, const mr_json_nod
         bool fits;
         if (!is_open(r, node, at))
             continue;
-        r->node = index;
         const uint8_t *const now = read_target(r, first, target, &fits);
         if (now == NULL)
             return NULL;
@@ -503,9 +501,9 @@ static const uint8_t *read_value(reader *r, const uint8_t *p, uint32_t index)
     const bool nested = *p == '{' || *p == '[';
     if (node->targets == 0 && !nested)
         return mr_json_skip(p, r->end, r->depth, &r->fault);
-    const uint8_t *const behind = nested ? read_nested(r, p, node, index) : read_scalar(r, p, node);
-    if (behind == NULL && r->node == 0)
-        r->node = index;
+    const uint8_t *const behind = nested ? read_nested(r, p, node) : read_scalar(r, p, node);
+    if (behind == NULL && r->node == 0 && index >= MR_WANT_ROOTS)
+        r->node = index; // the innermost that has a name
     return behind;
 }
 

@@ -20,6 +20,11 @@ enum {
     DETAIL_BYTES = 512,
 };
 
+typedef struct reading { // how the sampled records of an input decode
+    uint32_t seen, refused, left_out;
+    mr_error first; // refusal
+} reading;
+
 typedef struct looking {
     mr_checking *checking;
     mr_registry *registry; // NULL: there is none, or it does not answer
@@ -30,6 +35,7 @@ typedef struct looking {
     uint32_t input; // that is being sampled
     mr_partition_sample samples[MR_CONFIG_INPUTS_MAX];
     mr_partition_verdict verdicts[MR_CONFIG_INPUTS_MAX];
+    reading readings[MR_CONFIG_INPUTS_MAX];
     int partitioner; // that the inputs read directly were written with
 } looking;
 
@@ -58,16 +64,28 @@ static void close_looking(looking *l)
     mr_registry_close(l->registry);
 }
 
+// Whether users are split by the partitions of an input that is read directly.
+static bool is_split(const mr_config_input *input)
+{
+    return mr_config_is_by_user(input) && !input->repartition;
+}
+
 static void see(void *context, const mr_message *message)
 {
     looking *l = context;
+    reading *r = &l->readings[l->input];
     mr_arrival arrival;
-    mr_error err;
+    mr_error err = {0};
     uint32_t count = 0;
     mr_arena_reset(&l->arena);
-    const mr_status status = mr_decoder_read(l->decoder, l->input, message, &l->arena, &arrival, 1,
-                                             &count, &err);
-    if ((status == MR_OK || status == MR_RETRY) && count > 0 &&
+    const mr_status status =
+        mr_decoder_read(l->decoder, l->input, message, &l->arena, &arrival, 1, &count, &err);
+    r->seen++;
+    r->left_out += status == MR_OK && count == 0;
+    if (status == MR_REJECT && r->refused++ == 0)
+        r->first = err;
+    if (is_split(&l->checking->config->inputs[l->input]) &&
+        (status == MR_OK || status == MR_RETRY) && count > 0 &&
         mr_event_has(&arrival.event, MR_FIELD_user) && arrival.event.user.size > 0)
         mr_partition_tally_add(l->tally, arrival.event.user, message->partition);
 }
@@ -79,7 +97,8 @@ static mr_status sample(looking *l, uint32_t input, uint32_t partitions, mr_erro
     each = each < RECORDS_MIN ? RECORDS_MIN : each;
     each = each > RECORDS_OF_PARTITION ? RECORDS_OF_PARTITION : each;
     l->input = input;
-    mr_partition_tally_begin(l->tally, &l->samples[input], partitions);
+    if (is_split(&config->inputs[input]))
+        mr_partition_tally_begin(l->tally, &l->samples[input], partitions);
     return mr_kafka_sample(config, l->checking->admin, config->inputs[input].topic, partitions,
                            each, see, l, err);
 }
@@ -159,12 +178,32 @@ static void say_verdict(looking *l, uint32_t input, uint32_t lead, uint32_t lead
     }
 }
 
+// Some bad records are a matter for the dead letters; most of them are a wrong mapping.
+static void say_reading(looking *l, uint32_t input)
+{
+    const mr_config *config = l->checking->config;
+    const reading *r = &l->readings[input];
+    const char *const topic = config->inputs[input].topic;
+    // What the decoder says may show what it has read.
+    const char *const why =
+        config->users_pseudonym_key[0] != '\0' ? mr_cause_text(r->first.cause) : r->first.text;
+    const bool wrong = r->seen >= RECORDS_MIN && 2 * r->refused > r->seen;
+    if (r->refused > 0)
+        say(l, input, !wrong, "%s: %u of %u records cannot be read: %s%s%s", topic, r->refused,
+            r->seen, why, wrong ? "; a mapping is proposed by millrace infer --topic " : "",
+            wrong ? topic : "");
+    if (r->left_out > 0)
+        say(l, input, r->left_out < r->seen || r->seen < RECORDS_MIN,
+            "%s: kind, where or each leave out %u of %u records", topic, r->left_out, r->seen);
+}
+
 static void say_all(looking *l, const uint32_t *counts, uint32_t lead, uint32_t lead_count)
 {
     char detail[DETAIL_BYTES];
     const mr_config *config = l->checking->config;
     for (uint32_t i = 0; i < config->input_count; i++) {
         const mr_config_input *input = &config->inputs[i];
+        say_reading(l, i);
         if (!mr_config_is_by_user(input))
             say(l, i, true, "%s, %u partitions", input->topic, counts[i]);
         else if (input->repartition)
@@ -201,10 +240,8 @@ static mr_status look(looking *l, const uint32_t *counts, mr_error *err)
 {
     const mr_config *config = l->checking->config;
     MR_TRY(open_looking(l, err));
-    for (uint32_t i = 0; i < config->input_count; i++) {
-        if (mr_config_is_by_user(&config->inputs[i]) && !config->inputs[i].repartition)
-            MR_TRY(sample(l, i, counts[i], err));
-    }
+    for (uint32_t i = 0; i < config->input_count; i++)
+        MR_TRY(sample(l, i, counts[i], err));
     return MR_OK;
 }
 

@@ -54,7 +54,12 @@ for line in "kind: acts.what 'Product Viewed'=click" 'each: acts ' 'item: acts.s
   grep -q -- "$line" "$work/infer.yaml" || broken "infer does not say '$line': $(cat "$work/infer.yaml")"
 done
 
+sed "s/sent iso/sent s/" "$work/worker.yaml" > "$work/wrong.yaml"
+! "$millrace" check --config "$work/wrong.yaml" --connect > "$work/wrong.log" || broken "check takes a wrong mapping"
+grep -q "WRONG   beacons: beacons: .* records cannot be read: field 'sent' .*infer --topic beacons" "$work/wrong.log" \
+  || broken "check of a wrong mapping: $(cat "$work/wrong.log")"
 "$millrace" check --config "$work/worker.yaml" --create-topics > "$work/check.log" || broken "$(cat "$work/check.log")"
+grep -q "ok      beacons: beacons: kind, where or each leave out" "$work/check.log" || broken "check: $(cat "$work/check.log")"
 "$millrace" run --config "$work/worker.yaml" 2> "$work/first.log" &
 worker=$!
 until_line "$work/first.log" ' window records=[1-9]'

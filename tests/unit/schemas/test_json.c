@@ -274,6 +274,8 @@ static void what_is_no_json_is_refused_with_its_byte(void **state)
     refuses(k, "{\"sku\":\"\xc0\x80\"}", MR_CAUSE_bad_utf8, "UTF-8");
     refuses(k, "{\"sku\":[\"a\"]}", MR_CAUSE_bad_value, "'sku'");
     refuses(k, "{\"about\":\"x\"}", MR_CAUSE_bad_value, "an object");
+    refuses(k, "{\"about\":{},\"buyer\":{\"id\":{}}}", MR_CAUSE_bad_value,
+            "field 'buyer.id' before");
     kit_free(k);
 }
 
