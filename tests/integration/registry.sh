@@ -15,7 +15,8 @@ command -v java > /dev/null || skip "no java"
 command -v curl > /dev/null || skip "no curl"
 "$registry" fetch 2> "$work/fetch.log" || skip "no Apicurio Registry: $(tail -1 "$work/fetch.log")"
 python -c 'import fastavro, confluent_kafka'
-trap '"$registry" stop; end' EXIT
+refusing=
+trap '"$registry" stop; [ -z "$refusing" ] || kill "$refusing"; end' EXIT
 start_broker
 url=$("$registry" start) || broken "the registry"
 
@@ -57,7 +58,7 @@ grep -q "clicks: subject clicks-value: version 2, id .*, decodes" "$work/check.l
 grep -q "bus.lists: subject bus.lists-value: our schema will be registered" "$work/check.log" || broken "$(cat "$work/check.log")"
 
 # What is wrong is said, with what would be right; nothing that is secret is.
-python "$here/python/registry.py" refuse "$work/refusing" &
+"$build/python/bin/python" "$here/python/registry.py" refuse "$work/refusing" & # not in a subshell: it is killed
 refusing=$!
 until_line "$work/refusing" http
 asked() { # asked NAME TEXT [VARIABLE...]: check --connect of the registry that refuses has to say TEXT
@@ -74,6 +75,7 @@ asked check_token "WRONG   registry: .*HTTP 401: it does not take" MILLRACE_REGI
 asked check_right "WRONG   clicks: .*HTTP 403: this account may not read or write subject clicks-value: grant it" \
   MILLRACE_REGISTRY_USERNAME=anna "MILLRACE_REGISTRY_PASSWORD_FILE=$work/secret"
 kill "$refusing"
+refusing=
 ! grep -l hush "$work"/*.log || broken "a secret was said"
 
 # All is well.
