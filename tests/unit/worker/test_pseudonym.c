@@ -43,7 +43,7 @@ static void the_name_is_the_tag_of_the_rfc(void **state)
     for (uint32_t i = 0; i < MR_PSEUDONYM_BYTES; i++) { // bit by bit
         uint32_t value = 0;
         for (uint32_t b = 6 * i; b < 6 * i + 6; b++)
-            value = value << 1 | (b < 128 ? tag[b / 8] >> (7 - b % 8) & 1u : 0);
+            value = value << 1 | (b < 128 ? (uint32_t)tag[b / 8] >> (7 - b % 8) & 1u : 0);
         assert_int_equal(name[i], letters[value]);
     }
     mr_pseudonym_close(p);
