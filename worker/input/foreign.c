@@ -1,23 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "worker/input/foreign.h"
 
-#include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "schemas/json_find.h"
 #include "worker/input/table.h"
 #include "worker/input/values.h"
 
-enum { SCRATCH_BYTES = 64 << 10, NO_COLUMN = UINT32_MAX };
+enum { SCRATCH_BYTES = 64 << 10, OUTER_MAX = 64, NO_COLUMN = UINT32_MAX };
+
+typedef struct found {
+    const char *name; // the format's
+    mr_bytes value;
+} found;
 
 struct mr_foreign {
     mr_format format;
     uint32_t columns[MR_FORMAT_SOURCES_MAX][MR_FORMAT_NAMES_MAX]; // of a table
     uint32_t type_column, columns_wanted; // with a header: exactly, otherwise at least
-    json_t *record, *list, *member;       // the line in hand, its events, the one in hand; borrowed
-    size_t member_index;                  // but for the first
+    mr_bytes record, list, member; // the line in hand, its events, the one in hand; data NULL: none
+    const uint8_t *list_at;        // how far the events were read
+    size_t members_read;
+    found outer[OUTER_MAX]; // what of the line its events have asked for
+    uint32_t outer_count;
     const mr_format_type *type; // of the row in hand; kinds from kind_at on are still to come
     uint32_t kind_at;
     mr_line line;
@@ -74,8 +81,8 @@ static mr_status find_columns(mr_foreign *f, mr_error *err)
     for (uint32_t i = 0; i < format->source_count; i++) {
         const mr_format_source *source = &format->sources[i];
         for (uint32_t j = 0; j < source->name_count; j++)
-            MR_TRY(resolve(f, source->names[j], mr_field_name(source->field), &f->columns[i][j],
-                           err));
+            MR_TRY(
+                resolve(f, source->names[j], mr_field_name(source->field), &f->columns[i][j], err));
     }
     return format->typed ? resolve(f, format->type_name, "type", &f->type_column, err) : MR_OK;
 }
@@ -103,7 +110,6 @@ void mr_foreign_close(mr_foreign *foreign)
 {
     if (foreign == NULL)
         return;
-    json_decref(foreign->record);
     free(foreign);
 }
 
@@ -123,48 +129,28 @@ static mr_status read_row(mr_foreign *f, bool *more, mr_error *err)
     return MR_OK;
 }
 
-// What stands at "buyer.id" below an object; NULL: nothing.
-static json_t *find_path(json_t *object, const char *path)
-{
-    while (object != NULL) {
-        const char *const dot = strchr(path, '.');
-        const size_t size = dot != NULL ? (size_t)(dot - path) : strlen(path);
-        char name[MR_FORMAT_TEXT_MAX];
-        memcpy(name, path, size);
-        name[size] = '\0';
-        object = json_object_get(object, name);
-        if (dot == NULL)
-            return object;
-        path = dot + 1;
-    }
-    return NULL;
-}
-
 static mr_status read_line(mr_foreign *f, bool *more, mr_error *err)
 {
+    const mr_bytes nothing = {NULL, 0};
     mr_bytes line;
-    json_error_t fault;
-    json_decref(f->record);
-    f->record = f->list = f->member = NULL;
+    f->record = f->list = f->member = nothing;
+    f->outer_count = 0;
+    f->members_read = 0;
     MR_TRY(mr_table_line(&f->table, &line, more, err));
     if (!*more)
         return MR_OK;
-    f->record = json_loadb((const char *)line.data, line.size, 0, &fault);
-    if (f->record == NULL)
-        return mr_reject(err, MR_CAUSE_bad_value, "column %d: want JSON: %.120s", fault.column,
-                         fault.text);
-    if (!json_is_object(f->record))
+    MR_TRY(mr_json_open(line, &f->record, err));
+    if (f->record.data[0] != '{')
         return mr_reject(err, MR_CAUSE_bad_value, "want a JSON object");
-    f->member = f->record;
-    if (f->format.events[0] == '\0')
+    if (f->format.events[0] == '\0') {
+        f->member = f->record;
         return MR_OK;
-    f->member = NULL;
-    f->list = find_path(f->record, f->format.events);
-    f->member_index = 0;
-    if (!json_is_array(f->list)) {
-        f->list = NULL;
-        return mr_reject(err, MR_CAUSE_bad_value, "'%s': want a list of events", f->format.events);
     }
+    const mr_bytes list = mr_json_at(f->record, f->format.events);
+    f->list_at = NULL;
+    if (list.data == NULL || list.data[0] != '[')
+        return mr_reject(err, MR_CAUSE_bad_value, "'%s': want a list of events", f->format.events);
+    f->list = list;
     return MR_OK;
 }
 
@@ -172,13 +158,13 @@ static mr_status read_line(mr_foreign *f, bool *more, mr_error *err)
 static mr_status read_member(mr_foreign *f, bool *more, mr_error *err)
 {
     *more = true;
-    while (f->list == NULL || f->member_index == json_array_size(f->list)) {
+    while (f->list.data == NULL || !mr_json_next(f->list, &f->list_at, &f->member)) {
         MR_TRY(read_line(f, more, err));
-        if (!*more || f->member != NULL)
+        if (!*more || f->member.data != NULL)
             return MR_OK;
     }
-    f->member = json_array_get(f->list, f->member_index++);
-    return json_is_object(f->member)
+    f->members_read++;
+    return f->member.data[0] == '{'
                ? MR_OK
                : mr_reject(err, MR_CAUSE_bad_value, "'%s': want objects", f->format.events);
 }
@@ -190,40 +176,38 @@ static mr_status no_room(const char *name, mr_error *err)
     return mr_reject(err, MR_CAUSE_bad_value, "column '%s': the row's texts are too long", name);
 }
 
-static mr_status text_of_number(mr_foreign *f, const json_t *value, const char *name,
-                                mr_bytes *text, mr_error *err)
+// What of the line an event asks for: looked for once, since the events stand in the line too.
+static mr_bytes outer_at(mr_foreign *f, const char *name)
 {
-    char number[64];
-    const int size = json_is_integer(value)
-                         ? snprintf(number, sizeof number, "%" PRId64,
-                                    (int64_t)json_integer_value(value))
-                         : snprintf(number, sizeof number, "%.17g", json_real_value(value));
-    if ((size_t)size > SCRATCH_BYTES - f->scratch_used)
-        return no_room(name, err);
-    char *const to = f->scratch + f->scratch_used;
-    memcpy(to, number, (size_t)size);
-    f->scratch_used += (size_t)size;
-    *text = mr_bytes_of(to, (size_t)size);
-    return MR_OK;
+    for (uint32_t i = 0; i < f->outer_count; i++) {
+        if (f->outer[i].name == name)
+            return f->outer[i].value;
+    }
+    const mr_bytes value = mr_json_at(f->record, name);
+    if (f->outer_count < OUTER_MAX)
+        f->outer[f->outer_count++] = (found){name, value};
+    return value;
 }
 
 static mr_status text_of_json(mr_foreign *f, const char *name, mr_bytes *text, mr_error *err)
 {
-    const json_t *value = find_path(f->member, name);
-    if (value == NULL && f->member != f->record)
-        value = find_path(f->record, name);
+    mr_bytes value = mr_json_at(f->member, name);
+    if (value.data == NULL && f->member.data != f->record.data)
+        value = outer_at(f, name);
     *text = mr_bytes_text("");
-    if (value == NULL || json_is_null(value))
+    if (value.data == NULL || value.data[0] == 'n')
         return MR_OK;
-    if (json_is_string(value))
-        *text = mr_bytes_of(json_string_value(value), json_string_length(value));
-    else if (json_is_number(value))
-        return text_of_number(f, value, name, text, err);
-    else if (json_is_boolean(value))
-        *text = mr_bytes_text(json_is_true(value) ? "true" : "false");
-    else
+    if (value.data[0] == '{' || value.data[0] == '[')
         return mr_reject(err, MR_CAUSE_bad_value, "'%s': want a text or a number, found %s", name,
-                         json_is_array(value) ? "a list" : "an object");
+                         value.data[0] == '[' ? "a list" : "an object");
+    *text = value; // of a number, true and false
+    if (value.data[0] != '"')
+        return MR_OK;
+    if (value.size > SCRATCH_BYTES - f->scratch_used)
+        return no_room(name, err);
+    uint8_t *const room = (uint8_t *)f->scratch + f->scratch_used;
+    *text = mr_json_text(value, room);
+    f->scratch_used += text->data == room ? text->size : 0;
     return MR_OK;
 }
 
@@ -353,7 +337,7 @@ mr_status mr_foreign_next(mr_foreign *foreign, mr_event *event, bool *more, mr_e
         return MR_OK;
     foreign->type = NULL; // a row is refused as a whole
     *more = true;
-    if (foreign->list != NULL && foreign->member_index > 0)
-        mr_wrap(err, "%s[%zu]", foreign->format.events, foreign->member_index - 1);
+    if (foreign->members_read > 0)
+        mr_wrap(err, "%s[%zu]", foreign->format.events, foreign->members_read - 1);
     return mr_table_fault(&foreign->table, err);
 }

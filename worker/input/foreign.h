@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // foreign: the events of somebody else's log, CSV or JSON lines, as a mapping file says.
 //
-// One pass, bounded memory: a row or a line has at most MR_TABLE_ROW_MAX bytes. Lines are read by
-// jansson, which allocates each of them.
+// One pass, bounded memory: a row or a line has at most MR_TABLE_ROW_MAX bytes. Lines are looked
+// through where they stand; nothing is allocated.
 #ifndef MR_WORKER_INPUT_FOREIGN_H
 #define MR_WORKER_INPUT_FOREIGN_H
 

@@ -409,7 +409,8 @@ static void bad_rows_are_refused_with_their_place_and_the_next_goes_on(void **st
          ":1: events[0]: 'session': want a text or a number, found a list"},
         {"movielens", "userId,movieId,rating,timestamp\n1,2,3,\n", ":2: the time is empty"},
         {"otto", "[1]\n", ":1: want a JSON object"},
-        {"otto", "{\"session\"\n", ":1: column "},
+        {"otto", "{\"session\"\n", ":1: byte 10 of 10: want more"},
+        {"otto", "{\"session\": 01}\n", ":1: byte 12 of 15: want a number without a leading zero"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         mr_event event;
@@ -425,7 +426,8 @@ static void bad_rows_are_refused_with_their_place_and_the_next_goes_on(void **st
         snprintf(log, sizeof log, "%s%s\n", cases[i].log, good);
         mr_input *input = open_ours(cases[i].format, log);
         assert_int_equal(mr_input_next(input, &event, &more, &err), MR_REJECT);
-        assert_int_equal(err.cause, MR_CAUSE_bad_value);
+        const bool no_json = strstr(cases[i].piece, "byte") != NULL;
+        assert_true(no_json == (err.cause != MR_CAUSE_bad_value));
         assert_contains(err.text, cases[i].piece);
         assert_contains(err.text, temporary);
         assert_true(next(input, &event));
