@@ -63,7 +63,8 @@ static mr_status read_arrivals(mr_replay_reading *in, mr_arrivals *from, mr_erro
         }
     }
     look(in, from);
-    from->close(from->context);
+    mr_progress_end(&in->progress, in->done, in->note, clock.now_ms(clock.context));
+    from->close(from->context); // and with it the name that the progress shows
     return status;
 }
 
@@ -99,14 +100,12 @@ static mr_status read_traffic(mr_replay_reading *in, mr_error *err)
 
 mr_status mr_replay_read(mr_replay_reading *in, mr_error *err)
 {
-    const mr_clock clock = mr_clock_system();
     const mr_replay_options *o = in->options;
     const mr_status status = o->topics            ? read_topics(in, err)
                              : o->traffic != NULL ? read_traffic(in, err)
                                                   : read_files(in, err);
     mr_pseudonym_close(in->pseudonym);
     in->pseudonym = NULL;
-    mr_progress_end(&in->progress, in->done, in->note, clock.now_ms(clock.context));
     return status;
 }
 
