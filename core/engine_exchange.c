@@ -163,7 +163,8 @@ static mr_outbox_item *name_item(mr_outbox *outbox, uint32_t slot, int64_t time_
 static void send_items(const mr_engine *engine, mr_work *work)
 {
     for (uint32_t s = 0; s < work->signal_count; s++)
-        if (!mr_engine_owns(engine, work->signals[s].item_key))
+        if (work->signals[s].kind != MR_SIGNAL_CONTROL && // which is about no item
+            !mr_engine_owns(engine, work->signals[s].item_key))
             name_item(&work->outbox, work->signals[s].item, work->signals[s].time_ms);
     for (uint32_t c = 0; c < work->catalogue_count; c++) {
         const mr_catalogue_set *set = &work->catalogue[c];

@@ -285,7 +285,7 @@ static void ingest(mr_engine *engine, mr_work *work)
         }
         const bool late = event->time_ms < task->clock_ms - engine->config.late_window_ms;
         task->counters.late += late;
-        if (late && engine->config.late_drop) {
+        if (late && engine->config.late_drop && event->kind != MR_EVENT_CONTROL) {
             task->counters.late_dropped++;
             continue;
         }

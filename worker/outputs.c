@@ -231,7 +231,8 @@ static void add_header(letter *l, const char *name, const char *format, ...)
     l->headers[l->count++] = (mr_header){name, mr_bytes_text(text)};
 }
 
-static void add_ours(const mr_outputs *outputs, letter *l, const mr_refused *refused, size_t cut)
+// whole: key, value and foreign headers are as they came.
+static void add_ours(const mr_outputs *outputs, letter *l, const mr_refused *refused, bool whole)
 {
     const mr_message *message = refused->message;
     const char *const topic = mr_config_topic(outputs->config, refused->input);
@@ -245,7 +246,7 @@ static void add_ours(const mr_outputs *outputs, letter *l, const mr_refused *ref
                strcmp(refused->stage, "TASK_PUT") == 0 ? "core/ingest" : "schemas");
     add_header(l, "__connect.errors.exception.class.name", "%s", mr_cause_name(refused->cause));
     add_header(l, "__connect.errors.exception.message", "%s", refused->reason);
-    if (cut > 0)
+    if (!whole)
         add_header(l, "millrace.errors.value.bytes", "%u", message->value.size);
 }
 
@@ -269,7 +270,8 @@ void mr_outputs_dead_letter(mr_outputs *outputs, mr_frozen *frozen, const mr_ref
     const mr_bytes key = withheld ? none : message->key, value = withheld ? none : message->value;
     const size_t room = outputs->room_bytes - OVERHEAD_BYTES;
     size_t fixed = withheld ? 0 : add_theirs(&l, message) + key.size;
-    if (fixed > room / 2 || l.count > HEADERS_MAX - 12) {
+    const bool headless = fixed > room / 2 || l.count > HEADERS_MAX - 12;
+    if (headless) {
         l.count = 0; // headers as large as the record itself are not worth more than its value
         fixed = key.size;
     }
@@ -277,7 +279,7 @@ void mr_outputs_dead_letter(mr_outputs *outputs, mr_frozen *frozen, const mr_ref
     fixed = fixed < room / 2 ? fixed : room / 2;
     const size_t size = value.size < room - fixed ? value.size : room - fixed;
     add_ours(outputs, &l, refused,
-             withheld ? message->value.size : value.size - size + key.size - key_size);
+             !withheld && !headless && size == value.size && key_size == key.size);
     mr_frozen_put_record(frozen, &(mr_record){
                                      .topic = MR_TOPIC_DEAD_LETTERS,
                                      .partition = refused->task,

@@ -30,13 +30,16 @@ static uint32_t task_of(const mr_worker *worker, const mr_offset *offset)
 static void put_refused(void *context, const mr_refused *refused)
 {
     mr_worker *worker = context;
-    mr_outputs_dead_letter(worker->outputs, worker->open, refused);
+    mr_refused told = *refused;
+    // What a reason shows of a record may be an id, where the mapping took it for something else.
+    if (worker->config->users_pseudonym_key[0] != '\0')
+        told.reason = mr_cause_text(refused->cause);
+    mr_outputs_dead_letter(worker->outputs, worker->open, &told);
     mr_log(MR_LOG_WARNING, "source", "refused",
            mr_log_text("topic", mr_config_topic(worker->config, refused->input)),
            mr_log_long("partition", (int64_t)refused->message->partition),
            mr_log_long("offset", refused->message->offset),
-           mr_log_text("cause", mr_cause_name(refused->cause)),
-           mr_log_text("error", refused->reason));
+           mr_log_text("cause", mr_cause_name(refused->cause)), mr_log_text("error", told.reason));
 }
 
 // The next offsets of a task's inputs, in worker->next_offsets; returns how many.

@@ -110,7 +110,9 @@ static double weight_of(const config *c, const mr_slate *slate, uint32_t candida
     const double weight = slate->weights[candidate];
     if (!slate->adjusted)
         return weight;
-    return weight * mr_exp((double)slate->bonus[candidate] / (slate->scale * c->temperature));
+    // Bounded, so that the sum of all weights stays finite; the draw goes by the same weights.
+    const double x = (double)slate->bonus[candidate] / (slate->scale * c->temperature);
+    return weight * mr_exp(x < 600 ? x : 600);
 }
 
 static uint32_t draw(const mr_instance *self, mr_slate *slate, mr_rng *rng, double *q)

@@ -5,14 +5,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "worker/kafka/admin.h"
+
 enum { CALL_MS = 30000, NAME_MAX = 512, TRIES = 3000, TRY_MS = 10 };
 
 struct mr_redrive {
     const char *topic; // of the dead letters
     char group[NAME_MAX];
     rd_kafka_t *producer, *asker; // asker: of the group's offsets
-    bool open;                    // a transaction
-    uint64_t failed;              // delivery reports with an error
+    mr_kafka_admin *admin;
+    char known[MR_LETTER_TEXT_MAX]; // the topic that was asked for last
+    uint32_t partitions;            // that it has; 0: it is gone
+    bool open;                      // a transaction
+    uint64_t failed;                // delivery reports with an error
     rd_kafka_resp_err_t failure;
 };
 
@@ -56,6 +61,7 @@ static mr_status open_both(const mr_config *config, const char *cause, mr_redriv
     char id[NAME_MAX];
     snprintf(id, sizeof id, "%s-redrive-%s", config->app, cause);
     snprintf(redrive->group, sizeof redrive->group, "%s.redrive.%s", config->app, cause);
+    MR_TRY(mr_kafka_admin_open(config, &redrive->admin, err));
     MR_TRY(open_handle(config, MR_KAFKA_PRODUCER, "transactional.id", id, redrive,
                        &redrive->producer, err));
     MR_TRY(open_handle(config, MR_KAFKA_CHANGELOG_READER, "group.id", redrive->group, redrive,
@@ -94,6 +100,7 @@ void mr_redrive_close(mr_redrive *redrive)
         rd_kafka_destroy(redrive->producer);
     if (redrive->asker != NULL)
         rd_kafka_destroy(redrive->asker);
+    mr_kafka_admin_close(redrive->admin);
     free(redrive);
 }
 
@@ -141,13 +148,28 @@ static rd_kafka_headers_t *headers_of(const mr_message *message, const mr_letter
     return headers;
 }
 
+// A record for a partition that is not there would be found out when it is too late to leave it.
+static mr_status check_place(mr_redrive *redrive, const mr_letter *letter, mr_error *err)
+{
+    if (letter->cut)
+        return mr_fail(err, MR_REJECT,
+                       "%s [%lld] %lld is not whole: it was too large to be kept, or withheld for "
+                       "the user's sake",
+                       letter->topic, (long long)letter->partition, (long long)letter->offset);
+    if (strcmp(redrive->known, letter->topic) != 0) {
+        MR_TRY(mr_kafka_admin_partitions(redrive->admin, letter->topic, &redrive->partitions, err));
+        memcpy(redrive->known, letter->topic, sizeof redrive->known);
+    }
+    if (letter->partition < (int64_t)redrive->partitions)
+        return MR_OK;
+    return mr_fail(err, MR_REJECT, "%s [%lld] %lld: the topic has %u partitions now", letter->topic,
+                   (long long)letter->partition, (long long)letter->offset, redrive->partitions);
+}
+
 mr_status mr_redrive_send(mr_redrive *redrive, const mr_message *message, const mr_letter *letter,
                           mr_error *err)
 {
-    if (letter->cut)
-        return mr_fail(err, MR_REJECT, "%s [%lld] %lld is not whole: it was too large to be kept, or withheld for the "
-                       "user's sake",
-                       letter->topic, (long long)letter->partition, (long long)letter->offset);
+    MR_TRY(check_place(redrive, letter, err));
     MR_TRY(begin(redrive, err));
     rd_kafka_headers_t *headers = headers_of(message, letter);
     for (int i = 0; i < TRIES; i++) {

@@ -3,7 +3,9 @@
 //
 // Letters go in transactions, together with the place in the dead-letter topic up to which they
 // were looked at, which a consumer group of their cause keeps: <app>.redrive.<cause>. Who drives
-// the same cause again, also after a crash, goes on behind it. Two at once shut each other out.
+// the same cause again, also after a crash, goes on behind it, for as long as the brokers remember
+// what a group without members has committed (offsets.retention.minutes, seven days by default).
+// Two at once shut each other out.
 #ifndef MR_WORKER_KAFKA_REDRIVE_H
 #define MR_WORKER_KAFKA_REDRIVE_H
 

@@ -69,10 +69,15 @@ static mr_status judge_list(void *context, const mr_bandit_round *round, mr_erro
 {
     judge *j = context;
     mr_list_weights w;
-    (void)err;
     if (!mr_list_take(&j->list, round))
         return MR_OK;
     double reward = 0.0;
+    for (uint32_t i = 0; i < j->list.count;
+         i++) { // known by now, unless the log has grown meanwhile
+        uint32_t arm;
+        MR_TRY(mr_arms_at(&j->arms, j->list.rounds[i].item_key, j->list.rounds[i].position, &arm,
+                          err));
+    }
     mr_list_weigh(&j->arms, j->list.rounds, j->list.count, &w);
     for (uint32_t i = 0; i < j->list.count; i++)
         reward += w.reward[i];

@@ -159,6 +159,41 @@ static void an_impression_and_a_catalogue_reach_the_owner(void **state)
     fleet_close(&shared);
 }
 
+// They are about no item, so they have nothing for an item's owner, whoever that is.
+static void what_users_say_is_heard_by_every_worker(void **state)
+{
+    (void)state;
+    static mill alone;
+    static fleet shared;
+    static made_event events[80];
+    mr_error err;
+    mr_engine_config config = integer_defaults();
+    fleet_open(&shared, &config, 2, "abab");
+    config.exchange_bytes = 0;
+    mill_open(&alone, &config);
+    for (uint32_t i = 0; i < 80; i++) {
+        const bool says = i % 2 == 1;
+        mill_act(&events[i], says ? MR_EVENT_CONTROL : MR_EVENT_CLICK, i / 2, i % 7,
+                 1700000000000 + i);
+        mr_event *event = &events[i].arrival.event;
+        if (!says)
+            continue;
+        event->present = 1u << MR_FIELD_user | 1u << MR_FIELD_time | 1u << MR_FIELD_action |
+                         1u << MR_FIELD_target;
+        event->action = mr_bytes_text(i % 5 == 0 ? "forget" : "mute");
+        event->target = mr_bytes_text("i3");
+    }
+    assert_int_equal(mill_round(&alone, events, 80, &err), MR_OK);
+    for (uint32_t i = 0; i < 80; i++)
+        assert_int_equal(events[i].arrival.cause, MR_CAUSE_NONE);
+    mill_close_commit(&alone);
+    fleet_round(&shared, events, 80);
+    fleet_settle(&shared);
+    assert_true(assert_same_items(&alone, &shared.store) >= 7);
+    mill_close(&alone);
+    fleet_close(&shared);
+}
+
 static void what_is_counted_is_the_fold_of_the_events(void **state)
 {
     (void)state;
@@ -661,6 +696,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_sum_of_several_workers_is_that_of_one),
         cmocka_unit_test(an_impression_and_a_catalogue_reach_the_owner),
+        cmocka_unit_test(what_users_say_is_heard_by_every_worker),
         cmocka_unit_test(what_is_counted_is_the_fold_of_the_events),
         cmocka_unit_test(a_task_that_moves_goes_on_with_the_same_bytes),
         cmocka_unit_test(a_task_that_comes_is_as_if_it_had_been_there_at_the_start),
