@@ -519,6 +519,13 @@ static void emit_target(mr_build *b, const mr_schema_type *type, const mr_target
         emit_floats(b, type, target);
         break;
     case MR_SORT_EACH: // its items are read afterwards, when the record is known
+        if (part_type(b, type, 0) != b->each_items) {
+            b->status = mr_reject(b->err, MR_CAUSE_unsuitable_schema,
+                                  "field '%s': the arrays that 'each' may find here have different "
+                                  "items",
+                                  b->path);
+            return;
+        }
         emit(b, MR_OP_EACH, NULL, 0);
         here(b);
         emit_skip(b, type);

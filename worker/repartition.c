@@ -54,7 +54,7 @@ enum {
     INTERVAL_MIN_MS = 20,
     BUSY_FACTOR = 4, // the next transaction waits so many times as long as the last one took
     LEFT_OUT_MAX = 1 << 16,
-    SLOW_MS = 5000,  // requests of a transaction that took longer may still be on their way
+    SLOW_MS = 5000, // requests of a transaction that took longer may still be on their way
     WAIT_MS = 20,
     BACK_OFF_MS = 100,
 };
@@ -350,18 +350,24 @@ static mr_status add(mr_repartition *stage, uint32_t index, const mr_message *me
     return MR_OK;
 }
 
-// R8
-static bool is_left_out(mr_repartition *stage, uint32_t input, const mr_message *message)
+// R8. Errors: MR_RETRY: its schema is not known yet, so that it cannot be said.
+static mr_status is_left_out(mr_repartition *stage, uint32_t input, const mr_message *message,
+                             bool *left_out, mr_error *err)
 {
     mr_arrival arrival;
+    mr_error ignored;
     uint32_t count;
-    mr_error err;
+    *left_out = false;
     if (!mr_decoder_selects(stage->options.decoder, input))
-        return false;
+        return MR_OK;
     mr_arena_reset(&stage->scratch);
-    return mr_decoder_read(stage->options.decoder, input, message, &stage->scratch, &arrival, 1,
-                           &count, &err) == MR_OK &&
-           count == 0;
+    const mr_status status = mr_decoder_read(stage->options.decoder, input, message,
+                                             &stage->scratch, &arrival, 1, &count, &ignored);
+    *left_out = status == MR_OK && count == 0;
+    if (status != MR_RETRY || count > 0)
+        return MR_OK; // what is wrong with it is found again when it is read for its user
+    *err = ignored;
+    return MR_RETRY;
 }
 
 static void leave_out(mr_repartition *stage, uint32_t index, const mr_message *message)
@@ -390,8 +396,11 @@ static mr_status sort_message(mr_repartition *stage, uint32_t index, mr_message 
     } else if (message->offset < from->next) {
         stage->counters.below++; // clients up to 2.3 may step back
     } else {
+        bool left_out;
         from->at_end = false;
-        if (!is_left_out(stage, at->input, message)) {
+        if (is_left_out(stage, at->input, message, &left_out, err) == MR_RETRY)
+            return MR_RETRY;
+        if (!left_out) {
             status = add(stage, index, message, err);
             if (status == MR_OK || status == MR_RETRY)
                 return status;
@@ -474,9 +483,8 @@ static mr_status read_some(mr_repartition *stage, bool *moved, mr_error *err)
 {
     if (!stage->unrecorded)
         MR_TRY(take_some(stage, moved, err));
-    const bool old =
-        stage->record_count + stage->left_out > 0 &&
-        now_ms(stage) - stage->opened_ms >= interval_ms(stage);
+    const bool old = stage->record_count + stage->left_out > 0 &&
+                     now_ms(stage) - stage->opened_ms >= interval_ms(stage);
     if (is_full(stage) || old || stage->unrecorded) {
         stage->state = BEGINNING;
         stage->begun_ms = now_ms(stage);

@@ -15,8 +15,9 @@ static mr_status input_of(const mr_rerun *r, mr_bytes topic, uint32_t *input, mr
     for (*input = 0; *input < mr_config_reads(r->config); (*input)++)
         if (mr_bytes_equal(topic, mr_bytes_text(mr_config_topic(r->config, *input))))
             return MR_OK;
-    return mr_fail(err, MR_FATAL, "the epoch log names topic %.*s, which is no input of the "
-                                  "configuration",
+    return mr_fail(err, MR_FATAL,
+                   "the epoch log names topic %.*s, which is no input of the "
+                   "configuration",
                    (int)topic.size, (const char *)topic.data);
 }
 
@@ -26,9 +27,8 @@ static mr_status next_of(mr_rerun *r, uint32_t input, uint32_t partition, int64_
 {
     if (partition >= r->next_count[input]) {
         const uint32_t count = partition + 1 < r->tasks ? r->tasks : partition + 1;
-        int64_t *grown = partition < PARTITIONS_MAX
-                             ? realloc(r->next[input], count * sizeof *grown)
-                             : NULL;
+        int64_t *grown =
+            partition < PARTITIONS_MAX ? realloc(r->next[input], count * sizeof *grown) : NULL;
         if (grown == NULL)
             return mr_fail(err, MR_FATAL, "out of memory for %u partitions", count);
         for (uint32_t p = r->next_count[input]; p < count; p++)
@@ -73,11 +73,12 @@ static mr_status read_event(const reading *in, const mr_message *message, mr_err
 {
     mr_rerun_slot *slot = in->slot;
     mr_error why = {0};
-    if (slot->count == in->r->engine_config.epoch_events_max)
-        return too_large(in, "events", err);
-    if (slot->arena.size - slot->arena.used < 2 * mr_decoder_room(in->r->decoder))
+    // Of a full epoch what comes behind may be no event, which is seen when it was read.
+    mr_arrival extra;
+    const bool full = slot->count == in->r->engine_config.epoch_events_max;
+    if (slot->arena.size - slot->arena.used < mr_decoder_room(in->r->decoder))
         return too_large(in, "bytes", err);
-    mr_arrival *arrivals = &slot->arrivals[slot->count];
+    mr_arrival *arrivals = full ? &extra : &slot->arrivals[slot->count];
     uint32_t count;
     const bool copied = in->input == mr_config_repartition(in->r->config);
     mr_message source = *message;
@@ -87,8 +88,8 @@ static mr_status read_event(const reading *in, const mr_message *message, mr_err
     // A bad record stands in its epoch: the task counts it.
     const mr_status status = mr_decoder_take(
         in->r->decoder, rerouted.input, &source, copied ? &rerouted : NULL, &slot->arena, arrivals,
-        in->r->engine_config.epoch_events_max - slot->count, &count, &why);
-    if (status == MR_RETRY)
+        full ? 1 : in->r->engine_config.epoch_events_max - slot->count, &count, &why);
+    if (status == MR_RETRY || (full && count > 0))
         return too_large(in, "events", err);
     if (status != MR_OK && status != MR_REJECT) {
         *err = why;
@@ -154,21 +155,19 @@ static mr_status read_range(mr_rerun *r, mr_rerun_slot *slot, const mr_task_epoc
     MR_TRY(input_of(r, upto->topic, &in.input, err));
     MR_TRY(next_of(r, in.input, partition, &next, err));
     if (*next < 0 || *next > upto->offset)
-        return mr_fail(err, MR_FATAL,
-                       "task %u, epoch %lld: %.*s [%u] ends at offset %lld and went on at %lld",
-                       epoch->task, (long long)epoch->epoch, (int)upto->topic.size,
-                       (const char *)upto->topic.data, partition, (long long)upto->offset,
-                       (long long)*next);
+        return mr_fail(
+            err, MR_FATAL, "task %u, epoch %lld: %.*s [%u] ends at offset %lld and went on at %lld",
+            epoch->task, (long long)epoch->epoch, (int)upto->topic.size,
+            (const char *)upto->topic.data, partition, (long long)upto->offset, (long long)*next);
     if (*next == upto->offset)
         return MR_OK;
     MR_TRY(r->archive->read(r->archive->context, MR_ARCHIVE_INPUTS + in.input, partition, *next,
-                         upto->offset, read_message, &in, &stopped, err));
+                            upto->offset, read_message, &in, &stopped, err));
     if (stopped < upto->offset)
-        return mr_fail(err, MR_FATAL,
-                       "task %u, epoch %lld: %.*s [%u] has offsets up to %lld, want %lld",
-                       epoch->task, (long long)epoch->epoch, (int)upto->topic.size,
-                       (const char *)upto->topic.data, partition, (long long)stopped,
-                       (long long)upto->offset);
+        return mr_fail(
+            err, MR_FATAL, "task %u, epoch %lld: %.*s [%u] has offsets up to %lld, want %lld",
+            epoch->task, (long long)epoch->epoch, (int)upto->topic.size,
+            (const char *)upto->topic.data, partition, (long long)stopped, (long long)upto->offset);
     *next = upto->offset;
     return MR_OK;
 }

@@ -42,8 +42,9 @@ static mr_status read_references(mr_schema_answer *answer, const json_t *list, m
 {
     const size_t count = json_array_size(list); // 0: there is none
     if (count > MR_ANSWER_REFERENCES_MAX)
-        return mr_fail(err, MR_FATAL, "a schema with %zu references, at most %d are read", count,
-                       MR_ANSWER_REFERENCES_MAX);
+        return mr_reject(err, MR_CAUSE_unsuitable_schema,
+                         "a schema with %zu references, at most %d are read", count,
+                         MR_ANSWER_REFERENCES_MAX);
     for (size_t i = 0; i < count; i++) {
         if (!read_reference(json_array_get(list, i), &answer->references[answer->reference_count]))
             return mr_fail(

@@ -33,14 +33,15 @@ mr_status mr_http_check_url(const char *url, mr_error *err)
 {
     const char *const host = strstr(url, "://");
     const bool known = strncmp(url, "http://", 7) == 0 || strncmp(url, "https://", 8) == 0;
-    if (!known || host == NULL || host[3] == '\0' || host[3] == '/')
-        return mr_fail(err, MR_FATAL, "found '%.100s', want http://host:port or https://host:port",
-                       url);
-    // Before anything of it is printed.
-    if (memchr(host, '@', strcspn(host + 3, "/") + 3) != NULL)
+    // Before anything of it is printed: wherever it stands, where the address is none.
+    const char *const named = known ? host + 3 : url;
+    if (memchr(named, '@', known ? strcspn(named, "/") : strlen(named)) != NULL)
         return mr_fail(err, MR_FATAL,
                        "an address with a user name in it, want it in registry.username and "
                        "registry.password, which are not printed");
+    if (!known || host[3] == '\0' || host[3] == '/')
+        return mr_fail(err, MR_FATAL, "found '%.100s', want http://host:port or https://host:port",
+                       url);
     return MR_OK;
 }
 
@@ -191,7 +192,8 @@ static mr_status explain_tls(const mr_http *http, CURLcode code, const char *url
     }
 }
 
-// With TLS 1.3 a service refuses a client only after the connection stands, in the words of an alert.
+// With TLS 1.3 a service refuses a client only after the connection stands, in the words of an
+// alert.
 static bool is_refused(const char *reason)
 {
     static const char *const alerts[] = {"certificate required", "alert unknown ca",
@@ -208,8 +210,8 @@ static mr_status explain(const mr_http *http, CURLcode code, const char *url, mr
 {
     const char *const reason = http->reason[0] != '\0' ? http->reason : curl_easy_strerror(code);
     if (http->too_large)
-        return mr_fail(err, MR_FATAL, "%.100s: its answer is longer than %d bytes", url,
-                       MR_HTTP_BODY_MAX);
+        return mr_reject(err, MR_CAUSE_unsuitable_schema,
+                         "%.100s: its answer is longer than %d bytes", url, MR_HTTP_BODY_MAX);
     if (code == CURLE_OUT_OF_MEMORY || code == CURLE_WRITE_ERROR)
         return mr_fail(err, MR_FATAL, "out of memory");
     if (code == CURLE_ABORTED_BY_CALLBACK)
@@ -276,13 +278,16 @@ static mr_status ask_all(mr_http *http, const char *path, const char *body, mr_h
                          mr_error *err)
 {
     const uint32_t count = http->options.url_count;
-    mr_status status = MR_RETRY;
-    for (uint32_t i = 0; i < count && status == MR_RETRY; i++) {
-        status = ask_one(http, http->options.urls[http->turn], path, body, answer, err);
-        if (status == MR_RETRY)
-            http->turn = (http->turn + 1) % count;
+    bool later = false; // one of them may answer yet
+    for (uint32_t i = 0; i < count; i++) {
+        const mr_status status =
+            ask_one(http, http->options.urls[http->turn], path, body, answer, err);
+        if (status == MR_OK || status == MR_REJECT)
+            return status;
+        later |= status == MR_RETRY;
+        http->turn = (http->turn + 1) % count;
     }
-    return status;
+    return err->status = later ? MR_RETRY : MR_FATAL;
 }
 
 // Waits before another round. Returns false: told to give up.

@@ -203,6 +203,11 @@ static mr_status get(mr_rest *rest, const char *path, const char *what, mr_rest_
 mr_status mr_rest_by_id(mr_rest *rest, uint32_t id, mr_rest_schema *schema, mr_error *err)
 {
     char path[48], what[32];
+    // Ids are Java's ints; what is above is only framed like one, and registries say to it no more
+    // than that they have no such path.
+    if (id > INT32_MAX)
+        return mr_reject(err, MR_CAUSE_unknown_schema, "schema id %u: no registry counts so far",
+                         id);
     snprintf(path, sizeof path, "/schemas/ids/%u", id);
     snprintf(what, sizeof what, "schema id %u", id);
     return get(rest, path, what, schema, err);
@@ -218,7 +223,12 @@ mr_status mr_rest_by_guid(mr_rest *rest, const uint8_t guid[16], mr_rest_schema 
         at += sprintf(at, hyphen ? "-%02x" : "%02x", guid[i]);
     }
     snprintf(what, sizeof what, "schema GUID %.36s", at - 36);
-    return get(rest, path, what, schema, err);
+    const mr_status status = get(rest, path, what, schema, err);
+    // A registry that knows no GUIDs has no such path, and 17 bytes that look framed may be none.
+    if (status == MR_FATAL && rest->status == 404)
+        return mr_reject(err, MR_CAUSE_unknown_schema, "%.80s: the registry has none by GUID",
+                         what);
+    return status;
 }
 
 mr_status mr_rest_by_version(mr_rest *rest, const char *subject, int64_t version,

@@ -261,6 +261,25 @@ static void a_schema_by_guid_is_asked_for_by_guid(void **state)
     free(text);
 }
 
+// Else a stray record of two bytes would hold up its partition for ever.
+static void what_only_looks_framed_is_refused_whatever_the_registry_has_no_path_for(void **state)
+{
+    fixture *f = *state;
+    char *text;
+    size_t size;
+    mr_error err = {0};
+    mr_frame frame = {.names = MR_FRAME_NAMES_GUID};
+    double_say(f->server, "GET /schemas/guids/00000000-0000-0000-0000-000000000000", 404,
+               "<html>no such page</html>");
+    open_registry(f, false);
+    const mr_schema_finder finder = mr_registry_finder(f->registry);
+    assert_int_equal(finder.find(finder.context, &frame, &text, &size, &err), MR_REJECT);
+    assert_int_equal(err.cause, MR_CAUSE_unknown_schema);
+    assert_int_equal(find_and_drop(f, 2147483648u, &err), MR_REJECT);
+    assert_int_equal(err.cause, MR_CAUSE_unknown_schema);
+    assert_int_equal(double_asked(f->server, "GET /schemas/ids/2147483648"), 0);
+}
+
 static void references_are_fetched_and_put_in_place(void **state)
 {
     fixture *f = *state;
@@ -736,6 +755,7 @@ int main(void)
         TEST(credentials_are_sent_and_wrong_ones_are_called_wrong),
         TEST(other_kinds_of_schemas_are_of_no_use),
         TEST(a_schema_by_guid_is_asked_for_by_guid),
+        TEST(what_only_looks_framed_is_refused_whatever_the_registry_has_no_path_for),
         TEST(references_are_fetched_and_put_in_place),
         TEST(references_without_end_are_refused),
         TEST(a_reference_that_is_missing_is_named),
