@@ -415,8 +415,6 @@ mr_status mr_decoder_take(mr_decoder *decoder, uint32_t number, const mr_message
     *count = 1;
     arrivals->cause = err->cause;
     arrivals->event = (mr_event){.time_ms = arrivals->record_ms};
-    // What the decoder says may show what it has read.
-    snprintf(arrivals->reason, sizeof arrivals->reason, "%.119s",
-             decoder->pseudonym != NULL ? mr_cause_text(err->cause) : err->text);
+    snprintf(arrivals->reason, sizeof arrivals->reason, "%.119s", err->text);
     return status;
 }

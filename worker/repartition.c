@@ -223,7 +223,7 @@ static mr_status place(mr_repartition *stage, mr_error *err)
 
 // A record's user. Errors: MR_REJECT: none can be found; MR_RETRY: its schema is not known yet.
 static mr_status find_user(mr_repartition *stage, uint32_t input, const mr_message *message,
-                           mr_bytes *user, mr_error *err)
+                           mr_bytes *user, bool *left_out, mr_error *err)
 {
     mr_arrival arrival; // the first event: the others have its user
     uint32_t count;
@@ -234,7 +234,9 @@ static mr_status find_user(mr_repartition *stage, uint32_t input, const mr_messa
         return status;
     err->cause = MR_CAUSE_NONE; // of a second event, which there was no room for
     err->text[0] = '\0';
-    MR_ASSERT(count == 1); // what is no event was left out before
+    *left_out = count == 0;
+    if (*left_out)
+        return MR_OK;
     *user = mr_event_has(&arrival.event, MR_FIELD_user) ? arrival.event.user : (mr_bytes){NULL, 0};
     if (user->size > 0)
         return MR_OK;
@@ -264,10 +266,10 @@ static size_t size_of(const mr_record *record)
     return size;
 }
 
-// The partition of a copy. Errors: MR_REJECT: it will be refused where it arrives; others: those of
-// find_user.
+// The partition of a copy. *left_out (R8): there is none, the mapping makes no event of it, however
+// large it is. Errors: MR_REJECT: it will be refused where it arrives; others: those of find_user.
 static mr_status choose_partition(mr_repartition *stage, uint32_t input, mr_record *record,
-                                  const mr_message *message, mr_error *err)
+                                  const mr_message *message, bool *left_out, mr_error *err)
 {
     const mr_config *config = stage->options.config;
     const size_t room = (size_t)config->outputs_record_bytes_max - OVERHEAD_BYTES;
@@ -275,12 +277,15 @@ static mr_status choose_partition(mr_repartition *stage, uint32_t input, mr_reco
     const size_t size = size_of(record);
     mr_bytes user;
     mr_status status = MR_REJECT;
+    *left_out = false;
+    if (size <= room || mr_decoder_selects(stage->options.decoder, input))
+        status = find_user(stage, input, message, &user, left_out, err);
+    if (*left_out || (status != MR_OK && status != MR_REJECT))
+        return status;
     if (size > room) {
-        mr_reject(err, MR_CAUSE_too_large, "%zu bytes, outputs.record_bytes_max is %lld", size,
-                  (long long)config->outputs_record_bytes_max);
+        status = mr_reject(err, MR_CAUSE_too_large, "%zu bytes, outputs.record_bytes_max is %lld",
+                           size, (long long)config->outputs_record_bytes_max);
         cut(record, room);
-    } else {
-        status = find_user(stage, input, message, &user, err);
     }
     if (status == MR_OK)
         record->partition = mr_partition_of_user(config, user, partitions);
@@ -292,7 +297,7 @@ static mr_status choose_partition(mr_repartition *stage, uint32_t input, mr_reco
 // Makes the copy of a message: its bytes, its headers behind one of ours, its user's partition.
 // Errors: MR_RETRY: its schema is not known yet; MR_FATAL.
 static mr_status make_record(mr_repartition *stage, uint32_t input, const mr_message *message,
-                             mr_record *record, mr_error *failure)
+                             mr_record *record, bool *left_out, mr_error *failure)
 {
     char text[MR_ORIGIN_BYTES_MAX];
     mr_header headers[HEADERS_MAX + 1];
@@ -302,7 +307,9 @@ static mr_status make_record(mr_repartition *stage, uint32_t input, const mr_mes
                           .value = message->value,
                           .headers = headers};
     record->header_count = 1 + message->headers(message, headers + 1, HEADERS_MAX);
-    const mr_status status = choose_partition(stage, input, record, message, &err);
+    const mr_status status = choose_partition(stage, input, record, message, left_out, &err);
+    if (*left_out)
+        return MR_OK;
     if (status != MR_OK && status != MR_REJECT) {
         *failure = err;
         return status;
@@ -335,47 +342,31 @@ static bool is_full(const mr_repartition *stage)
            stage->bytes >= bytes_max || stage->arena.size - stage->arena.used < RECORD_ROOM;
 }
 
-// Errors: those of make_record; the message is not in the batch then.
-static mr_status add(mr_repartition *stage, uint32_t index, const mr_message *message,
-                     mr_error *err)
-{
-    const uint32_t at = stage->record_count;
-    stage->messages[at] = *message;
-    MR_TRY(make_record(stage, stage->offsets[index].input, &stage->messages[at],
-                       &stage->records[at], err));
-    if (stage->record_count++ + stage->left_out == 0)
-        stage->opened_ms = now_ms(stage);
-    stage->bytes += size_of(&stage->records[at]);
-    stage->offsets[index].next = stage->sources[index].next = message->offset + 1;
-    return MR_OK;
-}
-
-// R8. Errors: MR_RETRY: its schema is not known yet, so that it cannot be said.
-static mr_status is_left_out(mr_repartition *stage, uint32_t input, const mr_message *message,
-                             bool *left_out, mr_error *err)
-{
-    mr_arrival arrival;
-    mr_error ignored;
-    uint32_t count;
-    *left_out = false;
-    if (!mr_decoder_selects(stage->options.decoder, input))
-        return MR_OK;
-    mr_arena_reset(&stage->scratch);
-    const mr_status status = mr_decoder_read(stage->options.decoder, input, message,
-                                             &stage->scratch, &arrival, 1, &count, &ignored);
-    *left_out = status == MR_OK && count == 0;
-    if (status != MR_RETRY || count > 0)
-        return MR_OK; // what is wrong with it is found again when it is read for its user
-    *err = ignored;
-    return MR_RETRY;
-}
-
 static void leave_out(mr_repartition *stage, uint32_t index, const mr_message *message)
 {
     if (stage->record_count + stage->left_out == 0)
         stage->opened_ms = now_ms(stage);
     stage->left_out++;
     stage->offsets[index].next = stage->sources[index].next = message->offset + 1;
+}
+
+// Errors: those of make_record; the message is not in the batch then, nor where it is left out.
+static mr_status add(mr_repartition *stage, uint32_t index, const mr_message *message,
+                     bool *left_out, mr_error *err)
+{
+    const uint32_t at = stage->record_count;
+    stage->messages[at] = *message;
+    MR_TRY(make_record(stage, stage->offsets[index].input, &stage->messages[at],
+                       &stage->records[at], left_out, err));
+    if (*left_out) {
+        leave_out(stage, index, message);
+        return MR_OK;
+    }
+    if (stage->record_count++ + stage->left_out == 0)
+        stage->opened_ms = now_ms(stage);
+    stage->bytes += size_of(&stage->records[at]);
+    stage->offsets[index].next = stage->sources[index].next = message->offset + 1;
+    return MR_OK;
 }
 
 // A message that was taken goes into the batch, or back. Errors: MR_FATAL: it says that the
@@ -398,15 +389,9 @@ static mr_status sort_message(mr_repartition *stage, uint32_t index, mr_message 
     } else {
         bool left_out;
         from->at_end = false;
-        if (is_left_out(stage, at->input, message, &left_out, err) == MR_RETRY)
-            return MR_RETRY;
-        if (!left_out) {
-            status = add(stage, index, message, err);
-            if (status == MR_OK || status == MR_RETRY)
-                return status;
-        } else {
-            leave_out(stage, index, message);
-        }
+        status = add(stage, index, message, &left_out, err);
+        if (status == MR_RETRY || (status == MR_OK && !left_out))
+            return status;
     }
     intake->give_back(intake->context, message);
     return status;
