@@ -45,8 +45,6 @@ mr_status mr_letter_read(const mr_message *message, mr_letter *letter, mr_error 
             good = number(value, &letter->partition);
         else if (strcmp(field, "offset") == 0)
             good = number(value, &letter->offset);
-        else if (strcmp(field, "connector.name") == 0)
-            copy(letter->connector, value);
         else if (strcmp(field, "exception.class.name") == 0)
             copy(letter->cause, value);
         else if (strcmp(field, "exception.message") == 0)

@@ -15,7 +15,6 @@ enum {
 
 typedef struct mr_letter { // borrowed from its message
     char topic[MR_LETTER_TEXT_MAX], cause[MR_LETTER_TEXT_MAX], reason[MR_LETTER_TEXT_MAX];
-    char connector[MR_LETTER_TEXT_MAX];       // the application that refused it
     int64_t partition, offset;                // of the record, in its topic
     int64_t time_ms;                          // of the record; 0: it had none
     bool cut;                                 // key or value are not whole: they did not fit

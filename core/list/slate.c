@@ -79,17 +79,22 @@ float *mr_slate_adjust(mr_slate *slate)
     return slate->bonus;
 }
 
-const float *mr_slate_vector(const mr_slate *slate, uint32_t candidate, uint32_t *count,
-                             float *norm)
+void mr_likeness_of(const mr_slate *slate, mr_likeness *likeness)
 {
-    const float *vector = mr_view_vector(slate->view, "embedding", MR_KEY_ITEM,
-                                         slate->candidates->slots[candidate], count);
-    *norm = __builtin_sqrtf(slate->view->vec->dot(vector, vector, *count));
-    return vector;
+    for (uint32_t i = 0; i < slate->candidates->count; i++) {
+        const float *vector = mr_view_vector(slate->view, "embedding", MR_KEY_ITEM,
+                                             slate->candidates->slots[i], &likeness->length);
+        likeness->vector[i] = vector;
+        likeness->norm[i] =
+            __builtin_sqrtf(slate->view->vec->dot(vector, vector, likeness->length));
+    }
 }
 
-float mr_slate_cosine(const mr_slate *slate, const float *a, float a_norm, const float *b,
-                      float b_norm, uint32_t count)
+float mr_likeness_cosine(const mr_likeness *likeness, const mr_slate *slate, uint32_t a, uint32_t b)
 {
-    return a_norm > 0 && b_norm > 0 ? slate->view->vec->dot(a, b, count) / (a_norm * b_norm) : 0;
+    const float *norm = likeness->norm;
+    if (!(norm[a] > 0 && norm[b] > 0))
+        return 0;
+    return slate->view->vec->dot(likeness->vector[a], likeness->vector[b], likeness->length) /
+           (norm[a] * norm[b]);
 }

@@ -64,11 +64,16 @@ static inline void *mr_slate_kept(const mr_slate *slate, const mr_instance *rule
 // The bonuses, zeros at first, to be added to; slate->scale is known from then on.
 float *mr_slate_adjust(mr_slate *slate);
 
-// The item's vector of the embedding, its length and its norm.
-const float *mr_slate_vector(const mr_slate *slate, uint32_t candidate, uint32_t *count,
-                             float *norm);
-// Cosine of two such vectors, 0 where one has no direction.
-float mr_slate_cosine(const mr_slate *slate, const float *a, float a_norm, const float *b,
-                      float b_norm, uint32_t count);
+// How alike candidates are: their vectors of the embedding, which a rule keeps for one list.
+typedef struct mr_likeness {
+    uint32_t length; // of the vectors
+    const float *vector[MR_UNION_MAX];
+    float norm[MR_UNION_MAX];
+} mr_likeness;
+
+void mr_likeness_of(const mr_slate *slate, mr_likeness *likeness);
+// Cosine of two candidates' vectors, 0 where one has no direction.
+float mr_likeness_cosine(const mr_likeness *likeness, const mr_slate *slate, uint32_t a,
+                         uint32_t b);
 
 #endif

@@ -27,13 +27,12 @@ static const mr_param params[] = {
 };
 
 typedef struct pivot { // of one candidate
-    const float *vector;
-    float norm, d; // det S of the picked and this one over that of the picked
+    float d;           // det S of the picked and this one over that of the picked
     float c[DEPTH_MAX];
 } pivot;
 
 typedef struct pivots {
-    uint32_t length; // of the vectors
+    mr_likeness likeness;
     pivot of[MR_UNION_MAX];
 } pivots;
 
@@ -41,8 +40,8 @@ static void open(const mr_instance *self, mr_slate *slate)
 {
     pivots *p = mr_slate_keep(slate, self, sizeof *p);
     (void)mr_slate_adjust(slate);
+    mr_likeness_of(slate, &p->likeness);
     for (uint32_t i = 0; i < slate->candidates->count; i++) {
-        p->of[i].vector = mr_slate_vector(slate, i, &p->length, &p->of[i].norm);
         p->of[i].d = 1;
         memset(p->of[i].c, 0, sizeof p->of[i].c); // kernels take whole sixteens
     }
@@ -63,8 +62,7 @@ static void picked(const mr_instance *self, mr_slate *slate, uint32_t candidate)
         if (!mr_slate_free(slate, i))
             continue;
         pivot *at = &p->of[i];
-        const float likeness =
-            (1 - eta) * mr_slate_cosine(slate, at->vector, at->norm, j->vector, j->norm, p->length);
+        const float likeness = (1 - eta) * mr_likeness_cosine(&p->likeness, slate, i, candidate);
         const float known = slate->view->vec->dot(at->c, j->c, mr_vec_padded(place));
         const float e = (likeness - known) / root, before = at->d;
         at->c[place] = e;

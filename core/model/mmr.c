@@ -21,24 +21,17 @@ static const mr_param params[] = {
     {0},
 };
 
-typedef struct neighbour { // of one candidate
-    const float *vector;
-    float norm, closest; // largest cosine to an item above; 0 before the first pick
-} neighbour;
-
 typedef struct neighbours {
-    uint32_t length; // of the vectors
-    neighbour of[MR_UNION_MAX];
+    mr_likeness likeness;
+    float closest[MR_UNION_MAX]; // largest cosine to an item above; 0 before the first pick
 } neighbours;
 
 static void open(const mr_instance *self, mr_slate *slate)
 {
     neighbours *n = mr_slate_keep(slate, self, sizeof *n);
     (void)mr_slate_adjust(slate);
-    for (uint32_t i = 0; i < slate->candidates->count; i++) {
-        n->of[i].vector = mr_slate_vector(slate, i, &n->length, &n->of[i].norm);
-        n->of[i].closest = 0;
-    }
+    mr_likeness_of(slate, &n->likeness);
+    memset(n->closest, 0, slate->candidates->count * sizeof n->closest[0]);
 }
 
 static void picked(const mr_instance *self, mr_slate *slate, uint32_t candidate)
@@ -46,19 +39,16 @@ static void picked(const mr_instance *self, mr_slate *slate, uint32_t candidate)
     const config *c = self->config;
     const float weight = (float)((1 - c->lambda) / c->lambda * slate->scale);
     neighbours *n = mr_slate_kept(slate, self);
-    const neighbour *above = &n->of[candidate];
     float *bonus = mr_slate_adjust(slate);
     const bool first = slate->picked_count == 1;
     for (uint32_t i = 0; i < slate->candidates->count; i++) {
         if (!mr_slate_free(slate, i))
             continue;
-        neighbour *at = &n->of[i];
-        const float cosine =
-            mr_slate_cosine(slate, at->vector, at->norm, above->vector, above->norm, n->length);
-        if (!first && cosine <= at->closest)
+        const float cosine = mr_likeness_cosine(&n->likeness, slate, i, candidate);
+        if (!first && cosine <= n->closest[i])
             continue;
-        bonus[i] -= weight * (cosine - at->closest);
-        at->closest = cosine;
+        bonus[i] -= weight * (cosine - n->closest[i]);
+        n->closest[i] = cosine;
     }
 }
 

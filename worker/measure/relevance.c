@@ -4,7 +4,6 @@
 #include "worker/measure/relevance.h"
 
 #include <math.h>
-#include <stdbool.h>
 
 #include "core/base/error.h"
 
@@ -13,7 +12,7 @@ double mr_rank_discount(uint32_t rank)
     return 1.0 / log2((double)rank + 1.0);
 }
 
-static bool contains(const uint64_t *sorted, uint32_t count, uint64_t key)
+bool mr_keys_contain(const uint64_t *sorted, uint32_t count, uint64_t key)
 {
     uint32_t low = 0, high = count;
     while (low < high) {
@@ -45,7 +44,7 @@ void mr_relevance_of(const uint64_t *list, uint32_t list_count, const uint64_t *
         const uint32_t k = cuts[c], reachable = k < relevant_count ? k : relevant_count;
         MR_ASSERT(k > 0 && (c == 0 || k > cuts[c - 1]));
         for (; place < k && place < list_count; place++) {
-            if (!contains(relevant, relevant_count, list[place]) || is_repeated(list, place))
+            if (!mr_keys_contain(relevant, relevant_count, list[place]) || is_repeated(list, place))
                 continue;
             hits += 1;
             precisions += hits / (place + 1);
@@ -72,8 +71,8 @@ double mr_auc(const float *scores, const uint8_t *labels, uint32_t count, mr_sor
 {
     double above = 0, below = 0, won = 0; // positives and negatives so far, from the top down
     for (uint32_t i = 0; i < count; i++)
-        scratch[i] = (mr_sorted){mr_sort_descending(isnan(scores[i]) ? -INFINITY : scores[i]),
-                                 labels[i], 0};
+        scratch[i] =
+            (mr_sorted){mr_sort_descending(isnan(scores[i]) ? -INFINITY : scores[i]), labels[i], 0};
     mr_sort(scratch, count);
     for (uint32_t i = 0; i < count;) {
         double positives = 0, negatives = 0; // of one score

@@ -8,10 +8,15 @@
 #ifndef MR_WORKER_MEASURE_RELEVANCE_H
 #define MR_WORKER_MEASURE_RELEVANCE_H
 
+#include <stdbool.h>
+
 #include "core/base/sort.h"
 
 // 1 / log2(rank + 1), rank from 1: what a place is worth.
 double mr_rank_discount(uint32_t rank);
+
+// Whether a key stands among `count` keys, ascending.
+bool mr_keys_contain(const uint64_t *sorted, uint32_t count, uint64_t key);
 
 typedef struct mr_relevance { // of the first k places; all but dcg within 0..1
     double precision, recall, f1, ap, dcg, ndcg;

@@ -21,8 +21,8 @@ size_t mr_split_bytes(uint32_t users_max, uint32_t items_max, uint32_t relevant_
 void mr_split_init(mr_split *split, uint32_t users_max, uint32_t items_max, uint32_t relevant_max,
                    uint32_t resamples, mr_arena *arena)
 {
-    *split = (mr_split){
-        .users_max = users_max, .relevant_max = relevant_max, .resamples = resamples};
+    *split =
+        (mr_split){.users_max = users_max, .relevant_max = relevant_max, .resamples = resamples};
     split->lists = mr_arena_push(arena, (size_t)users_max * MR_ACT_DEPTH * sizeof *split->lists);
     split->listed = mr_arena_push(arena, users_max);
     split->newest = mr_arena_push(arena, users_max * sizeof *split->newest);
@@ -72,19 +72,6 @@ uint32_t mr_split_relevant_of(const mr_split *split, uint32_t user,
     return count;
 }
 
-static bool is_among(const uint64_t *items, uint32_t count, uint64_t item)
-{
-    uint32_t low = 0, high = count;
-    while (low < high) {
-        const uint32_t middle = low + (high - low) / 2;
-        if (items[middle] < item)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < count && items[low] == item;
-}
-
 // EPC and EFD of the user's list at each cut-off; relevant: `count` keys, ascending. A user without
 // a list has zeros.
 static void judge_novelty(const mr_split *split, const mr_shown *shown, uint32_t user,
@@ -100,7 +87,7 @@ static void judge_novelty(const mr_split *split, const mr_shown *shown, uint32_t
         const uint32_t number = mr_map_get(&shown->index, list[at]);
         if (number == MR_MAP_NONE)
             continue;
-        met[known] = is_among(relevant, count, list[at]);
+        met[known] = mr_keys_contain(relevant, count, list[at]);
         numbers[known++] = number;
     }
     for (uint32_t c = 0; c < MR_ACT_CUTS; c++) {
