@@ -247,7 +247,7 @@ void mr_engine_stored(mr_engine *engine, uint64_t closes);
 uint64_t mr_engine_closes(const mr_engine *engine);
 
 // Users whose lists wait. They stay in memory until a close has made their lists, so where a round
-// finds no room, closes that make this number smaller help.
+// finds no room, closes without a round help until nobody waits: each of them makes lists.
 uint32_t mr_engine_waiting(const mr_engine *engine);
 
 // ---- measuring

@@ -4,6 +4,16 @@
 
 // ---- who is due
 
+// A close behind no epoch is made for its lists alone: users who wait fill the memory, and no event
+// that would move the clock can be learned before they leave it. Nobody's interval counts then.
+static bool is_for_lists(const mr_engine *engine)
+{
+    for (uint32_t t = 0; t < engine->config.tasks; t++)
+        if (engine->tasks[t].taken && engine->tasks[t].moved)
+            return false;
+    return true;
+}
+
 static bool is_due(const mr_engine *engine, uint32_t slot)
 {
     const mr_user_meta *meta = &engine->users.meta[slot];
@@ -16,6 +26,7 @@ static bool is_due(const mr_engine *engine, uint32_t slot)
 static void choose(mr_engine *engine)
 {
     mr_users *users = &engine->users;
+    const bool all = is_for_lists(engine);
     for (uint32_t t = 0; t < engine->config.tasks; t++)
         engine->work[t].due_count = engine->work[t].due_next = engine->work[t].place = 0;
     for (uint32_t i = 0; i < users->queue_count; i++) {
@@ -23,7 +34,7 @@ static void choose(mr_engine *engine)
         mr_work *work = &engine->work[users->meta[slot].task];
         if (users->meta[slot].blank) // he has gone since
             users->meta[slot].queued = 0;
-        else if (is_due(engine, slot))
+        else if (all || is_due(engine, slot))
             work->due[work->due_count++] = (mr_sorted){mr_users_at(users, slot)->key, slot, 0};
     }
     for (uint32_t t = 0; t < engine->config.tasks; t++) {

@@ -185,12 +185,10 @@ static mr_status learn(mr_branch *b, const bool *due, int64_t time_ms, mr_error 
     if (count == 0)
         return MR_OK;
     mr_status status = mr_engine_round(b->engine, b->round, count, err);
-    // Memory is full of what is not stored yet, or of users whose lists wait: closes make room as
-    // long as fewer wait each time.
-    for (uint32_t waiting = UINT32_MAX;
-         status == MR_RETRY && mr_engine_waiting(b->engine) < waiting;) {
-        waiting = mr_engine_waiting(b->engine);
+    // Memory is full of what is not stored yet, or of users whose lists wait.
+    for (bool helps = true; status == MR_RETRY && helps;) {
         MR_TRY(commit(b, err));
+        helps = mr_engine_waiting(b->engine) > 0;
         status = mr_engine_round(b->engine, b->round, count, err);
     }
     if (status != MR_OK)

@@ -517,15 +517,11 @@ static bool has_room(const mr_worker *worker, uint32_t epoch_count)
            mr_outputs_has_room(worker->outputs, epoch_count, offset_count, links + views);
 }
 
-// A commit without epochs makes lists, so that users who wait for them may leave memory: worth it
-// as long as fewer wait each time.
+// A commit without epochs makes lists, so that users who wait for them may leave memory. Fewer wait
+// each time.
 static bool drain(mr_worker *worker)
 {
-    const uint32_t waiting = mr_engine_waiting(worker->engine);
-    if (worker->draining) // the commit of the last try is not closed yet
-        return true;
-    worker->draining = waiting > 0 && (worker->waiting == 0 || waiting < worker->waiting);
-    worker->waiting = waiting;
+    worker->draining = mr_engine_waiting(worker->engine) > 0;
     return worker->draining;
 }
 
@@ -549,16 +545,15 @@ static mr_status learn_round(mr_worker *worker, int64_t now_ms, bool all, bool *
         return MR_OK;
     status = learn(worker, count, err);
     if (status == MR_RETRY) {
-        if (worker->open_epochs == 0 && !drain(worker))
-            return mr_fail(err, MR_FATAL,
-                           "one round does not fit into memory: raise users.memory, items.max or "
-                           "dedup.events_max, or lower epoch.events_max");
+        if (worker->open_epochs == 0 && !drain(worker)) {
+            mr_wrap(err, "one round does not fit into memory: raise users.memory, items.max or "
+                         "dedup.events_max, or lower epoch.events_max");
+            return err->status = MR_FATAL;
+        }
         *commit = true;
         return MR_OK;
     }
     *learned = status == MR_OK;
-    if (*learned)
-        worker->waiting = 0;
     return status;
 }
 

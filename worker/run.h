@@ -96,7 +96,6 @@ typedef struct mr_worker {
     uint32_t open_events, open_epochs;
     bool behind;       // more was ready than one turn learns
     bool draining;     // memory is full of users whose lists wait: commit to make some
-    uint32_t waiting;  // how many there were when that was last tried; 0: it was not
     int64_t closed_ms; // when the last commit was closed
     mr_record_times open_times;
     int64_t *idle_since_ms; // by task: when the task learned last; 0: its tick is done

@@ -155,10 +155,9 @@ static mr_status learn(mr_loop *loop, mr_error *err)
     if (count == 0)
         return MR_OK;
     mr_status status = mr_engine_round(loop->engine, loop->round, count, err);
-    for (uint32_t waiting = UINT32_MAX;
-         status == MR_RETRY && mr_engine_waiting(loop->engine) < waiting;) {
-        waiting = mr_engine_waiting(loop->engine);
+    for (bool helps = true; status == MR_RETRY && helps;) {
         MR_TRY(close_commit(loop, err));
+        helps = mr_engine_waiting(loop->engine) > 0;
         status = mr_engine_round(loop->engine, loop->round, count, err);
     }
     for (uint32_t t = 0; t < loop->config.engine.tasks; t++)
