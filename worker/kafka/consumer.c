@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "worker/kafka/message.h"
+#include "worker/kafka/refusal.h"
 #include "worker/log.h"
 
 enum {
@@ -36,6 +37,7 @@ struct mr_kafka_consumer {
     uint32_t partition_count, partition_room;
     uint32_t open_count; // partitions that are read: the first so many queues are open
     mr_error unusable;   // what the group assigned; status MR_OK: it can be used
+    mr_error refused;    // why a partition cannot be read, where a message says so
     pthread_mutex_t lock;
     rd_kafka_consumer_group_metadata_t *member; // of `generation`; under the lock, as it is itself
     int wake_fd;             // written by librdkafka when a queue is no longer empty
@@ -350,8 +352,10 @@ static mr_status group_error(const mr_kafka_consumer *consumer, rd_kafka_resp_er
                        "process runs with it, or the network held back a request of ours, which a "
                        "restart settles",
                        consumer->config->instance);
+    if (code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED)
+        return mr_kafka_lacks(consumer->config, MR_RIGHT_READ_GROUP, consumer->config->kafka_group,
+                              err);
     if (code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED ||
-        code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED ||
         code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
         rd_kafka_fatal_error(consumer->handle, reason, sizeof reason) != 0)
         return mr_fail(err, MR_FATAL, "group %s: %s", consumer->config->kafka_group, text);
@@ -479,8 +483,14 @@ static uint32_t take(void *context, uint32_t index, mr_message *messages, uint32
     MR_ASSERT(index < consumer->open_count);
     const ssize_t count = rd_kafka_consume_batch_queue(consumer->queues[index], 0, batch,
                                                        max < TAKE_MAX ? max : TAKE_MAX);
-    for (ssize_t i = 0; i < count; i++)
+    for (ssize_t i = 0; i < count; i++) {
         messages[i] = mr_kafka_message(batch[i]);
+        if (batch[i]->err != RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
+            continue;
+        mr_kafka_lacks(consumer->config, MR_RIGHT_READ_TOPIC, rd_kafka_topic_name(batch[i]->rkt),
+                       &consumer->refused);
+        messages[i].error = consumer->refused.text;
+    }
     return count > 0 ? (uint32_t)count : 0;
 }
 
@@ -572,7 +582,10 @@ mr_status mr_kafka_consumer_committed(mr_kafka_consumer *consumer, mr_offset *of
                                           (int32_t)offsets[i].partition);
     const rd_kafka_resp_err_t code = rd_kafka_committed(consumer->handle, list, ASK_MS);
     mr_status status = MR_OK;
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+    if (code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED)
+        status = mr_kafka_lacks(consumer->config, MR_RIGHT_READ_GROUP,
+                                consumer->config->kafka_group, err);
+    else if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
         status = mr_fail(err, MR_RETRY, "committed offsets of group %s: %s",
                          consumer->config->kafka_group, rd_kafka_err2str(code));
     for (int i = 0; status == MR_OK && i < list->cnt; i++) {
