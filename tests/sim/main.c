@@ -296,7 +296,7 @@ static bool open_configs(mr_config **configs, uint32_t count, const mr_methods *
         // Less than a configuration may ask for: a history begins a hundred engines, and the pages
         // that their indexes touch were a third of its time.
         if (models == counting_alone)
-            configs[i]->users_memory = 120 << 10;
+            configs[i]->users_memory = 200 << 10;
     }
     return true;
 }
