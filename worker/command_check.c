@@ -6,6 +6,7 @@
 #include "schemas/catalog.h"
 #include "worker/checking.h"
 #include "worker/command.h"
+#include "worker/kafka/rights.h"
 
 static const mr_option rows[] = {
     {"connect", NULL, "asks the brokers too: inputs, partition counts, our topics; and the schema registry"},
@@ -46,7 +47,7 @@ static void check_output(mr_checking *c, mr_topic topic, uint32_t tasks)
 {
     mr_error err = {0};
     uint32_t count;
-    char detail[160], policy[64];
+    char detail[320], policy[64];
     const char *const name = mr_kafka_topic_name(c->config, topic);
     if (mr_kafka_admin_partitions(c->admin, name, &count, &err) != MR_OK) {
         mr_check_fault(c, name, err.text);
@@ -68,9 +69,14 @@ static void check_output(mr_checking *c, mr_topic topic, uint32_t tasks)
         mr_check_fault(c, name, count == 0 ? "is missing; --create-topics makes it" : detail);
         return;
     }
-    if (mr_kafka_admin_property(c->admin, name, "cleanup.policy", policy, sizeof policy, &err) ==
-            MR_OK &&
-        policy[0] != '\0' && strcmp(policy, mr_kafka_topic_cleanup(topic)) != 0) {
+    if (mr_kafka_admin_property(c->admin, name, "cleanup.policy", policy, sizeof policy, &err) !=
+        MR_OK) {
+        snprintf(detail, sizeof detail, "%u partitions; its cleanup.policy is not seen: %s", count,
+                 err.text);
+        mr_check_good(name, detail);
+        return;
+    }
+    if (policy[0] != '\0' && strcmp(policy, mr_kafka_topic_cleanup(topic)) != 0) {
         snprintf(detail, sizeof detail, "cleanup.policy is %s, want %s", policy,
                  mr_kafka_topic_cleanup(topic));
         mr_check_fault(c, name, detail);
@@ -78,6 +84,24 @@ static void check_output(mr_checking *c, mr_topic topic, uint32_t tasks)
     }
     snprintf(detail, sizeof detail, "%u partitions, %s", count, mr_kafka_topic_cleanup(topic));
     mr_check_good(name, detail);
+}
+
+static void say_lack(void *context, const char *what, const mr_error *lack)
+{
+    mr_check_fault(context, what, lack->text);
+}
+
+// What the run would find out when it reads, commits or writes for the first time.
+static void check_rights(mr_checking *c)
+{
+    mr_error err = {0};
+    const uint32_t faults = c->faults;
+    if (mr_kafka_rights_read(c->config, say_lack, c, &err) != MR_OK ||
+        mr_kafka_rights_transact(c->config, say_lack, c, &err) != MR_OK ||
+        mr_kafka_rights_write(c->config, say_lack, c, &err) != MR_OK)
+        mr_check_fault(c, "rights", err.text);
+    if (c->faults == faults)
+        mr_check_good("rights", "all that a run needs");
 }
 
 static void check_brokers(mr_checking *c)
@@ -89,7 +113,8 @@ static void check_brokers(mr_checking *c)
         mr_check_fault(c, "brokers", err.text);
         return;
     }
-    if (mr_kafka_admin_cluster(c->admin, cluster, &err) != MR_OK) {
+    const bool reached = mr_kafka_admin_cluster(c->admin, cluster, &err) == MR_OK;
+    if (!reached) {
         mr_check_fault(c, "brokers", err.text);
     } else {
         mr_check_good("brokers", cluster);
@@ -99,6 +124,8 @@ static void check_brokers(mr_checking *c)
         if (mr_kafka_topic_used(c->config, (mr_topic)topic))
             check_output(c, (mr_topic)topic, tasks);
     }
+    if (reached)
+        check_rights(c);
     mr_kafka_admin_close(c->admin);
 }
 

@@ -5,8 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "worker/kafka/refusal.h"
+
 enum {
     CALL_MS = 10000,
+    MEET_MS = 200, // between two looks for what keeps us out
     ASK_MS = 2000, // of a question that the loop asks, which learns and serves the group meanwhile
     SEE_MS = 20,   // between two looks for a topic that was made
 };
@@ -14,7 +17,24 @@ enum {
 struct mr_kafka_admin {
     rd_kafka_t *handle;
     const mr_config *config;
+    bool met; // a broker has answered
+    // What kept us out, as told last by callbacks while nobody had answered.
+    rd_kafka_resp_err_t trouble;
+    char trouble_text[512];
 };
+
+// Of several brokers that are down one may have said more than that it is.
+static void on_error(rd_kafka_t *handle, int code, const char *text, void *context)
+{
+    (void)handle;
+    mr_kafka_admin *admin = context;
+    if (mr_kafka_keeps_out(admin->trouble, admin->trouble_text) ||
+        (admin->trouble != RD_KAFKA_RESP_ERR_NO_ERROR &&
+         code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN))
+        return;
+    admin->trouble = (rd_kafka_resp_err_t)code;
+    snprintf(admin->trouble_text, sizeof admin->trouble_text, "%s", text);
+}
 
 mr_status mr_kafka_admin_open(const mr_config *config, mr_kafka_admin **out, mr_error *err)
 {
@@ -24,8 +44,11 @@ mr_status mr_kafka_admin_open(const mr_config *config, mr_kafka_admin **out, mr_
         return mr_fail(err, MR_FATAL, "out of memory");
     admin->config = config;
     mr_status status = mr_kafka_conf(config, MR_KAFKA_ADMIN, &conf, err);
-    if (status == MR_OK)
+    if (status == MR_OK) {
+        rd_kafka_conf_set_error_cb(conf, on_error);
+        rd_kafka_conf_set_opaque(conf, admin);
         status = mr_kafka_open(conf, MR_KAFKA_ADMIN, &admin->handle, err);
+    }
     if (status != MR_OK) {
         free(admin);
         return status;
@@ -58,12 +81,51 @@ static mr_status failed(rd_kafka_resp_err_t code, const char *what, const char *
                    text != NULL ? text : rd_kafka_err2str(code));
 }
 
+static mr_status topic_failed(const mr_kafka_admin *admin, rd_kafka_resp_err_t code,
+                              const char *topic, mr_error *err)
+{
+    return mr_kafka_is_refusal(code) ? mr_kafka_lacks_topic(admin->config, topic, err)
+                                     : failed(code, topic, NULL, err);
+}
+
+// Brokers have an id of their cluster, mock brokers only metadata. Neither comes before they have
+// let us in.
+static bool is_in(const mr_kafka_admin *admin)
+{
+    const rd_kafka_metadata_t *metadata;
+    char *cluster = rd_kafka_clusterid(admin->handle, MEET_MS);
+    if (cluster != NULL) {
+        rd_kafka_mem_free(admin->handle, cluster);
+        return true;
+    }
+    if (rd_kafka_metadata(admin->handle, 0, NULL, &metadata, MEET_MS) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return false;
+    rd_kafka_metadata_destroy(metadata);
+    return true;
+}
+
+// Waits until a broker has let us in. The client itself would try a wrong password for ever.
+static mr_status meet(mr_kafka_admin *admin, mr_error *err)
+{
+    const mr_clock clock = mr_clock_system();
+    const int64_t until = clock.now_ms(clock.context) + CALL_MS;
+    while (!admin->met) {
+        admin->met = is_in(admin);
+        rd_kafka_poll(admin->handle, 0); // calls on_error
+        if (!admin->met && (mr_kafka_keeps_out(admin->trouble, admin->trouble_text) ||
+                            clock.now_ms(clock.context) > until))
+            return mr_kafka_kept_out(admin->config, admin->trouble, admin->trouble_text, err);
+    }
+    return MR_OK;
+}
+
 mr_status mr_kafka_admin_partitions(mr_kafka_admin *admin, const char *topic, uint32_t *count,
                                     mr_error *err)
 {
     const rd_kafka_metadata_t *metadata;
-    rd_kafka_topic_t *handle = rd_kafka_topic_new(admin->handle, topic, NULL);
     *count = 0;
+    MR_TRY(meet(admin, err));
+    rd_kafka_topic_t *handle = rd_kafka_topic_new(admin->handle, topic, NULL);
     if (handle == NULL)
         return mr_fail(err, MR_FATAL, "topic %s: %s", topic,
                        rd_kafka_err2str(rd_kafka_last_error()));
@@ -81,7 +143,7 @@ mr_status mr_kafka_admin_partitions(mr_kafka_admin *admin, const char *topic, ui
         *count = 0;
         return MR_OK;
     }
-    return code == RD_KAFKA_RESP_ERR_NO_ERROR ? MR_OK : failed(code, topic, NULL, err);
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR ? MR_OK : topic_failed(admin, code, topic, err);
 }
 
 mr_status mr_kafka_admin_counts(mr_kafka_admin *admin, uint32_t counts[static MR_CONFIG_INPUTS_MAX],
@@ -137,6 +199,7 @@ mr_status mr_kafka_admin_inputs(mr_kafka_admin *admin, uint32_t counts[static MR
 mr_status mr_kafka_admin_cluster(mr_kafka_admin *admin, char id[static MR_STORE_CLUSTER_MAX + 1],
                                  mr_error *err)
 {
+    MR_TRY(meet(admin, err));
     char *name = rd_kafka_clusterid(admin->handle, CALL_MS);
     if (name == NULL)
         return mr_fail(err, MR_RETRY, "the brokers did not say which cluster they are within %d s",
@@ -153,6 +216,8 @@ mr_status mr_kafka_admin_ends(mr_kafka_admin *admin, const char *topic, uint32_t
         admin->handle, topic, (int32_t)partition, &ends->first, &ends->end, ASK_MS);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
         return MR_OK;
+    if (mr_kafka_is_refusal(code))
+        return mr_kafka_lacks_topic(admin->config, topic, err);
     failed(code, "ends of the log", NULL, err);
     return mr_wrap(err, "%s [%u]", topic, partition);
 }
@@ -219,13 +284,16 @@ static mr_status answer_of(rd_kafka_queue_t *queue, const char *what, rd_kafka_e
     return err->status;
 }
 
-static mr_status created(const rd_kafka_event_t *event, const char *name, mr_error *err)
+static mr_status created(const mr_kafka_admin *admin, const rd_kafka_event_t *event,
+                         const char *name, mr_error *err)
 {
     size_t count = 0;
     const rd_kafka_topic_result_t **results = rd_kafka_CreateTopics_result_topics(
         rd_kafka_event_CreateTopics_result((rd_kafka_event_t *)(uintptr_t)event), &count);
     for (size_t i = 0; i < count; i++) {
         const rd_kafka_resp_err_t code = rd_kafka_topic_result_error(results[i]);
+        if (mr_kafka_is_refusal(code))
+            return mr_kafka_lacks(admin->config, MR_RIGHT_CREATE_TOPIC, name, err);
         if (code != RD_KAFKA_RESP_ERR_NO_ERROR && code != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
             return failed(code, name, rd_kafka_topic_result_error_string(results[i]), err);
     }
@@ -265,7 +333,7 @@ mr_status mr_kafka_admin_create(mr_kafka_admin *admin, mr_topic topic, uint32_t 
     rd_kafka_event_t *event;
     mr_status status = answer_of(queue, name, &event, err);
     if (status == MR_OK) {
-        status = created(event, name, err);
+        status = created(admin, event, name, err);
         rd_kafka_event_destroy(event);
     }
     rd_kafka_queue_destroy(queue);
@@ -273,14 +341,16 @@ mr_status mr_kafka_admin_create(mr_kafka_admin *admin, mr_topic topic, uint32_t 
     return status == MR_OK ? wait_for_topic(admin, name, err) : status;
 }
 
-static void find_property(const rd_kafka_event_t *event, const char *property_name, char *value,
-                          size_t size)
+static rd_kafka_resp_err_t find_property(const rd_kafka_event_t *event, const char *property_name,
+                                         char *value, size_t size)
 {
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
     size_t resource_count = 0, entry_count = 0;
     const rd_kafka_ConfigResource_t **resources = rd_kafka_DescribeConfigs_result_resources(
         rd_kafka_event_DescribeConfigs_result((rd_kafka_event_t *)(uintptr_t)event),
         &resource_count);
     for (size_t i = 0; i < resource_count; i++) {
+        code = rd_kafka_ConfigResource_error(resources[i]);
         const rd_kafka_ConfigEntry_t **entries =
             rd_kafka_ConfigResource_configs(resources[i], &entry_count);
         for (size_t j = 0; j < entry_count; j++) {
@@ -289,6 +359,7 @@ static void find_property(const rd_kafka_event_t *event, const char *property_na
                 snprintf(value, size, "%s", found);
         }
     }
+    return code;
 }
 
 mr_status mr_kafka_admin_property(mr_kafka_admin *admin, const char *topic,
@@ -301,9 +372,10 @@ mr_status mr_kafka_admin_property(mr_kafka_admin *admin, const char *topic,
     rd_kafka_queue_t *queue = rd_kafka_queue_new(admin->handle);
     rd_kafka_DescribeConfigs(admin->handle, &resource, 1, NULL, queue);
     rd_kafka_event_t *event;
-    const mr_status status = answer_of(queue, topic, &event, err);
+    mr_status status = answer_of(queue, topic, &event, err);
     if (status == MR_OK) {
-        find_property(event, property_name, value, size);
+        if (mr_kafka_is_refusal(find_property(event, property_name, value, size)))
+            status = mr_kafka_lacks(admin->config, MR_RIGHT_DESCRIBE_CONFIGS_TOPIC, topic, err);
         rd_kafka_event_destroy(event);
     }
     rd_kafka_queue_destroy(queue);

@@ -7,7 +7,9 @@
 
 typedef struct mr_kafka_admin mr_kafka_admin;
 
-// Errors: MR_FATAL. Brokers that are down are found by the first call.
+// Errors: MR_FATAL. Brokers that are down, or do not let us in, are found by the first question: it
+// ends with MR_FATAL soon where name, password or certificates are wrong, and with MR_RETRY where no
+// broker answers within 10 s. A right that is missing is MR_FATAL of any question, and named.
 MR_CHECKED mr_status mr_kafka_admin_open(const mr_config *config, mr_kafka_admin **admin,
                                          mr_error *err);
 void mr_kafka_admin_close(mr_kafka_admin *admin);
@@ -42,7 +44,8 @@ const char *mr_kafka_topic_cleanup(mr_topic topic); // "compact" or "delete"
 // MR_RETRY; MR_FATAL.
 MR_CHECKED mr_status mr_kafka_admin_create(mr_kafka_admin *admin, mr_topic topic,
                                            uint32_t partition_count, mr_error *err);
-// The value of a topic's property; empty where the brokers do not say. Errors: MR_RETRY; MR_FATAL.
+// The value of a topic's property; empty where the brokers do not say. Errors: MR_RETRY; MR_FATAL:
+// also that we may not ask.
 MR_CHECKED mr_status mr_kafka_admin_property(mr_kafka_admin *admin, const char *topic,
                                              const char *property, char *value, size_t size,
                                              mr_error *err);

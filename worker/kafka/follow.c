@@ -1,25 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "worker/kafka/follow.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "worker/kafka/message.h"
+#include "worker/kafka/refusal.h"
 
 enum { TAKE_MAX = 256 };
 
 struct mr_kafka_follow {
     rd_kafka_t *handle;
     rd_kafka_queue_t *queue;
+    const mr_config *config;
     const char *topic;
+    mr_error refused; // why it cannot be read, where a message says so
 };
 
-// Partitions are assigned by hand: the group is a name that is never joined.
+// Partitions are assigned by hand: the group is a name that is never joined. The client asks for
+// its coordinator all the same, so it is one that we may read.
 static mr_status name_group(const mr_config *config, rd_kafka_conf_t *conf, mr_error *err)
 {
-    char group[300], reason[200];
-    snprintf(group, sizeof group, "%s.items", config->kafka_group);
-    if (rd_kafka_conf_set(conf, "group.id", group, reason, sizeof reason) == RD_KAFKA_CONF_OK)
+    char reason[200];
+    if (rd_kafka_conf_set(conf, "group.id", config->kafka_group, reason, sizeof reason) ==
+        RD_KAFKA_CONF_OK)
         return MR_OK;
     rd_kafka_conf_destroy(conf);
     return mr_fail(err, MR_FATAL, "librdkafka: %s", reason);
@@ -32,6 +35,7 @@ mr_status mr_kafka_follow_open(const mr_config *config, const char *topic, mr_ka
     mr_kafka_follow *follow = calloc(1, sizeof *follow);
     if (follow == NULL)
         return mr_fail(err, MR_FATAL, "out of memory");
+    follow->config = config;
     follow->topic = topic;
     mr_status status = mr_kafka_conf(config, MR_KAFKA_FOLLOWER, &conf, err);
     if (status == MR_OK)
@@ -77,7 +81,14 @@ uint32_t mr_kafka_follow_take(mr_kafka_follow *follow, mr_message *messages, uin
     rd_kafka_message_t *batch[TAKE_MAX];
     const ssize_t count =
         rd_kafka_consume_batch_queue(follow->queue, 0, batch, max < TAKE_MAX ? max : TAKE_MAX);
-    for (ssize_t i = 0; i < count; i++)
+    for (ssize_t i = 0; i < count; i++) {
         messages[i] = mr_kafka_message(batch[i]);
+        if (!mr_kafka_is_refusal(batch[i]->err))
+            continue;
+        const bool of_group = batch[i]->err == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED;
+        mr_kafka_lacks(follow->config, of_group ? MR_RIGHT_READ_GROUP : MR_RIGHT_READ_TOPIC,
+                       of_group ? follow->config->kafka_group : follow->topic, &follow->refused);
+        messages[i].error = follow->refused.text;
+    }
     return count > 0 ? (uint32_t)count : 0;
 }

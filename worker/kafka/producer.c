@@ -3,10 +3,14 @@
 
 #include <stdlib.h>
 
+#include "worker/kafka/rights.h"
+#include "worker/log.h"
+
 enum { CALL_MS = 10000, INIT_MS = 30000 };
 
 struct mr_kafka_producer {
     rd_kafka_t *handle;
+    const mr_config *config;
     rd_kafka_topic_t *topics[MR_TOPIC_COUNT];
     uint32_t partition_count;
     int64_t *produced; // [topic][partition]: offset after the last acknowledged record
@@ -45,6 +49,57 @@ static void forget(mr_kafka_producer *producer)
         producer->produced[i] = -1;
 }
 
+static void note_lack(void *context, const char *what, const mr_error *lack)
+{
+    mr_error *first = context;
+    (void)what;
+    if (first->status == MR_OK)
+        *first = *lack;
+}
+
+// The brokers refused a topic, and librdkafka does not say which: they are asked. False: none, by
+// now.
+static bool find_lack(const mr_kafka_producer *producer, mr_error *lack)
+{
+    mr_error ignored;
+    *lack = (mr_error){.status = MR_OK};
+    if (mr_kafka_rights_write(producer->config, note_lack, lack, &ignored) != MR_OK)
+        mr_log(MR_LOG_WARNING, "kafka", "no answer to what we may write",
+               mr_log_text("error", ignored.text));
+    return lack->status != MR_OK;
+}
+
+// Which right is behind the refusal of a call that is told to read `topic`, or none (NULL).
+static bool name_lack(const mr_kafka_producer *producer, rd_kafka_resp_err_t code,
+                      const char *topic, mr_error *lack)
+{
+    char name[512];
+    const mr_config *config = producer->config;
+    if (!mr_kafka_is_refusal(code))
+        return false;
+    mr_kafka_member_name(config, name, sizeof name);
+    if (code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED && topic == NULL)
+        return find_lack(producer, lack);
+    if (code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
+        mr_kafka_lacks(config, MR_RIGHT_READ_TOPIC, topic, lack);
+    else if (code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED)
+        mr_kafka_lacks(config, MR_RIGHT_READ_GROUP, config->kafka_group, lack);
+    else
+        mr_kafka_lacks(config, MR_RIGHT_WRITE_TRANSACTIONAL_ID, name, lack);
+    return true;
+}
+
+// As mr_kafka_failed, but that a right that is missing is named. What becomes of the transaction is
+// the same: a right may be given back while it is sent again.
+static mr_status failed(const mr_kafka_producer *producer, rd_kafka_error_t *error,
+                        const char *what, const char *topic, mr_error *err)
+{
+    mr_error lack;
+    const rd_kafka_resp_err_t code = rd_kafka_error_code(error);
+    const mr_status status = mr_kafka_failed(error, what, err);
+    return name_lack(producer, code, topic, &lack) ? mr_fail(err, status, "%s", lack.text) : status;
+}
+
 static mr_status open_topics(const mr_config *config, mr_kafka_producer *producer, mr_error *err)
 {
     for (int topic = 0; topic < MR_TOPIC_COUNT; topic++) {
@@ -70,6 +125,7 @@ mr_status mr_kafka_producer_open(const mr_config *config, uint32_t partition_cou
         free(produced);
         return mr_fail(err, MR_FATAL, "out of memory");
     }
+    producer->config = config;
     producer->partition_count = partition_count;
     producer->produced = produced;
     forget(producer);
@@ -84,7 +140,7 @@ mr_status mr_kafka_producer_open(const mr_config *config, uint32_t partition_cou
     if (status == MR_OK) {
         rd_kafka_error_t *error = rd_kafka_init_transactions(producer->handle, INIT_MS);
         if (error != NULL)
-            status = mr_kafka_failed(error, "init_transactions", err);
+            status = failed(producer, error, "init_transactions", NULL, err);
     }
     if (status != MR_OK) {
         mr_kafka_producer_close(producer);
@@ -123,7 +179,7 @@ mr_status mr_kafka_producer_begin(mr_kafka_producer *producer, mr_error *err)
 {
     forget(producer);
     rd_kafka_error_t *error = rd_kafka_begin_transaction(producer->handle);
-    return error == NULL ? MR_OK : mr_kafka_failed(error, "begin_transaction", err);
+    return error == NULL ? MR_OK : failed(producer, error, "begin_transaction", NULL, err);
 }
 
 static rd_kafka_headers_t *make_headers(const mr_record *record)
@@ -174,6 +230,30 @@ mr_status mr_kafka_producer_send(mr_kafka_producer *producer, const mr_record *r
     return send_failed(record, code, err);
 }
 
+// Why the client has purged what it was to send: it says so of a second begin, which it refuses in
+// a transaction whatever became of it.
+static rd_kafka_resp_err_t cause_of_purge(const mr_kafka_producer *producer)
+{
+    rd_kafka_error_t *error = rd_kafka_begin_transaction(producer->handle);
+    const rd_kafka_resp_err_t code =
+        error != NULL ? rd_kafka_error_code(error) : RD_KAFKA_RESP_ERR_NO_ERROR;
+    if (error != NULL)
+        rd_kafka_error_destroy(error);
+    return code;
+}
+
+static mr_status not_taken(const mr_kafka_producer *producer, mr_error *err)
+{
+    mr_error lack;
+    rd_kafka_resp_err_t code = producer->first_failure;
+    if (is_purge(code))
+        code = cause_of_purge(producer);
+    if (name_lack(producer, code, NULL, &lack))
+        return mr_fail(err, MR_ABORT, "%s", lack.text);
+    return mr_fail(err, MR_ABORT, "%llu records were not taken, the first: %s",
+                   (unsigned long long)producer->failed, rd_kafka_err2str(code));
+}
+
 mr_status mr_kafka_producer_flush(mr_kafka_producer *producer, mr_error *err)
 {
     char reason[256];
@@ -181,9 +261,7 @@ mr_status mr_kafka_producer_flush(mr_kafka_producer *producer, mr_error *err)
     if (rd_kafka_fatal_error(producer->handle, reason, sizeof reason) != 0)
         return mr_fail(err, MR_FENCED, "flush: %s", reason);
     if (producer->failed > 0)
-        return mr_fail(err, MR_ABORT, "%llu records were not taken, the first: %s",
-                       (unsigned long long)producer->failed,
-                       rd_kafka_err2str(producer->first_failure));
+        return not_taken(producer, err);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
         return mr_fail(err, MR_RETRY, "flush: %s", rd_kafka_err2str(code));
     return MR_OK;
@@ -202,11 +280,13 @@ mr_status mr_kafka_producer_offsets(mr_kafka_producer *producer,
 {
     rd_kafka_error_t *error =
         rd_kafka_send_offsets_to_transaction(producer->handle, offsets, member, CALL_MS);
-    return error == NULL ? MR_OK : mr_kafka_failed(error, "send_offsets_to_transaction", err);
+    const char *const topic = offsets->cnt > 0 ? offsets->elems[0].topic : NULL;
+    return error == NULL ? MR_OK
+                         : failed(producer, error, "send_offsets_to_transaction", topic, err);
 }
 
 mr_status mr_kafka_producer_commit(mr_kafka_producer *producer, mr_error *err)
 {
     rd_kafka_error_t *error = rd_kafka_commit_transaction(producer->handle, CALL_MS);
-    return error == NULL ? MR_OK : mr_kafka_failed(error, "commit_transaction", err);
+    return error == NULL ? MR_OK : failed(producer, error, "commit_transaction", NULL, err);
 }

@@ -11,6 +11,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "worker/kafka/refusal.h"
+
 enum {
     BATCH = 1000, // messages of a batch, which waits until it is full, or for so long:
     WAIT_MS = 5,
@@ -20,6 +22,7 @@ enum {
 
 struct mr_kafka_reader {
     rd_kafka_t *handle;
+    const mr_config *config;
     rd_kafka_topic_t *topic; // that is being read; NULL: none
     int32_t partition;
     int64_t position;         // where the next slice goes on
@@ -36,6 +39,7 @@ mr_status mr_kafka_reader_open(const mr_config *config, mr_kafka_reader **out, m
     mr_kafka_reader *reader = calloc(1, sizeof *reader);
     if (reader == NULL)
         return mr_fail(err, MR_FATAL, "out of memory");
+    reader->config = config;
     reader->queue_bytes_max = (size_t)config->kafka_queue_bytes_max;
     mr_status status = mr_kafka_conf(config, MR_KAFKA_CHANGELOG_READER, &conf, err);
     if (status == MR_OK)
@@ -68,8 +72,9 @@ void mr_kafka_reader_close(mr_kafka_reader *reader)
 }
 
 // One message: a record, the end of the partition, or an error. *next moves behind it.
-static mr_status take(const rd_kafka_message_t *message, mr_bus_visit *visit, void *visit_context,
-                      int64_t end, int64_t *next, mr_error *err)
+static mr_status take(const mr_kafka_reader *reader, const rd_kafka_message_t *message,
+                      mr_bus_visit *visit, void *visit_context, int64_t end, int64_t *next,
+                      mr_error *err)
 {
     if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
         // The offset up to which every transaction is decided, control records included.
@@ -77,6 +82,9 @@ static mr_status take(const rd_kafka_message_t *message, mr_bus_visit *visit, vo
             *next = message->offset;
         return MR_OK;
     }
+    if (mr_kafka_is_refusal(message->err))
+        return mr_kafka_lacks(reader->config, MR_RIGHT_READ_TOPIC,
+                              rd_kafka_topic_name(reader->topic), err);
     if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR)
         return mr_fail(err, MR_FATAL, "%s", rd_kafka_message_errstr(message));
     if (message->offset >= end) // written after the end was asked for: not ours to apply
@@ -123,7 +131,7 @@ static mr_status read_slice(mr_kafka_reader *reader, int64_t end, mr_bus_visit *
             reader->messages++;
             reader->bytes += reader->batch[i]->len + reader->batch[i]->key_len;
             if (status == MR_OK)
-                status = take(reader->batch[i], visit, visit_context, end, next, err);
+                status = take(reader, reader->batch[i], visit, visit_context, end, next, err);
             rd_kafka_message_destroy(reader->batch[i]);
         }
         if (status != MR_OK) {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "worker/kafka/message.h"
+#include "worker/kafka/refusal.h"
 
 enum { PATIENCE_MS = 10000, WAIT_MS = 100 };
 
@@ -14,6 +15,7 @@ typedef struct sampling {
     int64_t *ends;    // by partition: where the look ends
     uint32_t started; // partitions
     uint32_t open;    // of them have not come to their end
+    bool refused;     // we may not read it
 } sampling;
 
 // A topic that was just made has no leader for a moment.
@@ -47,7 +49,7 @@ static mr_status start(sampling *s, mr_kafka_admin *admin, const char *topic, ui
 }
 
 // Whether the message is the last of its partition.
-static bool take(const sampling *s, rd_kafka_message_t *message, mr_kafka_sample_visit *visit,
+static bool take(sampling *s, rd_kafka_message_t *message, mr_kafka_sample_visit *visit,
                  void *context)
 {
     if (message->partition < 0) // an error of no partition: what it means for one comes by itself
@@ -55,6 +57,7 @@ static bool take(const sampling *s, rd_kafka_message_t *message, mr_kafka_sample
     const int64_t end = s->ends[message->partition];
     if (end < 0) // it has come to its end already
         return false;
+    s->refused = s->refused || mr_kafka_is_refusal(message->err);
     if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR && message->offset < end) {
         const mr_message view = mr_kafka_message(message);
         visit(context, &view);
@@ -102,9 +105,11 @@ mr_status mr_kafka_sample(const mr_config *config, mr_kafka_admin *admin, const 
                           mr_kafka_sample_visit *visit, void *context, mr_error *err)
 {
     sampling s = {0};
-    const mr_status status = sample(&s, config, admin, topic, partition_count, per_partition, err);
+    mr_status status = sample(&s, config, admin, topic, partition_count, per_partition, err);
     if (status == MR_OK)
         look(&s, visit, context);
+    if (s.refused)
+        status = mr_kafka_lacks(config, MR_RIGHT_READ_TOPIC, topic, err);
     for (uint32_t p = 0; p < s.started; p++)
         rd_kafka_consume_stop(s.topic, (int32_t)p);
     if (s.topic != NULL)

@@ -11,7 +11,9 @@
 # fetch) where logs and pid files go; KAFKA_PORT (default 19092) the first port; KAFKA_HEAP (default
 # 512m) each broker's heap. KAFKA_PATHS (default 0, at most 3): so many more listeners each broker has,
 # path J at the broker's port + 1 + J, and tells clients that it is at port + 4 + J, where a test can put
-# a proxy. Needs Java 17 and, for fetch, Maven.
+# a proxy. KAFKA_SECURE ("NAME:PASSWORD ..."): clients come over SASL_SSL only, as one of these users, by
+# SCRAM-SHA-512, SCRAM-SHA-256 or PLAIN; the first may do everything, the others what ACLs allow. The CA's
+# certificate is then $KAFKA_DATA/ca.pem. Needs Java 17 and, for fetch, Maven; a secured one openssl too.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 libs=${KAFKA_LIBS:-${XDG_CACHE_HOME:-$HOME/.cache}/millrace/kafka}
@@ -19,6 +21,9 @@ data=${KAFKA_DATA:-}
 port=${KAFKA_PORT:-19092}
 heap=${KAFKA_HEAP:-512m}
 paths=${KAFKA_PATHS:-0}
+secure=${KAFKA_SECURE:-}
+protocol=${secure:+SASL_SSL}
+protocol=${protocol:-PLAINTEXT}
 cluster_id=bWlsbHJhY2UtdGVzdC1jbA # any 16 bytes in url-safe base64, without padding
 client_port() { echo $((port + 10 * ($1 - 1))); }
 quorum_port() { echo $((port + 10 * ($1 - 1) + 1)); }
@@ -39,7 +44,7 @@ bootstrap() {
 config() {  # config ID COUNT: writes server.properties of one combined broker and controller
   local i voters= rf=$2 isr=1 at=$(client_port "$1") listen= tell= map=
   for ((i = 1; i <= paths; i++)); do
-    listen+=,PATH$i://127.0.0.1:$((at + 1 + i)) tell+=,PATH$i://127.0.0.1:$((at + 4 + i)) map+=,PATH$i:PLAINTEXT
+    listen+=,PATH$i://127.0.0.1:$((at + 1 + i)) tell+=,PATH$i://127.0.0.1:$((at + 4 + i)) map+=,PATH$i:$protocol
   done
   [ "$2" -ge 3 ] && rf=3 isr=2
   for ((i = 1; i <= $2; i++)); do voters+=${voters:+,}$i@127.0.0.1:$(quorum_port "$i"); done
@@ -49,10 +54,10 @@ process.roles=broker,controller
 node.id=$1
 controller.quorum.voters=$voters
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://127.0.0.1:$at,CONTROLLER://127.0.0.1:$(quorum_port "$1")$listen
-advertised.listeners=PLAINTEXT://127.0.0.1:$at$tell
-inter.broker.listener.name=PLAINTEXT
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT$map
+listeners=CLIENTS://127.0.0.1:$at,CONTROLLER://127.0.0.1:$(quorum_port "$1")$listen
+advertised.listeners=CLIENTS://127.0.0.1:$at$tell
+inter.broker.listener.name=CLIENTS
+listener.security.protocol.map=CLIENTS:$protocol,CONTROLLER:PLAINTEXT$map
 log.dirs=$data/$1/logs
 auto.create.topics.enable=false
 default.replication.factor=$rf
@@ -71,13 +76,53 @@ log.cleaner.dedupe.buffer.size=8388608
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
 P
+  [ -z "$secure" ] || security >> "$data/$1/server.properties"
+}
+
+security() {  # what a secured broker's server.properties has beside; the quorum speaks plain, among itself
+  local user admin=${secure%% *} modules=org.apache.kafka.common.security plain= mechanism
+  for user in $secure; do plain+=" user_${user%%:*}=\"${user#*:}\""; done
+  cat <<P
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:${admin%%:*};User:ANONYMOUS
+sasl.enabled.mechanisms=SCRAM-SHA-512,SCRAM-SHA-256,PLAIN
+sasl.mechanism.inter.broker.protocol=SCRAM-SHA-512
+ssl.keystore.type=PEM
+ssl.keystore.location=$data/broker.pem
+ssl.truststore.type=PEM
+ssl.truststore.location=$data/ca.pem
+listener.name.clients.plain.sasl.jaas.config=$modules.plain.PlainLoginModule required$plain;
+P
+  for mechanism in 512 256; do
+    echo "listener.name.clients.scram-sha-$mechanism.sasl.jaas.config=$modules.scram.ScramLoginModule required" \
+      "username=\"${admin%%:*}\" password=\"${admin#*:}\";"
+  done
+}
+
+certificates() {  # a CA of this run's own, and one certificate for all brokers
+  openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj "/CN=millrace test CA" \
+    -keyout "$data/ca.key" -out "$data/ca.pem"
+  openssl req -newkey rsa:2048 -nodes -subj "/CN=broker" -keyout "$data/broker.key" |
+    openssl x509 -req -days 2 -CA "$data/ca.pem" -CAkey "$data/ca.key" -CAcreateserial \
+      -extfile <(echo "subjectAltName=IP:127.0.0.1,DNS:localhost") > "$data/broker.crt"
+  cat "$data/broker.key" "$data/broker.crt" > "$data/broker.pem"
+}
+
+users() {  # options of StorageTool: the users as they stand in the log from the start
+  local user mechanism
+  for user in $secure; do
+    for mechanism in 512 256; do
+      printf -- '--add-scram\nSCRAM-SHA-%s=[name=%s,password=%s]\n' "$mechanism" "${user%%:*}" "${user#*:}"
+    done
+  done
 }
 
 up() {
-  local d=$data/$1
+  local d=$data/$1 scrams=()
+  [ -z "$secure" ] || mapfile -t scrams < <(users)
   [ -f "$d/logs/meta.properties" ] ||
     java -Xmx128m -Dorg.slf4j.simpleLogger.defaultLogLevel=warn -cp "$libs/*" \
-      kafka.tools.StorageTool format -t "$cluster_id" -c "$d/server.properties" > "$d/format.log" 2>&1
+      kafka.tools.StorageTool format -t "$cluster_id" "${scrams[@]}" -c "$d/server.properties" > "$d/format.log" 2>&1
   setsid java -Xms128m "-Xmx$heap" -XX:TieredStopAtLevel=${KAFKA_JIT:-4} -Dorg.slf4j.simpleLogger.defaultLogLevel=warn \
     -cp "$libs/*" kafka.Kafka "$d/server.properties" >> "$d/broker.log" 2>&1 < /dev/null &
   echo $! > "$d/pid"
@@ -119,7 +164,7 @@ wipe() {
   rm -rf "$data"
 }
 
-[ -n "$data" ] || [ "${1:-}" = fetch ] || { sed -n '3,15p' "$0"; exit 2; }
+[ -n "$data" ] || [ "${1:-}" = fetch ] || { sed -n '3,18p' "$0"; exit 2; }
 case ${1:-} in
   fetch) fetch ;;
   start)
@@ -128,6 +173,7 @@ case ${1:-} in
       answers "$i" && { echo "port $(client_port "$i") is in use: set KAFKA_PORT" >&2; exit 1; }
     done
     mkdir -p "$data"; echo "$n" > "$data/count"
+    [ -z "$secure" ] || certificates 2> "$data/certificates.log"
     for ((i = 1; i <= n; i++)); do config "$i" "$n"; up "$i"; done
     wait_up "$n"; bootstrap ;;
   stop) stop ;;
@@ -135,5 +181,5 @@ case ${1:-} in
   up) up "$2" ;;
   bootstrap) bootstrap ;;
   wipe) wipe ;;
-  *) sed -n '3,15p' "$0"; exit 2 ;;
+  *) sed -n '3,18p' "$0"; exit 2 ;;
 esac

@@ -450,6 +450,27 @@ static void users_who_wait_for_lists_leave_memory_once_they_have_them(void **sta
     }
 }
 
+static void what_a_close_hands_out_is_bounded_before_it(void **state)
+{
+    (void)state;
+    enum { TASK_BYTES = 16 << 10 }; // of a task's own row and its window
+    static mill m;
+    mr_engine_config config = mill_defaults();
+    config.lists_per_close_max = 10; // so that users wait whose rows have not changed since
+    mill_open(&m, &config);
+    for (uint32_t c = 0; c < 12; c++) {
+        mill_traffic(&m, c * 10, (c + 1) % 3 * 5, 7);
+        const uint32_t waiting = mr_engine_waiting(m.engine), most = 10 * config.tasks;
+        const size_t bound = mr_engine_open_bytes(m.engine, waiting < most ? waiting : most);
+        m.row_bytes = 0;
+        mill_close_commit(&m);
+        assert_in_range(m.row_bytes, 1, bound + TASK_BYTES * config.tasks);
+        assert_true(bound < 4 * m.row_bytes + TASK_BYTES * config.tasks);
+        assert_int_equal(mr_engine_open_bytes(m.engine, 0), 0);
+    }
+    mill_close(&m);
+}
+
 static uint64_t count_rows(const mill *m, char kind)
 {
     uint64_t count = 0;
@@ -607,6 +628,7 @@ int main(void)
         cmocka_unit_test(a_refused_event_is_named_and_leaves_no_row),
         cmocka_unit_test(a_full_cache_asks_for_a_close_and_has_learned_nothing),
         cmocka_unit_test(users_who_wait_for_lists_leave_memory_once_they_have_them),
+        cmocka_unit_test(what_a_close_hands_out_is_bounded_before_it),
         cmocka_unit_test(counts_do_not_depend_on_how_epochs_are_cut),
         cmocka_unit_test(taking_a_model_out_leaves_the_rows_of_the_others),
         cmocka_unit_test(a_missing_port_and_a_wrong_parameter_are_refused_by_name),
