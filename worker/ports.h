@@ -98,8 +98,9 @@ typedef struct mr_membership {
 typedef struct mr_intake {
     void *context;
 
-    // Serves the group for up to wait_ms. Errors: MR_FATAL: the group cannot be had, or another
-    // process has our name; err says which.
+    // Serves the group for up to wait_ms. Errors: MR_FATAL: the group cannot be had, another
+    // process has our name, or a topic that is read has more partitions than at the start; err says
+    // which.
     mr_status (*poll)(void *context, int wait_ms, mr_error *err);
     mr_membership (*look)(void *context);
     // From REVOKING or LOST to JOINING: nothing of the old assignment is used any more.

@@ -44,10 +44,16 @@ static mr_status check_outputs(mr_worker *worker, mr_error *err)
         if (count == 0)
             return mr_fail(err, MR_FATAL,
                            "there is no topic %s: millrace check --create-topics makes ours", name);
-        if (count != worker->tasks)
-            return mr_fail(err, MR_FATAL,
-                           "%s has %u partitions, the lead %s has %u: outputs need as many", name,
-                           count, mr_config_topic(worker->config, worker->lead), worker->tasks);
+        if (count == worker->tasks)
+            continue;
+        mr_fail(err, MR_FATAL, "%s has %u partitions, the lead %s has %u: outputs need as many",
+                name, count, mr_config_topic(worker->config, worker->lead), worker->tasks);
+        if (count < worker->tasks && worker->lead < worker->config->input_count)
+            return mr_wrap(
+                err,
+                "has the lead grown, and its users moved, topics.%s.repartition: true mends that",
+                worker->config->inputs[worker->lead].name);
+        return err->status;
     }
     return MR_OK;
 }

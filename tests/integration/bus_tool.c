@@ -3,6 +3,7 @@
 // out.
 //
 //   bus_tool BROKERS make TOPIC PARTITIONS           makes a topic
+//   bus_tool BROKERS grow TOPIC PARTITIONS           gives a topic more partitions
 //   bus_tool BROKERS delete TOPIC                    deletes a topic, and waits until it is gone
 //   bus_tool BROKERS clicks TOPIC COUNT USERS ITEMS RATE [BAD [again|once [FIRST]]]
 //                                                    sends clicks, keyed by user, RATE a second (0:
@@ -118,6 +119,24 @@ static int make(const char *brokers, const char *name, int partitions)
     rd_kafka_event_destroy(event);
     rd_kafka_queue_destroy(queue);
     rd_kafka_NewTopic_destroy(topic);
+    rd_kafka_destroy(client);
+    return 0;
+}
+
+static int grow(const char *brokers, const char *name, int partitions)
+{
+    char reason[200];
+    rd_kafka_t *client = open_client(brokers, RD_KAFKA_PRODUCER);
+    rd_kafka_NewPartitions_t *more =
+        rd_kafka_NewPartitions_new(name, (size_t)partitions, reason, sizeof reason);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
+    rd_kafka_CreatePartitions(client, &more, 1, NULL, queue);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, CALL_MS);
+    if (event == NULL || rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        stop(name, event == NULL ? "no answer" : rd_kafka_event_error_string(event));
+    rd_kafka_event_destroy(event);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_NewPartitions_destroy(more);
     rd_kafka_destroy(client);
     return 0;
 }
@@ -509,6 +528,8 @@ int main(int argc, char **argv)
     const char *const command = argc > 3 ? argv[2] : "";
     if (strcmp(command, "make") == 0 && argc == 5)
         return make(argv[1], argv[3], atoi(argv[4]));
+    if (strcmp(command, "grow") == 0 && argc == 5)
+        return grow(argv[1], argv[3], atoi(argv[4]));
     if (strcmp(command, "delete") == 0 && argc == 4)
         return delete_topic(argv[1], argv[3]);
     if (strcmp(command, "clicks") == 0 && argc >= 8)

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/base/hash.h"
 #include "worker/kafka/message.h"
 #include "worker/kafka/refusal.h"
 #include "worker/log.h"
@@ -18,6 +19,7 @@
 enum {
     ASK_MS = 2000,
     TAKE_MAX = 256,
+    GROWTH_MS = 10000,   // between two looks at how many partitions there are
     LAG_MS = 250,        // that a question for the ends of logs may take
     MESSAGE_BYTES = 512, // that librdkafka takes for a message beside its key and value, about
 };
@@ -42,6 +44,7 @@ struct mr_kafka_consumer {
     rd_kafka_consumer_group_metadata_t *member; // of `generation`; under the lock, as it is itself
     int wake_fd;             // written by librdkafka when a queue is no longer empty
     rd_kafka_queue_t *group; // the queue of the group itself
+    int64_t looked_ms;       // when brokers were asked last how many partitions there are
     int64_t woken_ms;        // when librdkafka was last made to look at its group
 };
 
@@ -240,14 +243,40 @@ static mr_status bound_queues(rd_kafka_conf_t *conf, const mr_config *config, ui
     return MR_OK;
 }
 
+// A static member that comes back gets what it had, also where it asks for other topics now: an
+// input that joins the others would be read by nobody. So who shares out every partition is another
+// member when its inputs are others, or have more partitions.
+static mr_status name_by_inputs(const mr_kafka_consumer *consumer, rd_kafka_conf_t *conf,
+                                mr_error *err)
+{
+    char name[600], reason[160];
+    uint64_t inputs = 0;
+    if (consumer->lead != MR_LEAD_NONE ||
+        consumer->config->kafka_membership != MR_MEMBERSHIP_STATIC)
+        return MR_OK;
+    for (uint32_t i = 0; i < mr_config_reads(consumer->config); i++) {
+        const mr_bytes topic = mr_bytes_text(mr_config_topic(consumer->config, i));
+        if (consumer->partition_counts[i] > 0)
+            inputs = mr_hash64(topic.data, topic.size, inputs + consumer->partition_counts[i]);
+    }
+    mr_kafka_member_name(consumer->config, name, 512);
+    snprintf(name + strlen(name), sizeof name - strlen(name), "-%08x", (unsigned)inputs);
+    if (rd_kafka_conf_set(conf, "group.instance.id", name, reason, sizeof reason) !=
+        RD_KAFKA_CONF_OK)
+        return mr_fail(err, MR_FATAL, "librdkafka: group.instance.id=%s: %s", name, reason);
+    return MR_OK;
+}
+
 static mr_status open_handle(mr_kafka_consumer *consumer, uint32_t partitions, mr_error *err)
 {
     rd_kafka_conf_t *conf;
     MR_TRY(mr_kafka_conf(consumer->config, MR_KAFKA_CONSUMER, &conf, err));
-    const mr_status bounded = bound_queues(conf, consumer->config, partitions, err);
-    if (bounded != MR_OK) {
+    mr_status status = bound_queues(conf, consumer->config, partitions, err);
+    if (status == MR_OK)
+        status = name_by_inputs(consumer, conf, err);
+    if (status != MR_OK) {
         rd_kafka_conf_destroy(conf);
-        return bounded;
+        return status;
     }
     rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
     rd_kafka_conf_set_opaque(conf, consumer);
@@ -378,10 +407,55 @@ static void keep_beating(mr_kafka_consumer *consumer)
     rd_kafka_mem_free(consumer->handle, rd_kafka_memberid(consumer->handle));
 }
 
+// What is to be done where a topic has more partitions than at the start: its producers choose
+// partitions by their number, so that users have moved, and what the new ones hold is read by
+// nobody yet.
+static void refuse_growth(mr_kafka_consumer *consumer, uint32_t input, uint32_t now)
+{
+    const mr_config *config = consumer->config;
+    const char *const topic = mr_config_topic(config, input);
+    const uint32_t then = consumer->partition_counts[input];
+    if (consumer->lead == MR_LEAD_NONE || input >= config->input_count ||
+        !mr_config_is_by_user(&config->inputs[input]))
+        mr_fail(&consumer->unusable, MR_FATAL,
+                "%s has grown from %u to %u partitions: a new start reads them all", topic, then,
+                now);
+    else
+        mr_fail(&consumer->unusable, MR_FATAL,
+                "%s has grown from %u to %u partitions, among which its users have moved: set "
+                "topics.%s.repartition: true, where outputs.repartition has %u partitions, or let "
+                "a new app id learn",
+                topic, then, now, config->inputs[input].name, then);
+}
+
+// Without a lead the group shares out what has grown, unless its leader came back as a static
+// member: nobody looks then, so that one ends and comes back as another (name_by_inputs).
+static void look_for_growth(mr_kafka_consumer *consumer)
+{
+    const rd_kafka_metadata_t *told;
+    const bool shared = consumer->lead == MR_LEAD_NONE &&
+                        consumer->config->kafka_membership != MR_MEMBERSHIP_STATIC;
+    if (consumer->woken_ms - consumer->looked_ms < GROWTH_MS)
+        return;
+    consumer->looked_ms = consumer->woken_ms;
+    if (rd_kafka_metadata(consumer->handle, 0, NULL, &told, LAG_MS) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return; // the next look may be luckier
+    for (int t = 0; t < told->topic_cnt && !shared; t++) {
+        const rd_kafka_metadata_topic_t *topic = &told->topics[t];
+        for (uint32_t i = 0; i < mr_config_reads(consumer->config); i++)
+            if (strcmp(mr_config_topic(consumer->config, i), topic->topic) == 0 &&
+                consumer->partition_counts[i] > 0 && consumer->unusable.status == MR_OK &&
+                topic->partition_cnt > (int)consumer->partition_counts[i])
+                refuse_growth(consumer, i, (uint32_t)topic->partition_cnt);
+    }
+    rd_kafka_metadata_destroy(told);
+}
+
 static mr_status poll_group(void *context, int wait_ms, mr_error *err)
 {
     mr_kafka_consumer *consumer = context;
     keep_beating(consumer);
+    look_for_growth(consumer);
     rd_kafka_message_t *message = rd_kafka_consumer_poll(consumer->handle, wait_ms);
     mr_status status = MR_OK;
     // Partitions have queues of their own, so that only errors of the group come here.
