@@ -289,7 +289,6 @@ static size_t work_bytes(const mr_engine *engine)
            2 * mr_arena_round(signals * sizeof(mr_signal)) + mr_arena_round(signals * 4) +
            mr_arena_round(c->epoch_events_max * sizeof(mr_catalogue_set)) +
            mr_arena_round(signals * 3 * sizeof(mr_probe_result)) +
-           mr_arena_round(c->users_max * sizeof(mr_sorted)) +
            mr_arena_round(MR_LIST_BATCH * sizeof(mr_list)) +
            mr_arena_round((size_t)MR_LIST_BATCH * c->list_k * sizeof(mr_list_entry)) + 4096;
 }
@@ -356,7 +355,10 @@ static size_t total_bytes(const mr_engine *engine)
     const mr_engine_config *c = &engine->config;
     const uint32_t stride =
         mr_users_stride(engine->user_parts, engine->user_part_count, c->user_id_bytes_max);
-    return rows_bytes(engine) + mr_users_bytes(stride, c->users_max) + exchange_bytes(engine) +
+    return rows_bytes(engine) +
+           mr_users_bytes(stride, c->user_id_bytes_max, c->users_max, c->tasks) +
+           exchange_bytes(engine) +
+           mr_arena_round(c->users_max * sizeof(mr_sorted)) +
            mr_arena_round((size_t)c->users_max * MR_SERVED * 8) +
            c->tasks * (work_bytes(engine) + mr_task_bytes(c->dedup_events_max, open_events_max(c)) +
                        mr_arena_round(sizeof(mr_task)) + mr_arena_round(sizeof(mr_work))) +
@@ -420,7 +422,8 @@ mr_status mr_engine_users_for(const mr_engine_config *config, size_t user_bytes,
     MR_TRY(plan_engine(config, &plan, scratch, sizeof scratch, err));
     const uint32_t stride =
         mr_users_stride(plan.user_parts, plan.user_part_count, config->user_id_bytes_max);
-    const size_t one = mr_users_bytes(stride, 1u << 20) >> 20;
+    const size_t one =
+        mr_users_bytes(stride, config->user_id_bytes_max, 1u << 20, config->tasks) >> 20;
     const size_t count = user_bytes / one;
     *users = count > UINT32_MAX / 4 ? UINT32_MAX / 4 : (uint32_t)count;
     if (*users < 2 * config->epoch_events_max * config->tasks)
@@ -508,7 +511,6 @@ static void init_work(mr_engine *engine, mr_work *work)
     work->probe_max = (uint32_t)(signals * 3); // both protocols, and what the product serves
     work->probes = mr_arena_push(memory, work->probe_max * sizeof(mr_probe_result));
     work->costs.watch = &engine->config.watch;
-    work->due = mr_arena_push(memory, c->users_max * sizeof(mr_sorted));
     work->lists = mr_arena_push(memory, MR_LIST_BATCH * sizeof(mr_list));
     work->entries =
         mr_arena_push(memory, (size_t)MR_LIST_BATCH * c->list_k * sizeof(mr_list_entry));
@@ -528,7 +530,8 @@ mr_status mr_engine_init(mr_engine **out, const mr_engine_config *config, void *
     init_rows(engine);
     add_named_rows(engine);
     mr_users_init(&engine->users, engine->user_parts, engine->user_part_count,
-                  config->user_id_bytes_max, config->users_max, config->seed, &engine->memory);
+                  config->user_id_bytes_max, config->users_max, config->tasks, config->seed,
+                  &engine->memory);
     engine->rows_end = engine->memory.used;
     engine->tasks = mr_arena_push(&engine->memory, config->tasks * sizeof(mr_task));
     engine->work = mr_arena_push(&engine->memory, config->tasks * sizeof(mr_work));
@@ -550,6 +553,7 @@ mr_status mr_engine_init(mr_engine **out, const mr_engine_config *config, void *
                       mr_arena_push(&engine->memory, MR_CELLS_AT_ONCE * sizeof(mr_cell)),
                       MR_CELLS_AT_ONCE * sizeof(mr_cell));
     engine->sorted = mr_arena_push(&engine->memory, sorted_max(engine) * sizeof(mr_sorted));
+    engine->due = mr_arena_push(&engine->memory, config->users_max * sizeof(mr_sorted));
     engine->row = mr_arena_push(&engine->memory, 1u << 16);
     engine->pinned =
         mr_arena_push(&engine->memory, (size_t)config->tasks * signals_max(config) * 4);

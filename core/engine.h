@@ -246,6 +246,11 @@ MR_CHECKED mr_status mr_engine_close(mr_engine *engine, const uint64_t *seqs,
 void mr_engine_stored(mr_engine *engine, uint64_t closes);
 uint64_t mr_engine_closes(const mr_engine *engine);
 
+// What a close that makes so many lists would hand out now as rows of users, items and named ones,
+// at most: bytes of keys and payloads, with some for the caller's envelope. Rows whose used part is
+// short take less. O(families).
+size_t mr_engine_open_bytes(const mr_engine *engine, uint32_t lists);
+
 // Users whose lists wait. They stay in memory until a close has made their lists, so where a round
 // finds no room, closes without a round help until nobody waits: each of them makes lists.
 uint32_t mr_engine_waiting(const mr_engine *engine);

@@ -188,26 +188,36 @@ static void put_blank(const closing *c, uint32_t slot, mr_bytes key)
         c->sink->forgotten(c->sink->context, c->task, mr_users_id(&c->engine->users, slot));
 }
 
-static void put_users(const closing *c)
+static void put_user(const closing *c, uint32_t slot, uint64_t close)
 {
     mr_engine *engine = c->engine;
     mr_users *users = &engine->users;
+    const mr_bytes id = mr_users_id(users, slot);
+    uint8_t key[MR_ROW_KEY_MAX] = {MR_ROW_USER};
+    memcpy(key + 1, id.data, id.size);
+    const mr_bytes name = mr_bytes_of(key, id.size + 1u);
+    if (users->meta[slot].blank)
+        put_blank(c, slot, name);
+    else
+        put(c, c->task, MR_ROW_OF_USER, name,
+            mr_bytes_of(engine->row, mr_users_encode(users, slot, engine->row)),
+            &users->meta[slot].hash);
+    users->meta[slot].dirty = 0;
+    users->meta[slot].close = close;
+}
+
+void mr_engine_put_user(mr_engine *engine, uint32_t slot, const mr_close_sink *sink)
+{
+    const closing c = {engine, sink, engine->users.meta[slot].task};
+    put_user(&c, slot, engine->users.closing);
+}
+
+static void put_users(const closing *c)
+{
+    mr_engine *engine = c->engine;
     const uint32_t count = sort_users(c);
-    for (uint32_t i = 0; i < count; i++) {
-        const uint32_t slot = engine->sorted[i].value;
-        const mr_bytes id = mr_users_id(users, slot);
-        uint8_t key[MR_ROW_KEY_MAX] = {MR_ROW_USER};
-        memcpy(key + 1, id.data, id.size);
-        const mr_bytes name = mr_bytes_of(key, id.size + 1u);
-        if (users->meta[slot].blank)
-            put_blank(c, slot, name);
-        else
-            put(c, c->task, MR_ROW_OF_USER, name,
-                mr_bytes_of(engine->row, mr_users_encode(users, slot, engine->row)),
-                &users->meta[slot].hash);
-        users->meta[slot].dirty = 0;
-        users->meta[slot].close = engine->closes;
-    }
+    for (uint32_t i = 0; i < count; i++)
+        put_user(c, engine->sorted[i].value, engine->closes);
 }
 
 static void put_part(const closing *c, mr_part *part, const mr_slots *slots, char kind)
@@ -252,13 +262,12 @@ static void clear_dirty(mr_part *part)
 mr_status mr_engine_close(mr_engine *engine, const uint64_t *seqs, const mr_close_sink *sink,
                           mr_error *err)
 {
-    (void)err;
     closing c = {engine, sink, 0};
     mr_engine_settle_view(engine);
     for (uint32_t t = 0; t < engine->config.tasks; t++)
         MR_ASSERT(!engine->tasks[t].taken || seqs[t] == engine->tasks[t].next_seq);
     if (engine->config.lists)
-        mr_engine_make_lists(engine, seqs, sink);
+        MR_TRY(mr_engine_make_lists(engine, seqs, sink, err));
     engine->closes++;
     mr_engine_hand_out(engine, sink);
     mr_engine_admit(engine, engine->items.fresh, engine->items.fresh_count);

@@ -14,42 +14,70 @@ static bool is_for_lists(const mr_engine *engine)
     return true;
 }
 
-static bool is_due(const mr_engine *engine, uint32_t slot)
+static bool is_due(const mr_engine *engine, const mr_waiter *waiter)
 {
-    const mr_user_meta *meta = &engine->users.meta[slot];
-    const mr_user *user = mr_users_at(&engine->users, slot);
-    const int64_t clock = engine->tasks[meta->task].clock_ms;
-    return user->list_ms == 0 || clock - user->list_ms >= engine->config.list_interval_ms;
+    const int64_t clock = engine->tasks[waiter->task].clock_ms;
+    return waiter->list_ms == 0 || clock - waiter->list_ms >= engine->config.list_interval_ms;
 }
 
-// Moves the users that are due from the queue to their tasks, in order of key.
+// Finds the users of each task who are due, in order of key, and so many of them as one close may
+// make lists for.
 static void choose(mr_engine *engine)
 {
-    mr_users *users = &engine->users;
+    const mr_waiting *waiting = &engine->users.waiting;
     const bool all = is_for_lists(engine);
-    for (uint32_t t = 0; t < engine->config.tasks; t++)
-        engine->work[t].due_count = engine->work[t].due_next = engine->work[t].place = 0;
-    for (uint32_t i = 0; i < users->queue_count; i++) {
-        const uint32_t slot = users->queue[i];
-        mr_work *work = &engine->work[users->meta[slot].task];
-        if (users->meta[slot].blank) // he has gone since
-            users->meta[slot].queued = 0;
-        else if (all || is_due(engine, slot))
-            work->due[work->due_count++] = (mr_sorted){mr_users_at(users, slot)->key, slot, 0};
+    mr_sorted *next = engine->due;
+    for (uint32_t t = 0; t < engine->config.tasks; t++) {
+        mr_work *work = &engine->work[t];
+        work->due_count = work->due_next = work->place = 0;
+        work->due = next;
+        next += waiting->of_task[t];
+    }
+    for (uint32_t i = 0; i < waiting->count; i++) {
+        const mr_waiter *waiter = mr_waiting_at(waiting, i);
+        mr_work *work = &engine->work[waiter->task];
+        if (all || is_due(engine, waiter))
+            work->due[work->due_count++] = (mr_sorted){waiter->key, 0, 0};
     }
     for (uint32_t t = 0; t < engine->config.tasks; t++) {
         mr_work *work = &engine->work[t];
         mr_sort(work->due, work->due_count);
         if (work->due_count > engine->config.lists_per_close_max)
             work->due_count = engine->config.lists_per_close_max;
-        for (uint32_t d = 0; d < work->due_count; d++)
-            users->meta[work->due[d].value].queued = 0;
     }
-    uint32_t left = 0;
-    for (uint32_t i = 0; i < users->queue_count; i++)
-        if (users->meta[users->queue[i]].queued)
-            users->queue[left++] = users->queue[i];
-    users->queue_count = left;
+}
+
+// ---- their rows
+
+// Brings the users of a task's next lists into memory, as many as there is room for; they stay
+// until their lists are handed out.
+static mr_status bring(mr_engine *engine, mr_work *work, mr_error *err)
+{
+    mr_users *users = &engine->users;
+    for (work->list_count = 0;
+         work->list_count < MR_LIST_BATCH && work->due_next + work->list_count < work->due_count;
+         work->list_count++) {
+        mr_sorted *due = &work->due[work->due_next + work->list_count];
+        const mr_waiter *waiter = mr_waiting_find(&users->waiting, due->key);
+        const mr_status status = mr_engine_bring_user(
+            engine, waiter->task, mr_bytes_of(waiter->id, waiter->id_size), &due->value, err);
+        if (status == MR_RETRY)
+            return MR_OK;
+        MR_TRY(status);
+        users->meta[due->value].round = engine->round + 1;
+    }
+    return MR_OK;
+}
+
+// The row changed by its list alone goes out at once, so that it may leave before the next ones
+// come.
+static void let_go(mr_engine *engine, uint32_t slot, const mr_close_sink *sink)
+{
+    mr_user_meta *meta = &engine->users.meta[slot];
+    mr_waiting_remove(&engine->users.waiting, mr_users_at(&engine->users, slot)->key);
+    meta->round = 0;
+    if (!meta->dirty)
+        mr_engine_put_user(engine, slot, sink);
 }
 
 // ---- one list
@@ -218,14 +246,13 @@ static void make_batch(void *arg, uint32_t task)
     mr_work *work = &engine->work[task];
     uint32_t users[MR_LIST_BATCH], slots[MR_LIST_BATCH][MR_RECENT_MAX];
     mr_filter filters[MR_LIST_BATCH];
-    uint32_t count = 0;
-    for (; count < MR_LIST_BATCH && work->due_next + count < work->due_count; count++) {
-        users[count] = work->due[work->due_next + count].value;
-        filter_of(engine, mr_users_at(&engine->users, users[count]), slots[count], &filters[count]);
-    }
-    work->list_count = count;
+    const uint32_t count = work->list_count;
     if (count == 0)
         return;
+    for (uint32_t u = 0; u < count; u++) {
+        users[u] = work->due[work->due_next + u].value;
+        filter_of(engine, mr_users_at(&engine->users, users[u]), slots[u], &filters[u]);
+    }
     mr_found *founds = mr_arena_push(&work->arena, engine->columns.count * count * sizeof *founds);
     mr_columns_find_batched(&engine->columns, &work->view, users, count, filters, &work->arena,
                             founds);
@@ -235,46 +262,64 @@ static void make_batch(void *arg, uint32_t task)
     mr_arena_reset(&work->arena);
 }
 
-static void publish(mr_engine *engine, mr_work *work, const uint64_t *seqs,
+// Hands out a list that is not the one its user has.
+static void publish(mr_engine *engine, mr_work *work, uint32_t slot, uint64_t seq, mr_list *list,
                     const mr_close_sink *sink)
 {
-    for (uint32_t u = 0; u < work->list_count; u++) {
-        const uint32_t slot = work->due[work->due_next + u].value;
-        mr_user *user = mr_users_at(&engine->users, slot);
-        mr_list *list = &work->lists[u];
-        const uint64_t hash = hash_entries(list);
-        user->listed_seq = seqs[list->task];
-        user->list_ms = list->time_ms;
-        mr_users_touch(&engine->users, slot);
-        engine->lists_made++;
-        if (hash == user->list_hash || list->entry_count == 0)
-            continue;
-        user->list_hash = hash;
-        list->version = (int64_t)(seqs[list->task] << 20 | work->place++);
-        uint64_t *served = &engine->served[(size_t)slot * MR_SERVED];
-        for (uint32_t i = 0; i < MR_SERVED; i++)
-            served[i] = i < list->entry_count ? list->entries[i].item_key : 0;
-        for (uint32_t i = 0; i < list->entry_count; i++)
-            engine->exposed[mr_items_find(&engine->items, list->entries[i].item_key)]++;
-        engine->lists_published++;
-        if (sink->list != NULL)
-            sink->list(sink->context, list);
-    }
-    work->due_next += work->list_count;
+    mr_user *user = mr_users_at(&engine->users, slot);
+    const uint64_t hash = hash_entries(list);
+    user->listed_seq = seq;
+    user->list_ms = list->time_ms;
+    engine->lists_made++;
+    if (hash == user->list_hash || list->entry_count == 0)
+        return;
+    user->list_hash = hash;
+    list->version = (int64_t)(seq << 20 | work->place++);
+    uint64_t *served = &engine->served[(size_t)slot * MR_SERVED];
+    for (uint32_t i = 0; i < MR_SERVED; i++)
+        served[i] = i < list->entry_count ? list->entries[i].item_key : 0;
+    for (uint32_t i = 0; i < list->entry_count; i++)
+        engine->exposed[mr_items_find(&engine->items, list->entries[i].item_key)]++;
+    engine->lists_published++;
+    if (sink->list != NULL)
+        sink->list(sink->context, list);
 }
 
-void mr_engine_make_lists(mr_engine *engine, const uint64_t *seqs, const mr_close_sink *sink)
+// A batch of each task. *more: some are left.
+static mr_status make_batches(mr_engine *engine, const uint64_t *seqs, const mr_close_sink *sink,
+                              bool *more, mr_error *err)
+{
+    uint32_t made = 0;
+    for (uint32_t t = 0; t < engine->config.tasks; t++) {
+        MR_TRY(bring(engine, &engine->work[t], err));
+        made += engine->work[t].list_count;
+    }
+    mr_engine_run(engine, make_batch, engine, engine->config.tasks);
+    *more = false;
+    for (uint32_t t = 0; t < engine->config.tasks; t++) {
+        mr_work *work = &engine->work[t];
+        for (uint32_t u = 0; u < work->list_count; u++) {
+            const uint32_t slot = work->due[work->due_next + u].value;
+            publish(engine, work, slot, seqs[t], &work->lists[u], sink);
+            let_go(engine, slot, sink);
+        }
+        work->due_next += work->list_count;
+        *more |= work->due_next < work->due_count;
+    }
+    MR_ASSERT(made > 0 || !*more); // a round leaves a record for each task
+    return MR_OK;
+}
+
+mr_status mr_engine_make_lists(mr_engine *engine, const uint64_t *seqs, const mr_close_sink *sink,
+                               mr_error *err)
 {
     choose(engine);
-    bool more = true;
     for (uint32_t t = 0; t < engine->config.tasks; t++)
         engine->work[t].view = mr_engine_view(engine, t);
-    while (more) {
-        mr_engine_run(engine, make_batch, engine, engine->config.tasks);
-        more = false;
-        for (uint32_t t = 0; t < engine->config.tasks; t++) {
-            publish(engine, &engine->work[t], seqs, sink);
-            more |= engine->work[t].due_next < engine->work[t].due_count;
-        }
-    }
+    engine->users.closing = engine->closes + 1;
+    mr_status status = MR_OK;
+    for (bool more = true; more && status == MR_OK;)
+        status = make_batches(engine, seqs, sink, &more, err);
+    engine->users.closing = 0;
+    return status;
 }

@@ -108,6 +108,21 @@ void mr_engine_measure(mr_engine *engine, mr_engine_metrics *metrics)
     ask_methods(engine, metrics);
 }
 
+size_t mr_engine_open_bytes(const mr_engine *engine, uint32_t lists)
+{
+    enum { ROW_BYTES = 64 }; // a part's key and header, and an envelope around them
+    const mr_users *users = &engine->users;
+    // A list changes its user's row, which may not have changed yet.
+    size_t bytes = ((size_t)users->dirty_count + lists) *
+                   (users->stride + ROW_BYTES + 8u * (users->part_count + 1) + MR_ROW_KEY_MAX);
+    for (uint32_t f = 0; f < engine->family_count; f++) {
+        const mr_part *part = &engine->parts[f], *named = &engine->named[f].part;
+        bytes += (size_t)part->dirty_count * (part->stride + ROW_BYTES);
+        bytes += (size_t)named->dirty_count * (named->stride + ROW_BYTES);
+    }
+    return bytes;
+}
+
 void mr_engine_metrics_reset(mr_engine *engine)
 {
     memset(&engine->sums, 0, sizeof engine->sums);

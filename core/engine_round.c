@@ -30,7 +30,8 @@ static uint32_t line_count(const mr_event *event)
     return has_lines(event) ? event->line_count : 1;
 }
 
-static mr_status fetch_user(mr_engine *engine, uint32_t task, mr_bytes id, mr_error *err)
+mr_status mr_engine_bring_user(mr_engine *engine, uint32_t task, mr_bytes id, uint32_t *out,
+                               mr_error *err)
 {
     mr_users *users = &engine->users;
     const uint64_t key = mr_user_key(id);
@@ -53,6 +54,15 @@ static mr_status fetch_user(mr_engine *engine, uint32_t task, mr_bytes id, mr_er
         }
         memset(&engine->served[(size_t)slot * MR_SERVED], 0, MR_SERVED * 8);
     }
+    *out = slot;
+    return MR_OK;
+}
+
+static mr_status fetch_user(mr_engine *engine, uint32_t task, mr_bytes id, mr_error *err)
+{
+    mr_users *users = &engine->users;
+    uint32_t slot;
+    MR_TRY(mr_engine_bring_user(engine, task, id, &slot, err));
     users->meta[slot].recent = 1;
     if (users->meta[slot].round == 0) {
         users->meta[slot].round = engine->round;
@@ -74,6 +84,9 @@ static void unpin(mr_engine *engine)
 static mr_status fetch(mr_engine *engine, const mr_epoch *epochs, uint32_t epoch_count,
                        mr_error *err)
 {
+    const mr_users *users = &engine->users;
+    // Of each task no more than its share, so that whoever takes tasks has room for who waits.
+    const uint32_t waiting_max = users->waiting.max / engine->config.tasks;
     uint32_t items = 0; // that may be new
     for (uint32_t e = 0; e < epoch_count; e++) {
         uint32_t lines = 0;
@@ -84,6 +97,8 @@ static mr_status fetch(mr_engine *engine, const mr_epoch *epochs, uint32_t epoch
                 event->user.size <= engine->users.id_bytes_max)
                 MR_TRY(fetch_user(engine, epochs[e].task, event->user, err));
         }
+        if (users->waiting.of_task[epochs[e].task] + epochs[e].count > waiting_max)
+            return mr_fail(err, MR_RETRY, "too many users of a task wait for their lists");
         MR_ASSERT(epochs[e].count <= 1 ||
                   lines <= engine->config.epoch_events_max * MR_SIGNALS_PER_EVENT);
         if (lines > mr_task_room(&engine->tasks[epochs[e].task]))
@@ -95,6 +110,9 @@ static mr_status fetch(mr_engine *engine, const mr_epoch *epochs, uint32_t epoch
             return mr_fail(err, MR_RETRY, "the deltas to other workers are full until a close");
         MR_TRY(mr_engine_check_received(engine, &epochs[e], &items, err));
     }
+    // The lists of a close are made of rows in memory, one at a time of each task at least.
+    if (users->dirty_count + engine->pinned_count + engine->config.tasks > users->slots.max)
+        return mr_fail(err, MR_RETRY, "users.memory is full of rows that are not stored yet");
     if (items > mr_slots_left(&engine->items.slots))
         return mr_fail(err, MR_RETRY, "items.max is reached by items that are not stored yet");
     return MR_OK;
@@ -537,13 +555,24 @@ static void tell(const mr_engine *engine, const mr_probe_result *result)
                        hit.recall, hit.ndcg, hit.rr);
 }
 
+// Who acted waits for a list; who asked to be forgotten, for none.
+static void settle_list(mr_engine *engine, uint32_t slot)
+{
+    mr_users *users = &engine->users;
+    if (users->meta[slot].blank) {
+        mr_waiting_remove(&users->waiting, mr_users_at(users, slot)->key);
+    } else if (engine->config.lists) {
+        const bool fits = mr_users_wait(users, slot);
+        MR_ASSERT(fits); // fetch made sure of a place
+    }
+}
+
 static void settle_task(mr_engine *engine, mr_work *work)
 {
     for (uint32_t s = 0; s < work->signal_count; s++) {
         const mr_signal *signal = &work->signals[s];
         mr_users_touch(&engine->users, signal->user);
-        if (!engine->users.meta[signal->user].blank)
-            mr_users_enqueue(&engine->users, signal->user);
+        settle_list(engine, signal->user);
         if (engine->config.measure_all && signal->kind == MR_SIGNAL_ACT)
             mr_history_add(&engine->history, mr_users_at(&engine->users, signal->user)->key,
                            signal->item_key);

@@ -61,7 +61,7 @@ typedef struct mr_work { // what one task needs to learn an epoch and to make li
     uint32_t probe_count, probe_max;
     mr_prequential served; // against the lists that users had
     // at a close
-    mr_sorted *due;
+    mr_sorted *due; // in the engine's
     uint32_t due_count, due_next, place;
     mr_list *lists; // of one batch; entry_count 0: did not change
     mr_list_entry *entries;
@@ -109,6 +109,7 @@ struct mr_engine {
     mr_delta_place *heads;           // by shard and slot: see engine_merge.c; none between merges
     uint32_t heads_each;             // of a shard
     mr_sorted *sorted;               // scratch of a close
+    mr_sorted *due;                  // users whose lists a close makes, task after task
     uint8_t *row;                    // scratch of one row
     uint64_t round, closes;
     bool serial;             // this round is too small to be worth waking lanes for
@@ -243,7 +244,17 @@ void mr_engine_note_told(mr_engine *engine, uint32_t slot);
 void mr_engine_forget_told(mr_engine *engine, uint32_t slot, const mr_close_sink *sink);
 void mr_engine_tell(mr_engine *engine, const mr_close_sink *sink);
 
-// engine_lists.c: makes the lists that are due and hands them out.
-void mr_engine_make_lists(mr_engine *engine, const uint64_t *seqs, const mr_close_sink *sink);
+// engine_round.c: the slot of a user, whose row is fetched where it is not in memory. MR_RETRY:
+// there is no room.
+MR_CHECKED mr_status mr_engine_bring_user(mr_engine *engine, uint32_t task, mr_bytes id,
+                                          uint32_t *slot, mr_error *err);
+
+// engine_lists.c: makes the lists that are due and hands them out, and the rows of their users
+// where nothing else has changed in them.
+MR_CHECKED mr_status mr_engine_make_lists(mr_engine *engine, const uint64_t *seqs,
+                                          const mr_close_sink *sink, mr_error *err);
+
+// engine_close.c: hands out the row of a user.
+void mr_engine_put_user(mr_engine *engine, uint32_t slot, const mr_close_sink *sink);
 
 #endif

@@ -148,26 +148,25 @@ static mr_status load_row(mr_engine *engine, uint32_t task, mr_bytes key, mr_byt
 static mr_status load_user(mr_engine *engine, uint32_t task, mr_bytes id, mr_bytes value,
                            mr_hash128 hash, mr_error *err)
 {
-    // Only who waits for a list must be in memory; the others come when they act.
+    // The rows come when their users act, or when their lists are made.
     const uint64_t key = mr_user_key(id);
     if (id.size > engine->users.id_bytes_max)
         return mr_fail(err, MR_FATAL, "a stored user id has %u bytes: users.id_bytes_max is %u",
                        id.size, engine->users.id_bytes_max);
     const uint32_t slot = mr_users_add(&engine->users, task, key, id);
     if (slot == MR_MAP_NONE)
-        return mr_fail(err, MR_FATAL,
-                       "users.memory is too small for the users whose lists are due: "
-                       "%u fit",
-                       engine->config.users_max);
+        return mr_fail(err, MR_FATAL, "users.memory is too small: raise it");
     MR_TRY(mr_users_decode(&engine->users, slot, value, err));
     engine->users.meta[slot].hash = hash;
     memset(&engine->served[(size_t)slot * MR_SERVED], 0, MR_SERVED * 8);
     const mr_user *user = mr_users_at(&engine->users, slot);
-    if (user->touched_seq > user->listed_seq)
-        mr_users_enqueue(&engine->users, slot);
-    else
-        mr_users_drop(&engine->users, slot);
-    return MR_OK;
+    const bool fits = user->touched_seq <= user->listed_seq || mr_users_wait(&engine->users, slot);
+    mr_users_drop(&engine->users, slot);
+    return fits ? MR_OK
+                : mr_fail(err, MR_FATAL,
+                          "users.memory is too small for the users whose lists wait: %u may: "
+                          "raise it",
+                          engine->users.waiting.max);
 }
 
 mr_status mr_engine_load(mr_engine *engine, uint32_t task, mr_bytes key, mr_bytes value,
@@ -248,5 +247,5 @@ uint64_t mr_engine_closes(const mr_engine *engine)
 
 uint32_t mr_engine_waiting(const mr_engine *engine)
 {
-    return engine->users.queue_count;
+    return engine->users.waiting.count;
 }

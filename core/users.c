@@ -13,14 +13,16 @@ uint32_t mr_users_stride(const mr_user_part_entry *parts, uint32_t part_count,
     return (end + id_bytes_max + 7u) & ~7u;
 }
 
-size_t mr_users_bytes(uint32_t stride, uint32_t max)
+size_t mr_users_bytes(uint32_t stride, uint32_t id_bytes_max, uint32_t max, uint32_t tasks)
 {
     return mr_slots_bytes(max) + mr_arena_round((size_t)stride * max) +
-           mr_arena_round(max * sizeof(mr_user_meta)) + 2 * mr_arena_round(max * sizeof(uint32_t));
+           mr_arena_round(max * sizeof(mr_user_meta)) + mr_arena_round(max * sizeof(uint32_t)) +
+           mr_waiting_bytes(id_bytes_max, max, tasks);
 }
 
 void mr_users_init(mr_users *users, const mr_user_part_entry *parts, uint32_t part_count,
-                   uint32_t id_bytes_max, uint32_t max, uint64_t seed, mr_arena *arena)
+                   uint32_t id_bytes_max, uint32_t max, uint32_t tasks, uint64_t seed,
+                   mr_arena *arena)
 {
     const uint32_t stride = mr_users_stride(parts, part_count, id_bytes_max);
     *users = (mr_users){
@@ -35,12 +37,13 @@ void mr_users_init(mr_users *users, const mr_user_part_entry *parts, uint32_t pa
     users->records = mr_arena_push(arena, (size_t)stride * max);
     users->meta = mr_arena_push(arena, max * sizeof(mr_user_meta));
     users->dirty_slots = mr_arena_push(arena, max * sizeof(uint32_t));
-    users->queue = mr_arena_push(arena, max * sizeof(uint32_t));
+    mr_waiting_init(&users->waiting, id_bytes_max, max, tasks, arena);
 }
 
 static bool may_leave(const mr_users *users, const mr_user_meta *meta)
 {
-    return !meta->dirty && !meta->queued && meta->close <= users->stored && meta->round == 0;
+    const bool handed_out = meta->close <= users->stored || meta->close == users->closing;
+    return !meta->dirty && handed_out && meta->round == 0;
 }
 
 void mr_users_drop(mr_users *users, uint32_t slot)
@@ -51,11 +54,7 @@ void mr_users_drop(mr_users *users, uint32_t slot)
 
 void mr_users_release(mr_users *users, uint32_t task)
 {
-    uint32_t left = 0;
-    for (uint32_t i = 0; i < users->queue_count; i++)
-        if (users->meta[users->queue[i]].task != task)
-            users->queue[left++] = users->queue[i];
-    users->queue_count = left;
+    mr_waiting_release(&users->waiting, task);
     for (uint32_t slot = 0; slot < users->slots.used; slot++) {
         if (users->meta[slot].task != task ||
             mr_slots_find(&users->slots, users->slots.keys[slot]) != slot)
@@ -128,12 +127,11 @@ void mr_users_touch(mr_users *users, uint32_t slot)
     }
 }
 
-void mr_users_enqueue(mr_users *users, uint32_t slot)
+bool mr_users_wait(mr_users *users, uint32_t slot)
 {
-    if (!users->meta[slot].queued) {
-        users->meta[slot].queued = 1;
-        users->queue[users->queue_count++] = slot;
-    }
+    const mr_user *user = mr_users_at(users, slot);
+    return mr_waiting_put(&users->waiting, users->meta[slot].task, user->key,
+                          mr_users_id(users, slot), user->list_ms);
 }
 
 static uint8_t *put_part(uint8_t *out, uint16_t code, uint8_t version, const void *bytes,

@@ -87,7 +87,7 @@ static uint8_t *push(mr_frozen *frozen, size_t size)
     if (size > frozen->bytes_max - frozen->bytes) {
         mr_fail(&frozen->failure, MR_FATAL,
                 "a commit holds more than %zu bytes: raise commit.bytes_max, or lower "
-                "commit.interval_max",
+                "lists.per_commit.max or epoch.events_max",
                 frozen->bytes_max);
         return NULL;
     }

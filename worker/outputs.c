@@ -14,6 +14,8 @@ enum {
     SEQUENCES_MAX = 65536, // their links, and views
     HEADERS_MAX = 64,      // of a dead letter: ours and those that it came with
     HEADER_TEXT_MAX = 320,
+    LIST_BYTES = 512, // of a list, and of each of its entries, before one was written
+    ENTRY_BYTES = 64,
     OVERHEAD_BYTES = 4096, // of a record, beside value and key: headers and framing
     // Of an epoch record: of a round, an epoch, an offset beside its topic's name and a pair of
     // numbers at most; and of what does not belong to a round, with each task's mark and hash.
@@ -39,6 +41,7 @@ struct mr_outputs {
     uint8_t *room;
     size_t room_bytes;
     uint64_t too_large;
+    size_t list_bytes; // of the longest list so far, key included
     mr_task_epoch *epochs;
     uint32_t epoch_count;
     mr_next_offset *offsets;
@@ -98,6 +101,7 @@ mr_status mr_outputs_open(const mr_config *config, const mr_catalog *catalog, ui
     outputs->config = config;
     outputs->config_hash = mr_config_hash(config);
     outputs->tasks = tasks;
+    outputs->list_bytes = LIST_BYTES + (size_t)config->lists_k * ENTRY_BYTES;
     outputs->room_bytes = (size_t)config->outputs_record_bytes_max;
     outputs->room = malloc(outputs->room_bytes);
     outputs->epochs = calloc(EPOCHS_MAX, sizeof *outputs->epochs);
@@ -140,6 +144,11 @@ uint64_t mr_outputs_too_large(const mr_outputs *outputs)
     return outputs->too_large;
 }
 
+size_t mr_outputs_list_bytes(const mr_outputs *outputs)
+{
+    return outputs->list_bytes;
+}
+
 static mr_writer begin(mr_outputs *outputs, mr_topic topic)
 {
     const framing *f = &outputs->framings[topic];
@@ -169,6 +178,8 @@ void mr_outputs_list(mr_outputs *outputs, mr_frozen *frozen, const mr_list *list
 {
     mr_writer out = begin(outputs, MR_TOPIC_LISTS);
     mr_encode_list(&out, list);
+    if (out.size + list->user.size > outputs->list_bytes)
+        outputs->list_bytes = out.size + list->user.size;
     put(outputs, frozen, MR_TOPIC_LISTS, list->task, list->user, &out, 0);
 }
 

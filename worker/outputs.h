@@ -60,5 +60,7 @@ void mr_outputs_forget(mr_outputs *outputs);
 
 // Records that were left out because they were too large.
 uint64_t mr_outputs_too_large(const mr_outputs *outputs);
+// Bytes of the longest list so far; before the first one, what lists of common ids take.
+size_t mr_outputs_list_bytes(const mr_outputs *outputs);
 
 #endif

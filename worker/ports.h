@@ -120,7 +120,7 @@ typedef struct mr_intake {
     void (*wait)(void *context, int extra_fd, int wait_ms);
     void (*wake)(void *context);
     // Records between these offsets and the ends of the logs, as far as they are known; -1: not
-    // yet. No question to brokers.
+    // yet. Asks the brokers, for a quarter of a second at most.
     int64_t (*lag)(void *context, const mr_offset *offsets, uint32_t offset_count);
 } mr_intake;
 

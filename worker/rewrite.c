@@ -66,7 +66,9 @@ static mr_status look_at(rewrite *r, copy *c, bool *found, mr_error *err)
     *found = status == MR_OK && *found && task->marker_bytes > 0;
     if (*found)
         status = mr_marker_split(mr_bytes_of(task->marker, task->marker_bytes), markers, err);
-    if (*found && status == MR_OK)
+    // A copy that is just being read from the changelogs lacks a marker: it is no copy yet.
+    *found = *found && status == MR_OK && markers[0].size > 0 && markers[1].size > 0;
+    if (*found)
         status = mr_taking_marker(r->taker, markers[0], &marker, err);
     if (*found && status == MR_OK) {
         c->pending = task->offsets[0] == MR_REWRITE_PENDING;
@@ -302,8 +304,9 @@ static uint32_t marker_offsets(const rewrite *r, uint32_t task, mr_marker_offset
     for (uint32_t i = 0; i < o->input_count; i++) {
         const mr_offset *at = &r->offsets[i];
         if (o->task_of(o->context, at->input, at->partition) == task)
-            out[count++] = (mr_marker_offset){
-                mr_bytes_text(mr_config_topic(r->taker->config, at->input)), at->partition, at->next};
+            out[count++] =
+                (mr_marker_offset){mr_bytes_text(mr_config_topic(r->taker->config, at->input)),
+                                   at->partition, at->next};
     }
     return count;
 }

@@ -441,6 +441,16 @@ static mr_status put_commit(mr_worker *worker, mr_error *err)
     return MR_OK;
 }
 
+// What the open commit would take if it were closed now, at most.
+static size_t open_bytes(const mr_worker *worker)
+{
+    const uint64_t most = (uint64_t)worker->config->lists_per_commit_max * worker->own.held_count;
+    const uint32_t waiting = mr_engine_waiting(worker->engine);
+    const uint32_t lists = waiting < most ? waiting : (uint32_t)most;
+    return mr_frozen_bytes(worker->open) + mr_engine_open_bytes(worker->engine, lists) +
+           lists * mr_outputs_list_bytes(worker->outputs);
+}
+
 mr_status mr_worker_close_commit(mr_worker *worker, mr_error *err)
 {
     const mr_close_sink sink = {worker,      close_row,  close_list,
@@ -507,13 +517,33 @@ static bool has_something(const mr_worker *worker)
            (worker->open_epochs > 0 || worker->draining || worker->own.born);
 }
 
+// How much larger a full round made the commit: what the next one may add.
+static void note_growth(mr_worker *worker, size_t bytes, uint32_t events)
+{
+    const int64_t full = worker->config->epoch_events_max * worker->own.held_count;
+    const size_t now = open_bytes(worker);
+    if (worker->open_events - events >= full / 2 && now > bytes)
+        worker->round_bytes = now - bytes;
+}
+
+// Whether one more round leaves the open commit below commit.bytes_max, an eighth of which is for
+// its markers, offsets and epoch record. The first round always has a place.
+static bool has_bytes(const mr_worker *worker)
+{
+    const size_t max = (size_t)worker->config->commit_bytes_max;
+    if (worker->open == NULL || worker->open_epochs == 0)
+        return true;
+    const size_t round = worker->round_bytes > max / 16 ? worker->round_bytes : max / 16;
+    return open_bytes(worker) + round <= max - max / 8;
+}
+
 // Whether more may be learned into the open commit.
 static bool has_room(const mr_worker *worker, uint32_t epoch_count)
 {
     uint32_t offset_count;
     mr_source_offsets(worker->source, &offset_count);
     const uint32_t links = epoch_count * (worker->tasks - epoch_count), views = worker->tasks;
-    return worker->open_events < worker->config->commit_events_max &&
+    return worker->open_events < worker->config->commit_events_max && has_bytes(worker) &&
            mr_outputs_has_room(worker->outputs, epoch_count, offset_count, links + views);
 }
 
@@ -543,7 +573,10 @@ static mr_status learn_round(mr_worker *worker, int64_t now_ms, bool all, bool *
     count = add_ticks(worker, count, now_ms);
     if (count == 0)
         return MR_OK;
+    const size_t bytes = open_bytes(worker);
+    const uint32_t events = worker->open_events;
     status = learn(worker, count, err);
+    note_growth(worker, bytes, events);
     if (status == MR_RETRY) {
         if (worker->open_epochs == 0 && !drain(worker)) {
             mr_wrap(err, "one round does not fit into memory: raise users.memory, items.max or "

@@ -94,9 +94,10 @@ typedef struct mr_worker {
     mr_frozen *open;
     uint64_t commit_number;
     uint32_t open_events, open_epochs;
-    bool behind;       // more was ready than one turn learns
-    bool draining;     // memory is full of users whose lists wait: commit to make some
-    int64_t closed_ms; // when the last commit was closed
+    size_t round_bytes; // by which the last full round made its commit larger
+    bool behind;        // more was ready than one turn learns
+    bool draining;      // memory is full of users whose lists wait: commit to make some
+    int64_t closed_ms;  // when the last commit was closed
     mr_record_times open_times;
     int64_t *idle_since_ms; // by task: when the task learned last; 0: its tick is done
 

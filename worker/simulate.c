@@ -9,7 +9,7 @@
 #include "worker/ports.h"
 #include "worker/progress.h"
 
-enum { TASKS = 2, TICK_MS = 10000, SPARE_USERS = 64, DEDUP_EVENTS = 1 << 16, ORACLE_EVERY = 8 };
+enum { TASKS = 2, TICK_MS = 10000, DEDUP_EVENTS = 1 << 16, ORACLE_EVERY = 8 };
 
 static const double day_ms = 24 * 3600e3;
 
@@ -57,9 +57,11 @@ static mr_status configure(const mr_simulate_options *options, mr_loop_policy po
     for (uint32_t s = 0; s < options->size_count; s++)
         config->fakes = fakes_of(options, s) > config->fakes ? fakes_of(options, s) : config->fakes;
     MR_TRY(mr_methods_engine(options->methods, options->config, TASKS, &config->engine, err));
-    // Sizes of this world, for which nobody has to leave memory.
+    // Sizes of this world, for which nobody has to leave memory, and all users of a task may wait
+    // for lists at once.
     config->engine.items_max = options->items;
-    config->engine.users_max = options->users + config->fakes + SPARE_USERS;
+    config->engine.users_max =
+        TASKS * (options->users + config->fakes + config->engine.epoch_events_max);
     config->engine.dedup_events_max = DEDUP_EVENTS;
     config->engine.item_expiry_ms = 0;
     return MR_OK;
@@ -74,8 +76,7 @@ static mr_status open_loop(const mr_simulate_options *options, mr_loop_policy po
     MR_TRY(mr_loop_bytes(&config, &r->bytes, err));
     r->memory = mr_memory_map(r->bytes);
     if (r->memory == NULL)
-        return mr_fail(err, MR_FATAL, "%zu MiB for users and engine cannot be had",
-                       r->bytes >> 20);
+        return mr_fail(err, MR_FATAL, "%zu MiB for users and engine cannot be had", r->bytes >> 20);
     return mr_loop_init(&r->loop, &config, r->memory, err);
 }
 
@@ -120,9 +121,8 @@ static void read_policy(const running *r, mr_simulated *policy)
 {
     const mr_loop *loop = &r->loop;
     const uint32_t users = loop->config.world.users;
-    const double mean = loop->sums.lists > 0
-                            ? (double)loop->sums.clicks / (double)loop->sums.lists
-                            : 0;
+    const double mean =
+        loop->sums.lists > 0 ? (double)loop->sums.clicks / (double)loop->sums.lists : 0;
     double squares = 0;
     *policy = (mr_simulated){.sums = loop->sums, .state_hash = mr_loop_state_hash(loop)};
     for (uint32_t u = 0; u < users; u++) {
@@ -199,9 +199,8 @@ static mr_status begin_all(const mr_simulate_options *options, beginning *b, adv
     return MR_OK;
 }
 
-static mr_status attack_once(const mr_simulate_options *options, beginning *b,
-                             mr_attack_kind kind, uint32_t size, mr_simulated_attack *row,
-                             advance *a, mr_error *err)
+static mr_status attack_once(const mr_simulate_options *options, beginning *b, mr_attack_kind kind,
+                             uint32_t size, mr_simulated_attack *row, advance *a, mr_error *err)
 {
     mr_attack *attack = malloc(sizeof *attack);
     if (attack == NULL)

@@ -4,11 +4,12 @@
 //
 //   bus_tool BROKERS make TOPIC PARTITIONS           makes a topic
 //   bus_tool BROKERS delete TOPIC                    deletes a topic, and waits until it is gone
-//   bus_tool BROKERS clicks TOPIC COUNT USERS ITEMS RATE [BAD [again]]
+//   bus_tool BROKERS clicks TOPIC COUNT USERS ITEMS RATE [BAD [again|once [FIRST]]]
 //                                                    sends clicks, keyed by user, RATE a second (0:
 //                                                    as fast as it goes), every BAD-th of them cut
 //                                                    short; SIGTERM ends it early. again: where
-//                                                    brokers fail, a record may stand twice
+//                                                    brokers fail, a record may stand twice. FIRST:
+//                                                    the number of the first one, for more of them
 //   bus_tool BROKERS lists TOPIC                     reads committed lists: their number, and
 //   whether a
 //                                                    user's version ever falls
@@ -207,7 +208,7 @@ static void on_signal(int number)
 }
 
 static int send_clicks(const char *brokers, const char *name, uint64_t count, uint32_t users,
-                       uint32_t items, uint64_t rate, uint64_t bad, bool again)
+                       uint32_t items, uint64_t rate, uint64_t bad, bool again, uint64_t first)
 {
     const uint64_t fingerprint = click_fingerprint();
     // A request for each partition and batch: small ones cost brokers more than all else.
@@ -222,7 +223,7 @@ static int send_clicks(const char *brokers, const char *name, uint64_t count, ui
             count = n + 1;
         uint8_t bytes[512];
         char user[24];
-        size_t size = click(n, users, items, fingerprint, bytes, sizeof bytes, user);
+        size_t size = click(first + n, users, items, fingerprint, bytes, sizeof bytes, user);
         if (bad > 0 && n % bad == bad - 1) {
             size -= 3;
             cut++;
@@ -513,7 +514,9 @@ int main(int argc, char **argv)
     if (strcmp(command, "clicks") == 0 && argc >= 8)
         return send_clicks(argv[1], argv[3], strtoull(argv[4], NULL, 10), (uint32_t)atoi(argv[5]),
                            (uint32_t)atoi(argv[6]), strtoull(argv[7], NULL, 10),
-                           argc > 8 ? strtoull(argv[8], NULL, 10) : 0, argc > 9);
+                           argc > 8 ? strtoull(argv[8], NULL, 10) : 0,
+                           argc > 9 && strcmp(argv[9], "again") == 0,
+                           argc > 10 ? strtoull(argv[10], NULL, 10) : 0);
     if (strcmp(command, "lists") == 0 && argc == 4)
         return check_lists(argv[1], argv[3]);
     if (strcmp(command, "epochs") == 0 && argc == 4)

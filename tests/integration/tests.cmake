@@ -42,6 +42,7 @@ mr_integration(backup_under_load)
 mr_integration(standby)
 mr_integration(torture) # the short form; torture.sh BUILD_DIR --faults 300 is the long one
 mr_integration(repartition)
+mr_integration(burst) # the short form; burst.sh BUILD_DIR --burst 60 is the long one
 
 set_tests_properties(torture PROPERTIES TIMEOUT 900)
 set_tests_properties(replay_of_epochs PROPERTIES TIMEOUT 600)

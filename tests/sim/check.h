@@ -18,7 +18,7 @@
 #include "tests/sim/disk.h"
 #include "worker/marker.h"
 
-enum { SIM_USERS = 12, SIM_ITEMS = 24 }; // users: of a task
+enum { SIM_USERS = 16, SIM_ITEMS = 24 }; // users: of a task
 
 typedef struct sim_event { // what a record of an input is, by its offset
     bool bad;              // cannot be decoded

@@ -254,6 +254,10 @@ static bool open_configs(mr_config **configs, uint32_t count, const mr_methods *
 {
     for (uint32_t i = 0; i < count; i++) {
         char instance[32], standby[32], lists[32];
+        // Many wait for lists: more than fit into memory, some of them for longer than a worker
+        // lives.
+        const char *interval =
+            models == counting_alone ? "lists.interval_ms=2s" : "lists.interval_ms=50ms";
         mr_error err = {0};
         snprintf(lists, sizeof lists, "lists.k=%u", k);
         snprintf(instance, sizeof instance, "instance=w%u", i);
@@ -270,7 +274,7 @@ static bool open_configs(mr_config **configs, uint32_t count, const mr_methods *
                                     "deltas.bytes_max=64KiB",
                                     "items.max=64",
                                     lists,
-                                    "lists.interval_ms=50ms",
+                                    interval,
                                     "epoch.events_max=4",
                                     "dedup.events_max=1024",
                                     "dedup.window=30d",
@@ -292,7 +296,7 @@ static bool open_configs(mr_config **configs, uint32_t count, const mr_methods *
         // Less than a configuration may ask for: a history begins a hundred engines, and the pages
         // that their indexes touch were a third of its time.
         if (models == counting_alone)
-            configs[i]->users_memory = 96 << 10;
+            configs[i]->users_memory = 200 << 10;
     }
     return true;
 }

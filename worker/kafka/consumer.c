@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -14,7 +15,12 @@
 #include "worker/kafka/refusal.h"
 #include "worker/log.h"
 
-enum { ASK_MS = 2000, TAKE_MAX = 256 };
+enum {
+    ASK_MS = 2000,
+    TAKE_MAX = 256,
+    LAG_MS = 250,        // that a question for the ends of logs may take
+    MESSAGE_BYTES = 512, // that librdkafka takes for a message beside its key and value, about
+};
 
 struct mr_kafka_consumer {
     rd_kafka_t *handle;
@@ -212,10 +218,37 @@ static mr_status subscribe(mr_kafka_consumer *consumer, mr_error *err)
     return MR_OK;
 }
 
-static mr_status open_handle(mr_kafka_consumer *consumer, mr_error *err)
+// Partitions have queues of their own, and librdkafka's limits are those of one queue, in bytes of
+// keys and values. Each gets its share of kafka.queue_bytes_max: half of it for bytes, half for
+// what a message takes beside them. A fetch under way may exceed it by fetch.message.max.bytes.
+static mr_status bound_queues(rd_kafka_conf_t *conf, const mr_config *config, uint32_t partitions,
+                              mr_error *err)
+{
+    const int64_t share = config->kafka_queue_bytes_max / (partitions > 0 ? partitions : 1);
+    const int64_t kbytes = share / 2048, messages = share / 2 / MESSAGE_BYTES;
+    const struct {
+        const char *name;
+        int64_t value;
+    } rows[] = {{"queued.max.messages.kbytes", kbytes > 0 ? kbytes : 1},
+                {"queued.min.messages", messages > 16 ? messages : 16}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char text[24], reason[160];
+        snprintf(text, sizeof text, "%lld", (long long)rows[i].value);
+        if (rd_kafka_conf_set(conf, rows[i].name, text, reason, sizeof reason) != RD_KAFKA_CONF_OK)
+            return mr_fail(err, MR_FATAL, "librdkafka: %s=%s: %s", rows[i].name, text, reason);
+    }
+    return MR_OK;
+}
+
+static mr_status open_handle(mr_kafka_consumer *consumer, uint32_t partitions, mr_error *err)
 {
     rd_kafka_conf_t *conf;
     MR_TRY(mr_kafka_conf(consumer->config, MR_KAFKA_CONSUMER, &conf, err));
+    const mr_status bounded = bound_queues(conf, consumer->config, partitions, err);
+    if (bounded != MR_OK) {
+        rd_kafka_conf_destroy(conf);
+        return bounded;
+    }
     rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
     rd_kafka_conf_set_opaque(conf, consumer);
     MR_TRY(mr_kafka_open(conf, MR_KAFKA_CONSUMER, &consumer->handle, err));
@@ -252,7 +285,7 @@ mr_status mr_kafka_consumer_open(const mr_config *config, uint32_t lead,
     if (consumer->tasks == NULL || !make_room(consumer, all + 1))
         status = mr_fail(err, MR_FATAL, "out of memory");
     if (status == MR_OK)
-        status = open_handle(consumer, err);
+        status = open_handle(consumer, all, err);
     if (status != MR_OK) {
         mr_kafka_consumer_close(consumer);
         return status;
@@ -489,19 +522,36 @@ static void wake(void *context)
         return; // the counter is full: the thread is awake
 }
 
+// The end of a partition as the last fetch told it: of long ago, where its queue is full.
+static int64_t end_fetched(const mr_kafka_consumer *consumer, const char *topic, int32_t partition)
+{
+    int64_t low, high;
+    return rd_kafka_get_watermark_offsets(consumer->handle, topic, partition, &low, &high) ==
+                   RD_KAFKA_RESP_ERR_NO_ERROR
+               ? high
+               : -1;
+}
+
 static int64_t lag(void *context, const mr_offset *offsets, uint32_t offset_count)
 {
     const mr_kafka_consumer *consumer = context;
+    rd_kafka_topic_partition_list_t *ends = rd_kafka_topic_partition_list_new((int)offset_count);
     int64_t sum = -1;
+    for (uint32_t i = 0; i < offset_count; i++)
+        rd_kafka_topic_partition_list_add(ends, mr_config_topic(consumer->config, offsets[i].input),
+                                          (int32_t)offsets[i].partition)
+            ->offset = RD_KAFKA_OFFSET_END;
+    // One request a broker. Where it fails, what stands in the list is no offset.
+    const bool asked =
+        rd_kafka_offsets_for_times(consumer->handle, ends, LAG_MS) == RD_KAFKA_RESP_ERR_NO_ERROR;
     for (uint32_t i = 0; i < offset_count; i++) {
-        int64_t low, high;
-        const char *const topic = mr_config_topic(consumer->config, offsets[i].input);
-        if (rd_kafka_get_watermark_offsets(consumer->handle, topic, (int32_t)offsets[i].partition,
-                                           &low, &high) != RD_KAFKA_RESP_ERR_NO_ERROR ||
-            high < 0)
-            continue;
-        sum = (sum < 0 ? 0 : sum) + (high > offsets[i].next ? high - offsets[i].next : 0);
+        const rd_kafka_topic_partition_t *row = &ends->elems[i];
+        const bool known = asked && row->err == RD_KAFKA_RESP_ERR_NO_ERROR && row->offset >= 0;
+        const int64_t end = known ? row->offset : end_fetched(consumer, row->topic, row->partition);
+        if (end >= 0)
+            sum = (sum < 0 ? 0 : sum) + (end > offsets[i].next ? end - offsets[i].next : 0);
     }
+    rd_kafka_topic_partition_list_destroy(ends);
     return sum;
 }
 

@@ -22,6 +22,7 @@ static const struct {
     {"max.poll.interval.ms", "set kafka.poll_interval_max"},
     {"transaction.timeout.ms", "set kafka.transaction_timeout"},
     {"queued.max.messages.kbytes", "set kafka.queue_bytes_max"},
+    {"queued.min.messages", "set kafka.queue_bytes_max"},
     {"auto.offset.reset", "set start"},
     {"enable.auto.commit", "offsets are committed in the transaction"},
     {"enable.auto.offset.store", "offsets are committed in the transaction"},

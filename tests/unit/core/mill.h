@@ -34,7 +34,7 @@ typedef struct mill {
     size_t memory_bytes;
     stored_row *rows; // every row that was put and not taken away
     uint32_t row_count, row_room;
-    uint64_t row_puts;
+    uint64_t row_puts, row_bytes;
     uint64_t seqs[64];
     mr_hash128 lists; // chain over everything that a list says
     uint64_t list_count;
@@ -71,6 +71,7 @@ static inline void mill_row(void *context, uint32_t task, mr_row_place place, mr
     mill *m = context;
     stored_row *row = mill_find(m, task, key);
     m->row_puts++;
+    m->row_bytes += key.size + value.size;
     if (row != NULL) {
         assert_memory_equal(&row->hash, hash,
                             sizeof *hash); // the old value's hash, as it was given

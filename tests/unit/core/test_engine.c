@@ -100,16 +100,21 @@ static void the_size_of_the_cache_decides_nothing(void **state)
     (void)state;
     static mill a, b;
     mr_engine_config config = mill_defaults();
-    config.list_interval_ms = 0; // nobody waits in the queue, so everybody may leave
+    config.tasks = 1;
+    config.lists_per_close_max = 30; // so that some wait who are not in memory
     mill_open(&a, &config);
-    config.users_max = 110; // of 120
+    config.users_max = 90; // of 120
     mill_open(&b, &config);
+    uint32_t waiting = 0;
     for (uint32_t c = 0; c < 30; c++) {
         mill_traffic(&a, c, 1, 7);
         mill_traffic(&b, c, 1, 7);
         mill_close_commit(&a);
         mill_close_commit(&b);
+        assert_int_equal(mr_engine_waiting(a.engine), mr_engine_waiting(b.engine));
+        waiting += mr_engine_waiting(b.engine);
     }
+    assert_true(waiting > 300); // ten at a close
     assert_hash_equal(a.lists, b.lists);
     assert_hash_equal(mill_hash(&a), mill_hash(&b));
     mill_close(&a);
@@ -434,9 +439,36 @@ static void users_who_wait_for_lists_leave_memory_once_they_have_them(void **sta
             }
         }
         assert_int_equal(mr_engine_task(m.engine, 0).counters.learned, 120);
-        assert_true(closes > 10 && m.list_count > 60);
+        assert_true(closes > 10 && m.list_count >= 50);
+        // Whoever takes the task knows who waits.
+        mill_close_commit(&m);
+        const uint32_t waiting = mr_engine_waiting(m.engine);
+        assert_true(waiting > 0);
+        mill_restart(&m, 5);
+        assert_int_equal(mr_engine_waiting(m.engine), waiting);
         mill_close(&m);
     }
+}
+
+static void what_a_close_hands_out_is_bounded_before_it(void **state)
+{
+    (void)state;
+    enum { TASK_BYTES = 16 << 10 }; // of a task's own row and its window
+    static mill m;
+    mr_engine_config config = mill_defaults();
+    config.lists_per_close_max = 10; // so that users wait whose rows have not changed since
+    mill_open(&m, &config);
+    for (uint32_t c = 0; c < 12; c++) {
+        mill_traffic(&m, c * 10, (c + 1) % 3 * 5, 7);
+        const uint32_t waiting = mr_engine_waiting(m.engine), most = 10 * config.tasks;
+        const size_t bound = mr_engine_open_bytes(m.engine, waiting < most ? waiting : most);
+        m.row_bytes = 0;
+        mill_close_commit(&m);
+        assert_in_range(m.row_bytes, 1, bound + TASK_BYTES * config.tasks);
+        assert_true(bound < 4 * m.row_bytes + TASK_BYTES * config.tasks);
+        assert_int_equal(mr_engine_open_bytes(m.engine, 0), 0);
+    }
+    mill_close(&m);
 }
 
 static uint64_t count_rows(const mill *m, char kind)
@@ -596,6 +628,7 @@ int main(void)
         cmocka_unit_test(a_refused_event_is_named_and_leaves_no_row),
         cmocka_unit_test(a_full_cache_asks_for_a_close_and_has_learned_nothing),
         cmocka_unit_test(users_who_wait_for_lists_leave_memory_once_they_have_them),
+        cmocka_unit_test(what_a_close_hands_out_is_bounded_before_it),
         cmocka_unit_test(counts_do_not_depend_on_how_epochs_are_cut),
         cmocka_unit_test(taking_a_model_out_leaves_the_rows_of_the_others),
         cmocka_unit_test(a_missing_port_and_a_wrong_parameter_are_refused_by_name),

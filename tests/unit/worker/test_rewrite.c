@@ -312,6 +312,21 @@ static void rows_without_a_marker_are_taken_back(void **state)
     teardown(f);
 }
 
+// As while a task is read from the changelogs.
+static void lose_marker(fixture *f, uint32_t task, uint32_t changelog)
+{
+    uint8_t *joined = malloc(MR_STORE_MARKER_MAX);
+    mr_store_task *to = &f->disk.store.tasks[task];
+    mr_bytes markers[MR_STORE_CHANGELOGS];
+    mr_error err = {0};
+    assert_int_equal(mr_marker_split(mr_bytes_of(to->marker, to->marker_bytes), markers, &err),
+                     MR_OK);
+    markers[changelog].size = 0;
+    to->marker_bytes = mr_marker_join(markers, joined);
+    memcpy(to->marker, joined, to->marker_bytes);
+    free(joined);
+}
+
 static void a_copy_that_cannot_be_trusted_is_not_written(void **state)
 {
     (void)state;
@@ -324,6 +339,24 @@ static void a_copy_that_cannot_be_trusted_is_not_written(void **state)
     f = setup();
     f->disk.store.tasks[1].marker_bytes = 0;
     refuses(f, "lacks 1 of 2 tasks");
+    f = setup();
+    lose_marker(f, 1, 0);
+    refuses(f, "lacks 1 of 2 tasks");
+}
+
+static void a_copy_that_is_just_being_read_asks_for_nothing(void **state)
+{
+    (void)state;
+    for (uint32_t changelog = 0; changelog < MR_STORE_CHANGELOGS; changelog++) {
+        fixture *f = setup();
+        mr_error err = {0};
+        fake_disk_erase(&f->disk, 0);
+        lose_marker(f, 1, changelog);
+        f->disk.store.tasks[1].offsets[0] = 5;
+        assert_int_equal(rewrite(f, &err), MR_OK);
+        assert_false(f->result.done);
+        teardown(f);
+    }
 }
 
 static void an_empty_state_asks_for_nothing(void **state)
@@ -351,6 +384,7 @@ int main(void)
         cmocka_unit_test(a_replay_that_another_worker_has_adopted_is_read_from_the_changelogs),
         cmocka_unit_test(rows_without_a_marker_are_taken_back),
         cmocka_unit_test(a_copy_that_cannot_be_trusted_is_not_written),
+        cmocka_unit_test(a_copy_that_is_just_being_read_asks_for_nothing),
         cmocka_unit_test(an_empty_state_asks_for_nothing),
     };
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);

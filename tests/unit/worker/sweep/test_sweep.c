@@ -28,7 +28,7 @@ typedef struct fixture {
 static void load(fixture *f, const char *set)
 {
     const uint32_t at = f->options.count++;
-    const char *const sets[] = {"items.max=2000",      "users.memory=1MiB", "dedup.events_max=5000",
+    const char *const sets[] = {"items.max=2000",      "users.memory=2MiB", "dedup.events_max=5000",
                                 "replay.tasks=2",      "lists.k=10",        "memory.pages=small",
                                 "replay.commit_events=100", set};
     mr_error err = {0};
@@ -391,7 +391,7 @@ static void engines_that_fit_exactly_are_let_in_and_one_byte_less_is_refused_wit
     mr_error err = {0};
     size_t all, largest;
     char text[128];
-    load(f, "users.memory=2MiB");
+    load(f, "users.memory=3MiB");
     load(f, "items.max=1000");
     assert_int_equal(mr_sweep_bytes(&f->options, &all, &largest, &err), MR_OK);
     assert_true(largest < all && all < 3 * largest);
