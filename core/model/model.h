@@ -270,8 +270,9 @@ typedef struct mr_model {
                         uint32_t *clusters, float *weights, uint32_t max);
 } mr_model;
 
-typedef struct mr_policy { // orders, and knows the probability of what it did
+typedef struct mr_policy { // draws lists, and knows the probability of what it did
     mr_state state;
+    size_t (*slate_bytes)(const void *config); // what it keeps of one list; NULL: nothing
     void (*open)(const mr_instance *self, struct mr_slate *slate);
     // The candidate for the next place and, in *q, P(candidate | items above); UINT32_MAX: none
     // left.
