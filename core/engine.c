@@ -132,9 +132,11 @@ static mr_status check_settings(const mr_engine *engine, mr_error *err)
     const mr_engine_config *config = &engine->config;
     for (uint32_t i = 0; i < config->setting_count; i++) {
         bool known = is_off(config, config->settings[i].method);
+        for (uint32_t m = 0; m < mr_model_count; m++) // these also where they are not on
+            known |= strcmp(mr_models[m]->state.name, config->settings[i].method) == 0;
         for (uint32_t j = 2; j < engine->instance_count; j++)
             known |= strcmp(engine->instances[j].state->name, config->settings[i].method) == 0;
-        for (uint32_t r = 0; r < mr_rule_count; r++) // also one that is not on
+        for (uint32_t r = 0; r < mr_rule_count; r++)
             known |= strcmp(mr_rules[r]->state.name, config->settings[i].method) == 0;
         for (uint32_t p = 0; p < mr_policy_count; p++)
             known |= strcmp(mr_policies[p]->state.name, config->settings[i].method) == 0;
@@ -149,18 +151,34 @@ static mr_status add_model(mr_engine *engine, const mr_model *model, mr_error *e
 {
     if (is_off(&engine->config, model->state.name))
         return MR_OK;
-    MR_TRY(add_instance(engine, &model->state, NULL, err));
-    add_columns(engine, &engine->instances[engine->instance_count - 1]);
+    const uint32_t before = engine->instance_count;
+    MR_TRY(add_instance(engine, &model->state, model->on, err));
+    if (engine->instance_count > before)
+        add_columns(engine, &engine->instances[before]);
     return MR_OK;
+}
+
+static const mr_model *model_at(const mr_engine *engine, uint32_t m)
+{
+    return (const mr_model *)(const void *)engine->instances[engine->model_first + m].state;
 }
 
 static mr_status add_policy(mr_engine *engine, mr_error *err)
 {
     const char *wanted = engine->config.policy;
-    for (uint32_t p = 0; p < mr_policy_count; p++)
-        if (wanted == NULL || strcmp(mr_policies[p]->state.name, wanted) == 0)
-            return add_instance(engine, &mr_policies[p]->state, NULL, err);
-    return mr_fail(err, MR_FATAL, "there is no policy '%s'", wanted);
+    bool spread = false;
+    uint32_t p = 0;
+    for (uint32_t m = 0; m < engine->model_count; m++)
+        spread |= model_at(engine, m)->spread != NULL;
+    while (wanted != NULL && p < mr_policy_count && strcmp(mr_policies[p]->state.name, wanted) != 0)
+        p++;
+    if (p == mr_policy_count)
+        return mr_fail(err, MR_FATAL, "there is no policy '%s'", wanted);
+    if (mr_policies[p]->needs_spread && !spread)
+        return mr_fail(err, MR_FATAL,
+                       "policy '%s' needs a model that says how sure it is: diag_linucb or linucb",
+                       mr_policies[p]->state.name);
+    return add_instance(engine, &mr_policies[p]->state, NULL, err);
 }
 
 static mr_status add_methods(mr_engine *engine, mr_error *err)

@@ -35,8 +35,6 @@ static const mr_param params[] = {
     {0},
 };
 
-static const char *const needs[] = {"diag_linucb", NULL};
-
 typedef struct kept {
     double mean[MR_UNION_MAX], deviation[MR_UNION_MAX]; // by candidate
     uint64_t entered[WORDS];
@@ -195,8 +193,8 @@ const mr_policy mr_policy_thompson = {
               .source = "Dynamic Slate Recommendation with Gated Recurrent Units and Thompson "
                         "Sampling",
               .params = params,
-              .config_bytes = sizeof(config),
-              .needs = needs},
+              .config_bytes = sizeof(config)},
+    .needs_spread = true,
     .slate_bytes = slate_bytes,
     .open = open,
     .draw = draw,
