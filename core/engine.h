@@ -94,6 +94,8 @@ typedef struct mr_engine_config {
     int64_t dedup_window_ms;
     int64_t clock_skew_max_ms;
     int64_t late_window_ms;
+    mr_bytes origin;          // the entry of an event's context that says where it came from, for
+                              // the guard; empty: none. Borrowed
     bool late_drop;           // late events are dropped instead of learned; counted either way
     uint32_t list_k;          // 1..MR_LIST_MAX
     int64_t list_interval_ms; // event time between two lists of a user
@@ -170,7 +172,8 @@ MR_CHECKED mr_status mr_engine_view_row(mr_engine *engine, uint32_t shard, mr_by
 
 typedef struct mr_task_counters {
     uint64_t read; // = learned + duplicate + late_dropped + limited + refused
-    uint64_t learned, duplicate, late, late_dropped, limited, refused;
+    uint64_t learned, duplicate, late, late_dropped, refused;
+    uint64_t limited; // counted only: of somebody in quarantine
 } mr_task_counters;
 
 typedef struct mr_task_view {
@@ -282,6 +285,7 @@ typedef struct mr_engine_metrics {
     uint64_t rankings;                        // that those costs are of
     uint64_t probes, lists_made, lists_published;
     uint64_t items, items_expired, users_cached, users_forgotten, exposed_items;
+    uint64_t limited;        // events of somebody in quarantine, of all tasks that are taken
     uint64_t guests;         // items of other workers that their owners have not spoken of
     uint64_t deltas_dropped; // rows of received deltas whose item was expired
     double exposure_gini;

@@ -99,8 +99,10 @@ void mr_engine_measure(mr_engine *engine, mr_engine_metrics *metrics)
     metrics->lists_published = engine->lists_published;
     metrics->items = engine->items.slots.map.count;
     metrics->guests = engine->guest_count;
-    for (uint32_t t = 0; t < engine->config.tasks; t++)
+    for (uint32_t t = 0; t < engine->config.tasks; t++) {
         metrics->deltas_dropped += engine->work[t].received_dropped;
+        metrics->limited += engine->tasks[t].taken ? engine->tasks[t].counters.limited : 0;
+    }
     metrics->items_expired = engine->items_expired;
     metrics->users_forgotten = engine->users_forgotten;
     metrics->users_cached = engine->users.slots.map.count;

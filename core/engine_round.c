@@ -157,12 +157,41 @@ static mr_status item_of(mr_engine *engine, mr_bytes id, int64_t time_ms, uint32
     return MR_OK;
 }
 
+// Where the event came from, by its context; 0: nobody says.
+static uint64_t origin_of(const mr_engine *engine, const mr_event *event)
+{
+    const mr_bytes name = engine->config.origin;
+    for (uint32_t i = 0; name.size > 0 && i < event->context_count; i++)
+        if (mr_bytes_equal(event->context[i].name, name) && event->context[i].value.size > 0)
+            return mr_hash64(event->context[i].value.data, event->context[i].value.size, 0) | 1u;
+    return 0;
+}
+
+// Whether a rule keeps the event from being learned.
+static bool is_held(const mr_engine *engine, const mr_view *view, const mr_event *event)
+{
+    const int64_t now_ms = event->time_ms > view->clock_ms ? event->time_ms : view->clock_ms;
+    if (event->kind == MR_EVENT_CATALOGUE || event->kind == MR_EVENT_CONTROL)
+        return false;
+    for (uint32_t r = 0; r < engine->rule_count; r++) {
+        const mr_instance *instance = &engine->instances[engine->rule_first + r];
+        const mr_rule *rule = (const mr_rule *)(const void *)instance->state;
+        if (rule->holds != NULL &&
+            rule->holds(instance, view,
+                        mr_slots_find(&engine->users.slots, mr_user_key(event->user)),
+                        origin_of(engine, event), now_ms))
+            return true;
+    }
+    return false;
+}
+
 static mr_status ingest_item(mr_engine *engine, mr_work *work, const mr_arrival *arrival,
                              mr_bytes item, float weight, double propensity, int32_t position,
                              uint32_t user, uint32_t index, uint64_t event_hash, mr_error *err)
 {
     const mr_event *event = &arrival->event;
     mr_signal signal = {
+        .origin = origin_of(engine, event),
         .kind = event->kind == MR_EVENT_IMPRESSION ? MR_SIGNAL_SHOWN : MR_SIGNAL_ACT,
         .act = event->kind,
         .event_hash = event_hash,
@@ -279,6 +308,7 @@ static void ingest(mr_engine *engine, mr_work *work)
     const mr_ingest_limits limits = {
         engine->config.user_id_bytes_max, engine->config.item_id_bytes_max,
         engine->config.clock_skew_max_ms, engine->config.vector_length};
+    const mr_view view = mr_engine_view(engine, work->epoch->task); // as of the round's start
     work->signal_count = work->wave_count = work->catalogue_count = work->probe_count = 0;
     for (uint32_t a = 0; a < work->epoch->count; a++) {
         mr_arrival *arrival = &work->epoch->arrivals[a];
@@ -305,6 +335,10 @@ static void ingest(mr_engine *engine, mr_work *work)
         task->counters.late += late;
         if (late && engine->config.late_drop && event->kind != MR_EVENT_CONTROL) {
             task->counters.late_dropped++;
+            continue;
+        }
+        if (is_held(engine, &view, event)) {
+            task->counters.limited++;
             continue;
         }
         const uint32_t signals = work->signal_count;

@@ -120,6 +120,7 @@ mr_status mr_methods_engine(const mr_methods *methods, const mr_config *config, 
     engine->clock_skew_max_ms = config->clock_skew_max;
     engine->late_window_ms = config->late_window;
     engine->late_drop = config->late_action == MR_LATE_DROP;
+    engine->origin = mr_bytes_text(config->guard_origin);
     engine->list_k = (uint32_t)config->lists_k;
     engine->list_interval_ms = config->lists_interval_ms;
     engine->lists_per_close_max = (uint32_t)config->lists_per_commit_max;

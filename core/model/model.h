@@ -74,8 +74,8 @@ typedef struct mr_family {
 // ---- what happened, as a method sees it
 
 typedef enum mr_signal_kind {
-    MR_SIGNAL_ACT,   // a user acted on an item: click, cart, purchase, rating
-    MR_SIGNAL_SHOWN, // an item was shown to a user (from an impression)
+    MR_SIGNAL_ACT,     // a user acted on an item: click, cart, purchase, rating
+    MR_SIGNAL_SHOWN,   // an item was shown to a user (from an impression)
     MR_SIGNAL_CONTROL, // a user's word about his own lists: no item
 } mr_signal_kind;
 
@@ -88,6 +88,7 @@ typedef struct mr_signal {
     uint32_t item;     // slot, memory only
     uint64_t item_key;
     uint64_t event_hash; // mr_hash64 of the event's id, odd; 0: it has none
+    uint64_t origin;     // mr_hash64 of where it came from, odd; 0: nobody says
     int64_t time_ms;
     float weight;     // click 1, cart 2, purchase 3 by default; rate limits and caps included
     float value;      // rating, or strength of a CONTROL; NAN where absent
@@ -284,7 +285,11 @@ typedef struct mr_policy { // draws lists, and knows the probability of what it 
 
 typedef struct mr_rule { // filters and priors, as functions of the items above: q stays exact
     mr_state state;
-    bool (*on)(const void *config);            // whether it does anything; NULL: always
+    bool (*on)(const void *config); // whether it does anything; NULL: always
+    // Whether events of the user at slot `user`, or of that origin, are counted only, instead of
+    // learned: asked before a round is learned, of everything but control events. NULL: never.
+    bool (*holds)(const mr_instance *self, const mr_view *view, uint32_t user, uint64_t origin,
+                  int64_t now_ms);
     size_t (*slate_bytes)(const void *config); // what it keeps of one list at most; NULL: nothing
     void (*open)(const mr_instance *self, struct mr_slate *slate);
     // Clears the bits of candidates that may not stand at the next place; NULL: all may.

@@ -46,7 +46,11 @@ static mr_event event_of(const mr_loop *loop, uint32_t person, mr_event_kind kin
     mr_event event = {.kind = kind,
                       .present = 1u << MR_FIELD_user | 1u << MR_FIELD_time,
                       .user = mr_bytes_text(p->id),
-                      .time_ms = MR_LOOP_BEGIN_MS + run_ms};
+                      .time_ms = MR_LOOP_BEGIN_MS + run_ms,
+                      .context = {{mr_bytes_text("ip"), mr_bytes_text(p->id)}},
+                      .context_count = 1};
+    if (person >= loop->config.world.users) // a farm stands behind one address
+        event.context[0].value = mr_bytes_text("farm");
     if (answers) {
         event.present |= 1u << MR_FIELD_list_version;
         event.list_version = p->list_version;

@@ -110,6 +110,9 @@ double mr_loop_recall(const mr_loop *loop, uint32_t user);
 // Of the engine: the sum of its tasks' hashes.
 mr_hash128 mr_loop_state_hash(const mr_loop *loop);
 
+// Events say where they come from, as `ip` in their context: each user has his own address, whoever
+// stands beside shares one.
+//
 // For whoever stands beside: an event of person `person` (fakes come after users) at a time of this
 // tick. items: 1 for a click, the slate of an impression; answers: it is the engine's list.
 MR_CHECKED mr_status mr_loop_send(mr_loop *loop, uint32_t person, mr_event_kind kind,

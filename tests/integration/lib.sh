@@ -64,10 +64,10 @@ again() { sed -n "s/.*\"$2\": \"\{0,1\}\([0-9a-f]*\).*/\1/p" "$work/$1.json" | h
 
 # python COMMAND...: in a venv of the build folder with the packages of python/requirements.txt.
 python() {
-  local venv=$build/python
-  if [ ! -f "$venv/.complete" ]; then
-    { python3 -m venv "$venv" && "$venv/bin/pip" install -q -r "$here/python/requirements.txt" \
-      && touch "$venv/.complete"; } > "$work/venv.log" 2>&1 || skip "no Python packages: $(tail -1 "$work/venv.log")"
+  local venv=$build/python wanted=$here/python/requirements.txt
+  if ! cmp -s "$wanted" "$venv/.complete"; then
+    { python3 -m venv "$venv" && "$venv/bin/pip" install -q -r "$wanted" \
+      && cp "$wanted" "$venv/.complete"; } > "$work/venv.log" 2>&1 || skip "no Python packages: $(tail -1 "$work/venv.log")"
   fi
   "$venv/bin/python" "$@"
 }

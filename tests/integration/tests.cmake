@@ -18,6 +18,8 @@ mr_integration(foreign_json)
 mr_integration(wishes)
 mr_integration(pseudonyms)
 mr_integration(dead_letters)
+mr_integration(security) # with the registry below, and jars of a Java client
+set_tests_properties(security PROPERTIES TIMEOUT 600)
 
 # In a browser, without a broker.
 add_test(NAME report COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/integration/report.sh ${CMAKE_BINARY_DIR})

@@ -16,7 +16,8 @@ typedef struct asking {
     const mr_config *config;
     mr_kafka_lack *lack;
     void *context;
-    bool silent; // some broker did not answer
+    bool silent;                  // some broker did not answer
+    bool may_not[MR_TOPIC_COUNT]; // write to it
 } asking;
 
 static void say(const asking *a, mr_right right, const char *what)
@@ -46,7 +47,7 @@ static void on_delivery(rd_kafka_t *handle, const rd_kafka_message_t *message, v
     asking *a = context;
     (void)handle;
     if (message->err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
-        say(a, MR_RIGHT_WRITE_TOPIC, rd_kafka_topic_name(message->rkt));
+        a->may_not[(uintptr_t)message->_private] = true;
     else if (message->err != RD_KAFKA_RESP_ERR_INVALID_REQUIRED_ACKS &&
              message->err != RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC)
         a->silent = true;
@@ -74,13 +75,14 @@ static mr_status open_writer(asking *a, rd_kafka_t **handle, mr_error *err)
 mr_status mr_kafka_rights_write(const mr_config *config, mr_kafka_lack *lack, void *context,
                                 mr_error *err)
 {
-    asking a = {config, lack, context, false};
+    asking a = {.config = config, .lack = lack, .context = context};
     rd_kafka_t *handle;
     MR_TRY(open_writer(&a, &handle, err));
     for (int t = 0; t < MR_TOPIC_COUNT; t++) {
         const char *const topic = mr_kafka_topic_name(config, (mr_topic)t);
         if (mr_kafka_topic_used(config, (mr_topic)t) &&
             rd_kafka_producev(handle, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(0),
+                              RD_KAFKA_V_OPAQUE((void *)(uintptr_t)t),
                               RD_KAFKA_V_END) != RD_KAFKA_RESP_ERR_NO_ERROR)
             a.silent = true;
     }
@@ -88,6 +90,10 @@ mr_status mr_kafka_rights_write(const mr_config *config, mr_kafka_lack *lack, vo
     a.silent = a.silent || rd_kafka_outq_len(handle) > 0;
     rd_kafka_purge(handle, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
     rd_kafka_destroy(handle);
+    for (int t = 0; t < MR_TOPIC_COUNT; t++) {
+        if (a.may_not[t])
+            say(&a, MR_RIGHT_WRITE_TOPIC, mr_kafka_topic_name(config, (mr_topic)t));
+    }
     return a.silent ? silence("write", err) : MR_OK;
 }
 
@@ -147,7 +153,7 @@ static void hear_read(asking *a, rd_kafka_event_t *event)
 mr_status mr_kafka_rights_read(const mr_config *config, mr_kafka_lack *lack, void *context,
                                mr_error *err)
 {
-    asking a = {config, lack, context, false};
+    asking a = {.config = config, .lack = lack, .context = context};
     rd_kafka_t *handle;
     rd_kafka_conf_t *conf;
     MR_TRY(mr_kafka_conf(config, MR_KAFKA_ADMIN, &conf, err));
@@ -173,7 +179,7 @@ mr_status mr_kafka_rights_read(const mr_config *config, mr_kafka_lack *lack, voi
 mr_status mr_kafka_rights_transact(const mr_config *config, mr_kafka_lack *lack, void *context,
                                    mr_error *err)
 {
-    const asking a = {config, lack, context, false};
+    const asking a = {.config = config, .lack = lack, .context = context};
     char name[512];
     rd_kafka_t *handle;
     rd_kafka_conf_t *conf;
