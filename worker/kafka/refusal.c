@@ -93,13 +93,20 @@ mr_status mr_kafka_lacks_topic(const mr_config *config, const char *topic, mr_er
 
 // Entry.
 
+// A handshake may be cut short by a broker that restarts; what is said of certificates is final.
+// What the other side thinks of ours comes behind the handshake, as an alert that fails a receive.
+static bool is_certificate(rd_kafka_resp_err_t code, const char *text)
+{
+    if (code != RD_KAFKA_RESP_ERR__SSL && code != RD_KAFKA_RESP_ERR__TRANSPORT)
+        return false;
+    return strstr(text, "SSL routines") != NULL &&
+           (strstr(text, "certificate") != NULL || strstr(text, "alert unknown ca") != NULL);
+}
+
 bool mr_kafka_keeps_out(rd_kafka_resp_err_t code, const char *text)
 {
-    // A handshake may be cut short by a broker that restarts; what it says of certificates is
-    // final.
     return code == RD_KAFKA_RESP_ERR__AUTHENTICATION ||
-           code == RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED ||
-           (code == RD_KAFKA_RESP_ERR__SSL && strstr(text, "certificate") != NULL);
+           code == RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED || is_certificate(code, text);
 }
 
 static mr_status wrong_user(const mr_config *config, const char *text, mr_error *err)
@@ -131,7 +138,7 @@ static mr_status wrong_certificate(const char *text, mr_error *err)
     (void)sscanf(text, "%*[a-z_]://%95[^/]", place);
     if (strstr(text, "alert") != NULL)
         return mr_fail(err, MR_FATAL,
-                       "%s does not take our certificate, or has none from us: set "
+                       "%s does not take our certificate, or got none: set "
                        "kafka.properties: ssl.certificate.location and ssl.key.location",
                        place);
     return mr_fail(
@@ -147,6 +154,6 @@ mr_status mr_kafka_kept_out(const mr_config *config, rd_kafka_resp_err_t code, c
     if (!mr_kafka_keeps_out(code, text))
         return mr_fail(err, MR_RETRY, "no broker lets us in: %s",
                        text[0] != '\0' ? text : rd_kafka_err2str(code));
-    return code == RD_KAFKA_RESP_ERR__SSL ? wrong_certificate(text, err)
-                                          : wrong_user(config, text, err);
+    return is_certificate(code, text) ? wrong_certificate(text, err)
+                                      : wrong_user(config, text, err);
 }

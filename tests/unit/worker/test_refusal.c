@@ -155,11 +155,15 @@ static void a_certificate_is_told_with_the_broker_that_has_it(void **state)
     assert_non_null(
         strstr(err.text, "the certificate of kafka-1:9094 is not of a CA that is trust"));
     assert_non_null(strstr(err.text, "ssl.ca.location"));
-    mr_kafka_kept_out(config, RD_KAFKA_RESP_ERR__SSL,
-                      "ssl://kafka-1:9094/bootstrap: Disconnected: error:0A00045C:SSL "
-                      "routines::tlsv13 alert certificate required",
+    mr_kafka_kept_out(config, RD_KAFKA_RESP_ERR__TRANSPORT,
+                      "ssl://kafka-1:9094/bootstrap: Receive failed: error:0A00045C:SSL "
+                      "routines::tlsv13 alert certificate required: SSL alert number 116",
                       &err);
+    assert_int_equal(err.status, MR_FATAL);
     assert_non_null(strstr(err.text, "kafka-1:9094 does not take our certificate"));
+    assert_true(mr_kafka_keeps_out(RD_KAFKA_RESP_ERR__TRANSPORT,
+                                   "ssl://kafka-1:9094/bootstrap: Receive failed: "
+                                   "error:0A000418:SSL routines::tlsv1 alert unknown ca"));
     mr_config_free(config);
 }
 
