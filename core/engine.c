@@ -132,10 +132,14 @@ static mr_status check_settings(const mr_engine *engine, mr_error *err)
     const mr_engine_config *config = &engine->config;
     for (uint32_t i = 0; i < config->setting_count; i++) {
         bool known = is_off(config, config->settings[i].method);
+        for (uint32_t m = 0; m < mr_model_count; m++) // these also where they are not on
+            known |= strcmp(mr_models[m]->state.name, config->settings[i].method) == 0;
         for (uint32_t j = 2; j < engine->instance_count; j++)
             known |= strcmp(engine->instances[j].state->name, config->settings[i].method) == 0;
-        for (uint32_t r = 0; r < mr_rule_count; r++) // also one that is not on
+        for (uint32_t r = 0; r < mr_rule_count; r++)
             known |= strcmp(mr_rules[r]->state.name, config->settings[i].method) == 0;
+        for (uint32_t p = 0; p < mr_policy_count; p++)
+            known |= strcmp(mr_policies[p]->state.name, config->settings[i].method) == 0;
         if (!known)
             return mr_fail(err, MR_FATAL, "there is no model, policy or rule '%s'",
                            config->settings[i].method);
@@ -147,9 +151,34 @@ static mr_status add_model(mr_engine *engine, const mr_model *model, mr_error *e
 {
     if (is_off(&engine->config, model->state.name))
         return MR_OK;
-    MR_TRY(add_instance(engine, &model->state, NULL, err));
-    add_columns(engine, &engine->instances[engine->instance_count - 1]);
+    const uint32_t before = engine->instance_count;
+    MR_TRY(add_instance(engine, &model->state, model->on, err));
+    if (engine->instance_count > before)
+        add_columns(engine, &engine->instances[before]);
     return MR_OK;
+}
+
+static const mr_model *model_at(const mr_engine *engine, uint32_t m)
+{
+    return (const mr_model *)(const void *)engine->instances[engine->model_first + m].state;
+}
+
+static mr_status add_policy(mr_engine *engine, mr_error *err)
+{
+    const char *wanted = engine->config.policy;
+    bool spread = false;
+    uint32_t p = 0;
+    for (uint32_t m = 0; m < engine->model_count; m++)
+        spread |= model_at(engine, m)->spread != NULL;
+    while (wanted != NULL && p < mr_policy_count && strcmp(mr_policies[p]->state.name, wanted) != 0)
+        p++;
+    if (p == mr_policy_count)
+        return mr_fail(err, MR_FATAL, "there is no policy '%s'", wanted);
+    if (mr_policies[p]->needs_spread && !spread)
+        return mr_fail(err, MR_FATAL,
+                       "policy '%s' needs a model that says how sure it is: diag_linucb or linucb",
+                       mr_policies[p]->state.name);
+    return add_instance(engine, &mr_policies[p]->state, NULL, err);
 }
 
 static mr_status add_methods(mr_engine *engine, mr_error *err)
@@ -168,7 +197,7 @@ static mr_status add_methods(mr_engine *engine, mr_error *err)
         return mr_fail(err, MR_FATAL, "every model is switched off: at least one is needed");
     ((mr_blend_config *)engine->instances[1].config)->columns = engine->columns.count;
     engine->policy = engine->instance_count;
-    MR_TRY(add_instance(engine, &mr_policies[0]->state, NULL, err));
+    MR_TRY(add_policy(engine, err));
     engine->rule_first = engine->instance_count;
     for (uint32_t r = 0; r < mr_rule_count; r++)
         MR_TRY(add_instance(engine, &mr_rules[r]->state, mr_rules[r]->on, err));
@@ -259,9 +288,13 @@ static size_t scratch_bytes(const mr_engine *engine)
            (engine->config.measure_all ? 2u << 20 : 0);
 }
 
-static size_t rules_bytes(const mr_engine *engine)
+// What rules and policy keep of one list.
+static size_t kept_bytes(const mr_engine *engine)
 {
-    size_t bytes = 0;
+    const mr_instance *chosen = &engine->instances[engine->policy];
+    const mr_policy *policy = (const mr_policy *)(const void *)chosen->state;
+    size_t bytes =
+        policy->slate_bytes != NULL ? mr_arena_round(policy->slate_bytes(chosen->config)) : 0;
     for (uint32_t r = 0; r < engine->rule_count; r++) {
         const mr_instance *instance = &engine->instances[engine->rule_first + r];
         const mr_rule *rule = (const mr_rule *)(const void *)instance->state;
@@ -273,7 +306,7 @@ static size_t rules_bytes(const mr_engine *engine)
 
 static size_t list_arena_bytes(const mr_engine *engine)
 {
-    return rules_bytes(engine) + sizeof(mr_found) * engine->columns.count * MR_LIST_BATCH + sizeof(mr_union) +
+    return kept_bytes(engine) + sizeof(mr_found) * engine->columns.count * MR_LIST_BATCH + sizeof(mr_union) +
            sizeof(mr_slate) + (MR_FEATURES_MAX + 8) * MR_UNION_MAX * sizeof(float) +
            scratch_bytes(engine);
 }

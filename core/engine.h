@@ -105,7 +105,8 @@ typedef struct mr_engine_config {
     uint32_t probe_every; // the blend learns from one act in so many
     bool measure_all;     // replay: rank every act's target in every column, both protocols
     mr_probed probed;
-    bool lists;                             // false: no lists are made (benches of learning)
+    const char *policy;   // of the exploration slice; NULL: the first one
+    bool lists;           // false: no lists are made (benches of learning)
     float act_weights[MR_EVENT_KIND_COUNT]; // of a click, cart, purchase, rating as a signal
     const mr_setting *settings;
     uint32_t setting_count;

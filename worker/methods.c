@@ -72,6 +72,19 @@ void mr_methods_apply(mr_methods *methods, const mr_config *config)
         methods->settings[i].value = config->numbers[i];
 }
 
+static mr_status check_policy(const mr_config *config, mr_error *err)
+{
+    mr_nearest search = mr_nearest_begin(config->models_policy);
+    for (uint32_t p = 0; p < mr_policy_count; p++) {
+        if (strcmp(mr_policies[p]->state.name, config->models_policy) == 0)
+            return MR_OK;
+        mr_nearest_offer(&search, mr_policies[p]->state.name);
+    }
+    return mr_fail(err, MR_FATAL, "models.policy: '%.64s' is no policy%s%s", config->models_policy,
+                   search.best != NULL ? "; the nearest is " : "",
+                   search.best != NULL ? search.best : "");
+}
+
 mr_status mr_methods_check(const mr_config *config, mr_error *err)
 {
     for (uint32_t i = 0; i < config->models_off.count; i++) {
@@ -86,7 +99,7 @@ mr_status mr_methods_check(const mr_config *config, mr_error *err)
                            search.best != NULL ? "; the nearest is " : "",
                            search.best != NULL ? search.best : "");
     }
-    return MR_OK;
+    return check_policy(config, err);
 }
 
 mr_status mr_methods_engine(const mr_methods *methods, const mr_config *config, uint32_t tasks,
@@ -119,6 +132,7 @@ mr_status mr_methods_engine(const mr_methods *methods, const mr_config *config, 
     engine->setting_count = methods->count;
     engine->extra = methods->extra;
     engine->extra_count = methods->extra_count;
+    engine->policy = config->models_policy;
     engine->off = config->models_off.items;
     engine->off_count = config->models_off.count;
     return mr_engine_users_for(engine, (size_t)config->users_memory, &engine->users_max, err);

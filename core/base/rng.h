@@ -37,8 +37,8 @@ float mr_rng_float(mr_rng *rng);
 double mr_rng_double(mr_rng *rng);
 // In [0, bound), without bias beyond 2^-32; bound > 0.
 uint32_t mr_rng_below(mr_rng *rng, uint32_t bound);
-// Standard normal by the sum of twelve uniforms less six: exact arithmetic, no libm, tails end
-// at 6.
+// Nearly standard normal, by the sum of twelve uniforms less six: for starts of vectors. Where the
+// law itself matters: mr_normal_draw.
 float mr_rng_normal(mr_rng *rng);
 
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/list/slate.h"
+#include "core/list/greedy.h"
 
 static const mr_rule *rule_of(const mr_instance *instance)
 {
@@ -36,14 +36,26 @@ static void admit(mr_slate *slate)
             rule_of(&slate->rules[r])->admit(&slate->rules[r], slate, slate->bits);
 }
 
+static void open_policy(mr_slate *slate, const mr_instance *instance)
+{
+    const mr_policy *policy = policy_of(instance);
+    if (policy->slate_bytes != NULL)
+        slate->policy_kept = mr_arena_push(slate->arena, policy->slate_bytes(instance->config));
+    if (policy->open != NULL && slate->candidates->count > 0)
+        policy->open(instance, slate);
+}
+
 void mr_slate_draw(mr_slate *slate, const mr_instance *policy, uint32_t k, mr_rng *rng)
 {
-    if (policy_of(policy)->open != NULL)
-        policy_of(policy)->open(policy, slate);
+    if (!slate->explore)
+        mr_greedy_open(slate);
+    else
+        open_policy(slate, policy);
     while (slate->picked_count < k) {
-        double q;
+        double q = 1.0;
         admit(slate);
-        const uint32_t candidate = policy_of(policy)->draw(policy, slate, rng, &q);
+        const uint32_t candidate = slate->explore ? policy_of(policy)->draw(policy, slate, rng, &q)
+                                                  : mr_greedy_best(slate);
         if (candidate == UINT32_MAX)
             return;
         slate->free_bits[candidate / 64] &= ~(1ull << (candidate % 64));
@@ -60,6 +72,44 @@ void *mr_slate_keep(mr_slate *slate, const mr_instance *rule, size_t bytes)
     void *room = mr_arena_push(slate->arena, bytes);
     slate->kept[rule - slate->rules] = room;
     return room;
+}
+
+uint32_t mr_slate_may_count(const mr_slate *slate)
+{
+    uint32_t count = 0;
+    for (uint32_t w = 0; w < (slate->candidates->count + 63) / 64; w++)
+        count += (uint32_t)__builtin_popcountll(slate->bits[w]);
+    return count;
+}
+
+uint32_t mr_slate_may_nth(const mr_slate *slate, uint32_t n)
+{
+    uint32_t i = 0;
+    for (; !mr_slate_may(slate, i) || n > 0; i++)
+        n -= mr_slate_may(slate, i);
+    return i;
+}
+
+static double plain_value(const mr_slate *slate, uint32_t candidate)
+{
+    return (double)(slate->mean != NULL ? slate->mean[candidate] : slate->relevance[candidate]);
+}
+
+double mr_slate_value(const mr_slate *slate, uint32_t candidate, double scale)
+{
+    const double value = plain_value(slate, candidate);
+    return slate->adjusted ? value + scale * (double)slate->bonus[candidate] / slate->scale : value;
+}
+
+double mr_slate_value_scale(const mr_slate *slate)
+{
+    const uint32_t n = slate->candidates->count;
+    double sum = 0, squares = 0;
+    for (uint32_t i = 0; i < n; i++)
+        sum += plain_value(slate, i);
+    for (uint32_t i = 0; i < n; i++)
+        squares += (plain_value(slate, i) - sum / n) * (plain_value(slate, i) - sum / n);
+    return squares > 0 ? __builtin_sqrt(squares / n) : 0;
 }
 
 float *mr_slate_adjust(mr_slate *slate)

@@ -2,8 +2,9 @@
 // slate: a list while it is drawn, place by place.
 //
 // Before each draw the rules clear who may not stand at this place, and add a bonus to those whom
-// they like better or worse, both as functions of the items above; the policy then draws among the
-// rest and says with which probability. So q stays exact whatever rules are on.
+// they like better or worse, both as functions of the items above. Of a user in the exploration
+// slice the policy then draws among the rest and says with which probability; of the others the
+// best is taken (core/list/greedy), q = 1. So q stays exact whatever rules are on.
 #ifndef MR_CORE_LIST_SLATE_H
 #define MR_CORE_LIST_SLATE_H
 
@@ -31,6 +32,7 @@ typedef struct mr_slate {
     double scale;              // standard deviation of the candidates' relevance, 1 where it is 0
     float bonus[MR_UNION_MAX]; // in units of relevance, at this place; if adjusted
     void *kept[MR_SLATE_RULES_MAX];
+    void *policy_kept; // by the policy, of the bytes that it asks for
     uint32_t picked[MR_LIST_MAX];
     double q[MR_LIST_MAX];
     uint32_t picked_count;
@@ -61,6 +63,16 @@ static inline void *mr_slate_kept(const mr_slate *slate, const mr_instance *rule
 {
     return slate->kept[rule - slate->rules];
 }
+// For policies. How many candidates may stand at this place, and the n-th of them.
+uint32_t mr_slate_may_count(const mr_slate *slate);
+uint32_t mr_slate_may_nth(const mr_slate *slate, uint32_t n);
+// What a candidate's value is to a policy: the mean that a model gives, else its relevance; with
+// the rules' bonus, which counts in deviations of the relevance, in deviations `scale` of the
+// values.
+double mr_slate_value(const mr_slate *slate, uint32_t candidate, double scale);
+// The deviation of the values over all candidates, bonuses left out.
+double mr_slate_value_scale(const mr_slate *slate);
+
 // The bonuses, zeros at first, to be added to; slate->scale is known from then on.
 float *mr_slate_adjust(mr_slate *slate);
 

@@ -244,6 +244,7 @@ typedef struct mr_state { // whatever keeps rows has this as its first member
 
 typedef struct mr_model {
     mr_state state;
+    bool (*on)(const void *config); // whether it does anything; NULL: always
     const mr_column *columns;
     uint32_t (*column_count)(const void *config);
     // Whether `candidates` gains from many users at once; otherwise it is called user by user,
@@ -260,6 +261,7 @@ typedef struct mr_model {
                   const uint32_t *slots, uint32_t slot_count, float *columns, uint32_t stride,
                   mr_arena *arena);
     // Mean and standard deviation of the expected reward, for a policy that explores; NULL: none.
+    // Of several models that have them, those of the last one in the table count.
     void (*spread)(const mr_instance *self, const mr_view *view, uint32_t user,
                    const uint32_t *slots, uint32_t slot_count, float *mean, float *deviation);
     // The vector of the item or of the user at `slot`, in a space where a larger dot product means
@@ -271,8 +273,10 @@ typedef struct mr_model {
                         uint32_t *clusters, float *weights, uint32_t max);
 } mr_model;
 
-typedef struct mr_policy { // orders, and knows the probability of what it did
+typedef struct mr_policy { // draws lists, and knows the probability of what it did
     mr_state state;
+    bool needs_spread;                         // some model has to give means and deviations
+    size_t (*slate_bytes)(const void *config); // what it keeps of one list; NULL: nothing
     void (*open)(const mr_instance *self, struct mr_slate *slate);
     // The candidate for the next place and, in *q, P(candidate | items above); UINT32_MAX: none
     // left.

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// plackett_luce: greedy by relevance outside the exploration slice, sampled by upper bound inside.
+// plackett_luce: each place is sampled by upper bound.
 //
-// Outside: the best that is left, q = 1. Inside: with u_i = mean_i + alpha deviation_i over the
-// candidates and T = temperature * sd(u), each place is drawn from what is left, S_r:
+// With u_i = mean_i + alpha deviation_i over the candidates (their relevance, where no model gives
+// a mean) and T = temperature * sd(u), each place is drawn from what is left, S_r:
 //     q_r = (1 - eps) e_i / sum_{S_r} e + eps / |S_r|,   e_i = exp((u_i - max u)/T)
-// A bonus that rules give is added to the relevance outside; inside, where bounds have another
-// unit, it counts in deviations of each: e_i is multiplied by exp(bonus_i / (sd(s) temperature)).
-// Ties outside go to the candidate that stands first, an order of scores and keys.
-// Source: Plackett-Luce sampling without replacement; the mixture with uniform bounds q below.
+// alpha = 0 is Boltzmann exploration. A bonus that rules give counts in deviations of the
+// relevance, since bounds have another unit: e_i is multiplied by exp(bonus_i / (sd(s)
+// temperature)). Source: Plackett-Luce sampling without replacement; the mixture with uniform
+// bounds q below.
 #include "core/list/slate.h"
 
 typedef struct config {
@@ -24,37 +24,12 @@ static const mr_param params[] = {
     {0},
 };
 
-enum {
-    ENOUGH = 64
-}; // places of the order that are sorted at once: a list and what rules leave out
-
-// Brings the next places of the order into order.
-static void sort_more(mr_slate *slate)
-{
-    const uint32_t left = slate->candidates->count - slate->sorted;
-    const uint32_t more = left < ENOUGH ? left : ENOUGH;
-    mr_sort_first(slate->order + slate->sorted, left, more);
-    slate->sorted += more;
-}
-
-// Candidates in order of relevance, higher first; equal ones in the order in which they stand. Only
-// the first ones are sorted, others when they are needed.
-static void order_by_relevance(mr_slate *slate)
-{
-    for (uint32_t i = 0; i < slate->candidates->count; i++)
-        slate->order[i] = (uint64_t)mr_sort_descending(slate->relevance[i]) << 32 | i;
-    slate->next = slate->sorted = 0;
-}
-
 static void open(const mr_instance *self, mr_slate *slate)
 {
     const config *c = self->config;
     const uint32_t n = slate->candidates->count;
-    if (!slate->explore || n == 0) {
-        if (!slate->adjusted)
-            order_by_relevance(slate);
+    if (n == 0)
         return;
-    }
     double sum = 0, squares = 0, top = -1e300;
     for (uint32_t i = 0; i < n; i++) {
         const double u = slate->mean == NULL
@@ -71,40 +46,6 @@ static void open(const mr_instance *self, mr_slate *slate)
         slate->weights[i] = mr_exp((slate->weights[i] - top) / t);
 }
 
-// The best one that may stand here. One that may not now may later, so only a prefix of picked ones
-// is passed over for good.
-static uint32_t best(mr_slate *slate, double *q)
-{
-    const uint32_t n = slate->candidates->count;
-    *q = 1.0;
-    while (slate->next < slate->sorted &&
-           !mr_slate_free(slate, (uint32_t)slate->order[slate->next]))
-        slate->next++;
-    for (uint32_t i = slate->next; i < n; i++) {
-        if (i == slate->sorted)
-            sort_more(slate);
-        if (mr_slate_may(slate, (uint32_t)slate->order[i]))
-            return (uint32_t)slate->order[i];
-    }
-    return UINT32_MAX;
-}
-
-// The same where rules give a bonus, which may change from place to place.
-static uint32_t best_adjusted(const mr_slate *slate, double *q)
-{
-    uint32_t found = UINT32_MAX;
-    float most = 0;
-    *q = 1.0;
-    for (uint32_t i = 0; i < slate->candidates->count; i++) {
-        const float score = slate->relevance[i] + slate->bonus[i];
-        if (!mr_slate_may(slate, i) || (found != UINT32_MAX && score <= most))
-            continue;
-        most = score;
-        found = i;
-    }
-    return found;
-}
-
 static double weight_of(const config *c, const mr_slate *slate, uint32_t candidate)
 {
     const double weight = slate->weights[candidate];
@@ -118,8 +59,6 @@ static double weight_of(const config *c, const mr_slate *slate, uint32_t candida
 static uint32_t draw(const mr_instance *self, mr_slate *slate, mr_rng *rng, double *q)
 {
     const config *c = self->config;
-    if (!slate->explore)
-        return slate->adjusted ? best_adjusted(slate, q) : best(slate, q);
     double sum = 0;
     uint32_t count = 0;
     for (uint32_t i = 0; i < slate->candidates->count; i++)

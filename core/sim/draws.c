@@ -4,21 +4,12 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "core/base/normal.h"
 #include "core/base/vec.h"
 
 double mr_draw_power(double x, double y)
 {
     return mr_exp(y * mr_log(x));
-}
-
-double mr_draw_normal(mr_rng *rng)
-{
-    for (;;) {
-        const double x = 2 * mr_rng_double(rng) - 1, y = 2 * mr_rng_double(rng) - 1;
-        const double square = x * x + y * y;
-        if (square < 1 && square > 0)
-            return x * __builtin_sqrt(-2 * mr_log(square) / square);
-    }
 }
 
 double mr_draw_exponential(mr_rng *rng)
@@ -33,7 +24,7 @@ double mr_draw_log_gamma(mr_rng *rng, double shape)
     const double d = (shape < 1 ? shape + 1 : shape) - 1.0 / 3;
     const double c = 1 / __builtin_sqrt(9 * d);
     for (;;) {
-        const double z = mr_draw_normal(rng), root = 1 + c * z;
+        const double z = mr_normal_draw(rng), root = 1 + c * z;
         if (root <= 0)
             continue;
         const double v = root * root * root;
@@ -191,7 +182,7 @@ double mr_law_draw(const mr_law *law, mr_rng *rng, uint32_t rank, double max)
     if (law->kind != MR_LAW_LOGNORMAL)
         return mr_law_quantile(law, mr_rng_double(rng), max);
     for (uint32_t i = 0; i < TRIES; i++) {
-        const double x = mr_exp(law->a + law->b * mr_draw_normal(rng));
+        const double x = mr_exp(law->a + law->b * mr_normal_draw(rng));
         if (x <= max)
             return x;
     }

@@ -6,7 +6,7 @@
 // Sources: Clauset, Shalizi and Newman, "Power-Law Distributions in Empirical Data", appendix D
 // (the transforms); Marsaglia and Tsang, "A Simple Method for Generating Gamma Variables"; Walker,
 // "An Efficient Method for Generating Discrete Random Variables with General Distributions", with
-// Vose's way of building the table; Marsaglia's polar method.
+// Vose's way of building the table.
 #ifndef MR_CORE_SIM_DRAWS_H
 #define MR_CORE_SIM_DRAWS_H
 
@@ -17,8 +17,6 @@
 enum { MR_DRAWS_SHARES_MAX = 64 }; // parts of a mixture
 
 double mr_draw_power(double x, double y); // x^y, x > 0
-// Standard normal with its whole tail.
-double mr_draw_normal(mr_rng *rng);
 // Exponential of mean 1.
 double mr_draw_exponential(mr_rng *rng);
 // The logarithm of a Gamma(shape, 1) variate: with a small shape the variate itself underflows.

@@ -2,6 +2,16 @@
 // The engine as a whole: what decides a byte, and what must not.
 #include "tests/unit/core/mill.h"
 
+// Also the models that are off unless they are set.
+static mr_engine_config all_models(void)
+{
+    static const mr_setting settings[] = {{"linucb", "dim", 16}};
+    mr_engine_config config = mill_defaults();
+    config.settings = settings;
+    config.setting_count = 1;
+    return config;
+}
+
 static void assert_hash_equal(mr_hash128 a, mr_hash128 b)
 {
     assert_int_equal(a.low, b.low);
@@ -20,7 +30,7 @@ static void the_same_epochs_give_the_same_bytes(void **state)
 {
     (void)state;
     static mill a, b;
-    const mr_engine_config config = mill_defaults();
+    const mr_engine_config config = all_models();
     mill_open(&a, &config);
     mill_open(&b, &config);
     run_commits(&a, 0, 8);
@@ -44,7 +54,7 @@ static void the_order_of_lanes_decides_nothing(void **state)
 {
     (void)state;
     static mill a, b;
-    mr_engine_config config = mill_defaults();
+    mr_engine_config config = all_models();
     mill_open(&a, &config);
     config.lanes.run = run_backwards;
     mill_open(&b, &config);
@@ -62,7 +72,7 @@ static void every_kernel_gives_the_same_bytes(void **state)
     static mill a, b;
     const mr_vec *kernels[4];
     const uint32_t count = mr_vec_all(kernels);
-    mr_engine_config config = mill_defaults();
+    mr_engine_config config = all_models();
     mill_open(&a, &config);
     run_commits(&a, 0, 4);
     for (uint32_t k = 0; k < count; k++) {
@@ -80,7 +90,7 @@ static void what_is_derived_can_be_dropped_after_any_commit(void **state)
 {
     (void)state;
     static mill a, b;
-    const mr_engine_config config = mill_defaults();
+    const mr_engine_config config = all_models();
     mill_open(&a, &config);
     mill_open(&b, &config);
     for (uint32_t c = 0; c < 12; c++) {
@@ -99,7 +109,7 @@ static void the_size_of_the_cache_decides_nothing(void **state)
 {
     (void)state;
     static mill a, b;
-    mr_engine_config config = mill_defaults();
+    mr_engine_config config = all_models();
     config.tasks = 1;
     config.lists_per_close_max = 30; // so that some wait who are not in memory
     mill_open(&a, &config);

@@ -213,8 +213,11 @@ static void ties_count_by_expectation(void **state)
 
 static mr_instance policy, rules[1];
 static mr_user user;
-static const mr_view view = {.users = (uint8_t *)&user, .user_stride = sizeof user};
-static double policy_config[3] = {0.3, 0.7, 0.1}; // alpha, temperature, epsilon
+static const mr_view view = {
+    .users = (uint8_t *)&user, .user_stride = sizeof user, .acts = 400}; // gamma = 20 gamma_scale
+static double policy_config[3];                                          // its parameters, in order
+static uint8_t list_memory[1 << 20] __attribute__((aligned(64)));
+static mr_arena list_arena;
 static uint32_t forbidden_above; // the rule: this candidate may not follow a picked one
 
 static void admit(const mr_instance *self, mr_slate *slate, uint64_t *bits)
@@ -226,16 +229,29 @@ static void admit(const mr_instance *self, mr_slate *slate, uint64_t *bits)
 
 static const mr_rule a_rule = {.state = {.name = "test"}, .admit = admit};
 
+static void choose_policy(const char *name, double first, double second, double third)
+{
+    policy = (mr_instance){.config = policy_config};
+    for (uint32_t p = 0; p < mr_policy_count; p++)
+        if (strcmp(mr_policies[p]->state.name, name) == 0)
+            policy.state = &mr_policies[p]->state;
+    assert_non_null(policy.state);
+    policy_config[0] = first;
+    policy_config[1] = second;
+    policy_config[2] = third;
+}
+
 static void open_slate(mr_slate *slate, mr_union *candidates, float *relevance, float *mean,
                        float *deviation, uint32_t count)
 {
-    policy = (mr_instance){.state = &mr_policies[0]->state, .config = policy_config};
+    mr_arena_init(&list_arena, list_memory, sizeof list_memory);
+    slate->arena = &list_arena;
     rules[0] = (mr_instance){.state = &a_rule.state};
     candidates->count = count;
     for (uint32_t i = 0; i < count; i++) {
         relevance[i] = (float)(count - i);
         mean[i] = 0.1f * (float)(i * i % 5);
-        deviation[i] = 0.05f * (float)i;
+        deviation[i] = 0.05f + 0.05f * (float)i;
     }
     slate->view = &view;
     slate->candidates = candidates;
@@ -245,25 +261,32 @@ static void open_slate(mr_slate *slate, mr_union *candidates, float *relevance, 
     slate->rules = rules;
 }
 
-static void drawn_slates_have_the_probability_that_they_say(void **state)
+// Two places of five, drawn so often: chi-square of the counts of all ordered pairs against the
+// product of the probabilities that were said with them.
+static void draws_are_as_said(uint32_t draws, double bonus_step)
 {
-    (void)state;
-    enum { N = 5, DRAWS = 1000000 };
+    enum { N = 5, PAIRS = N * (N - 1) - 1 };
     static mr_slate slate;
     static mr_union candidates;
-    static double count[N][N], said[N][N];
+    double count[N][N] = {0}, said[N][N] = {0};
     float relevance[N], mean[N], deviation[N];
     open_slate(&slate, &candidates, relevance, mean, deviation, N);
     slate.explore_bp = 10000;
     slate.rule_count = 1;
     forbidden_above = 3;
-    for (uint32_t d = 0; d < DRAWS; d++) {
+    for (uint32_t d = 0; d < draws; d++) {
         mr_rng rng = mr_rng_make(1, 0, d, 0, MR_PURPOSE_POLICY);
+        mr_arena_reset(&list_arena);
         mr_slate_open(&slate);
+        for (uint32_t i = 0; bonus_step > 0 && i < N; i++)
+            mr_slate_adjust(&slate)[i] = (float)bonus_step * (float)i;
         mr_slate_draw(&slate, &policy, 2, &rng);
         assert_int_equal(slate.picked_count, 2);
+        const double q = slate.q[0] * slate.q[1];
+        double *before = &said[slate.picked[0]][slate.picked[1]];
+        assert_true(*before == 0 || *before == q);
+        *before = q;
         count[slate.picked[0]][slate.picked[1]]++;
-        said[slate.picked[0]][slate.picked[1]] = slate.q[0] * slate.q[1];
     }
     double sum = 0, chi = 0;
     uint32_t cells = 0;
@@ -272,14 +295,87 @@ static void drawn_slates_have_the_probability_that_they_say(void **state)
             if (count[a][b] == 0)
                 continue;
             sum += said[a][b];
-            const double want = said[a][b] * DRAWS;
+            const double want = said[a][b] * draws;
             chi += (count[a][b] - want) * (count[a][b] - want) / want;
             cells++;
         }
     assert_int_equal(count[0][3], 0); // the rule was kept
-    assert_int_equal(cells, 19);      // every other ordered pair was seen
+    assert_int_equal(cells, PAIRS);   // every other ordered pair was seen
     assert_true(fabs(sum - 1) < 1e-9);
     assert_true(chi < 49); // 18 degrees of freedom, p = 1e-4
+}
+
+static void drawn_slates_have_the_probability_that_they_say(void **state)
+{
+    (void)state;
+    choose_policy("plackett_luce", 0.3, 0.7, 0.1);
+    draws_are_as_said(1000000, 0);
+    draws_are_as_said(1000000, 0.5);
+    choose_policy("epsilon_greedy", 0.3, 0, 0);
+    draws_are_as_said(1000000, 0);
+    draws_are_as_said(1000000, 0.5);
+    choose_policy("square_cb", 0.5, 0.5, 0);
+    draws_are_as_said(1000000, 0);
+    draws_are_as_said(1000000, 0.5);
+    choose_policy("thompson", 1.5, 0, 0);
+    draws_are_as_said(1000000, 0);
+    draws_are_as_said(100000, 0.1);
+}
+
+static void square_cb_gives_the_worked_figures(void **state)
+{
+    (void)state;
+    enum { N = 3 };
+    static mr_slate slate;
+    static mr_union candidates;
+    float relevance[N], mean[N], deviation[N];
+    static const double want[N] = {0.6888889, 0.1111111, 0.2};
+    choose_policy("square_cb", 1, 0.5, 0); // gamma = sqrt(400)
+    open_slate(&slate, &candidates, relevance, mean, deviation, N);
+    mean[0] = 0.8f;
+    mean[1] = 0.5f;
+    mean[2] = 0.7f;
+    slate.explore_bp = 10000;
+    slate.rule_count = 0;
+    uint32_t seen = 0;
+    for (uint32_t d = 0; d < 200; d++) {
+        mr_rng rng = mr_rng_make(1, 0, d, 0, MR_PURPOSE_POLICY);
+        mr_arena_reset(&list_arena);
+        mr_slate_open(&slate);
+        mr_slate_draw(&slate, &policy, 1, &rng);
+        assert_true(fabs(slate.q[0] - want[slate.picked[0]]) < 1e-6);
+        seen |= 1u << slate.picked[0];
+    }
+    assert_int_equal(seen, 7);
+}
+
+// Each ordered pair's probability for means .3, .25, .1 and deviations .1, .2, .15.
+static void thompson_gives_the_worked_figures(void **state)
+{
+    (void)state;
+    enum { N = 3 };
+    static mr_slate slate;
+    static mr_union candidates;
+    float relevance[N], mean[N], deviation[N];
+    static const double want[N][N] = {
+        {0, 0.3856, 0.1457}, {0.3378, 0, 0.0521}, {0.0464, 0.0324, 0}};
+    choose_policy("thompson", 1, 0, 0);
+    open_slate(&slate, &candidates, relevance, mean, deviation, N);
+    memcpy(mean, (float[]){0.3f, 0.25f, 0.1f}, sizeof mean);
+    memcpy(deviation, (float[]){0.1f, 0.2f, 0.15f}, sizeof deviation);
+    slate.explore_bp = 10000;
+    slate.rule_count = 0;
+    uint32_t seen = 0;
+    for (uint32_t d = 0; d < 500; d++) {
+        mr_rng rng = mr_rng_make(1, 0, d, 0, MR_PURPOSE_POLICY);
+        mr_arena_reset(&list_arena);
+        mr_slate_open(&slate);
+        mr_slate_draw(&slate, &policy, 2, &rng);
+        const uint32_t a = slate.picked[0], b = slate.picked[1];
+        assert_true(fabs(slate.q[0] * slate.q[1] - want[a][b]) < 6e-5);
+        seen |= 1u << (a * N + b);
+    }
+    assert_int_equal(__builtin_popcount(seen), 6);
 }
 
 static void without_exploration_the_list_is_sorted_and_q_is_one(void **state)
@@ -289,6 +385,7 @@ static void without_exploration_the_list_is_sorted_and_q_is_one(void **state)
     static mr_slate slate;
     static mr_union candidates;
     float relevance[N], mean[N], deviation[N];
+    choose_policy("plackett_luce", 0.3, 0.7, 0.1);
     open_slate(&slate, &candidates, relevance, mean, deviation, N);
     relevance[4] = relevance[5] = 100; // equal: in the order in which they stand
     mr_rng rng = mr_rng_make(1, 0, 0, 0, MR_PURPOSE_POLICY);
@@ -312,6 +409,8 @@ int main(void)
         cmocka_unit_test(a_filter_admits_what_is_shown_and_was_not_seen),
         cmocka_unit_test(ties_count_by_expectation),
         cmocka_unit_test(drawn_slates_have_the_probability_that_they_say),
+        cmocka_unit_test(square_cb_gives_the_worked_figures),
+        cmocka_unit_test(thompson_gives_the_worked_figures),
         cmocka_unit_test(without_exploration_the_list_is_sorted_and_q_is_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "core/base/normal.h"
 #include "core/base/vec.h"
 #include "core/sim/taste.h"
 
@@ -157,7 +158,7 @@ static void normals_have_mean_spread_and_tail(void **state)
     mr_rng rng = any_rng(5);
     double sum = 0, squares = 0, far = 0;
     for (int i = 0; i < DRAWS; i++) {
-        const double x = mr_draw_normal(&rng);
+        const double x = mr_normal_draw(&rng);
         sum += x;
         squares += x * x;
         far += x > 3;

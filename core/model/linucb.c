@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: Apache-2.0
+// linucb: for each item a linear model of the reward, with its uncertainty. Off unless `dim` is
+// set.
+//
+// The context x of a user is 1 and the first dim - 1 coordinates of his vector, as one direction:
+// |x|^2 = 2. It is refreshed on every REFRESH-th act and kept in his row, so that feedback meets
+// the context that a decision used. An item has the sums of what was tried on it,
+//     A += x x^T  for each showing,  b += x  for each act (reward 1),
+// faded with half_life_s, and from them, with the prior lambda I that does not fade,
+//     theta = (lambda I + A)^-1 b,  mean = theta.x,  variance = x^T (lambda I + A)^-1 x
+// The sums add up over workers; inverse and theta are derived from them (Cholesky) where the row
+// is. Drawn with `thompson` it is LinTS: theta ~ N(theta, A^-1) gives x.theta the law N(mean,
+// variance), independent over items because each has its own. Drawn by upper bound it is LinUCB.
+// Learns from impressions alone: without them there is no reward of 0. Sums fade when something is
+// added, so that an item that nothing happens to stays as sure as it was.
+// Source: Li, Chu, Langford and Schapire, A Contextual-Bandit Approach to Personalized News Article
+// Recommendation (disjoint); Agrawal and Goyal, Thompson Sampling for Contextual Bandits with
+// Linear Payoffs. Departure: the context is a learned vector, which moves under the sums while it
+// is young.
+#include "core/deltas.h"
+#include "core/list/topk.h"
+#include "core/model/decay.h"
+
+enum { DIM_MAX = 32, REFRESH = 4, CELLS_MAX = DIM_MAX * (DIM_MAX + 1) / 2 };
+
+typedef struct config {
+    double dim, lambda, half_life_s;
+} config;
+
+static const mr_param params[] = {
+    {"dim", "", "length of the context, rounded up to 16 or 32; 0: off", offsetof(config, dim), 0,
+     0, DIM_MAX},
+    {"lambda", "", "how many showings the prior is worth in each direction",
+     offsetof(config, lambda), 1, 1e-3, 1e6},
+    {"half_life_s", "s", "time after which a showing counts half", offsetof(config, half_life_s),
+     604800, 60, 1e9},
+    {0},
+};
+
+// A row, and a delta: sums as of time_ms. b, then the lower triangle of A, row by row.
+typedef struct sums {
+    int64_t time_ms;
+    double showings, acts;
+    double values[]; // dim of b, dim (dim + 1) / 2 of A
+} sums;
+
+typedef struct context { // of a user
+    uint32_t acts, placed;
+    float x[];
+} context;
+
+typedef struct cache {
+    float *theta;   // by slot
+    float *inverse; // by slot: the whole of (lambda I + A)^-1, dim x dim
+    mr_topk_image image;
+    float norm_max;
+} cache;
+
+enum { FAMILY_SUMS, FAMILY_CONTEXT };
+
+static uint32_t dim(const void *c)
+{
+    return mr_vec_padded((uint32_t)((const config *)c)->dim);
+}
+
+static uint32_t cells(const void *c)
+{
+    return dim(c) * (dim(c) + 1) / 2;
+}
+
+static bool on(const void *c)
+{
+    return dim(c) > 0;
+}
+
+static uint32_t sums_bytes(const void *c)
+{
+    return (uint32_t)sizeof(sums) + (dim(c) + cells(c)) * 8;
+}
+
+static uint32_t sums_used(const void *c, const void *row)
+{
+    return ((const sums *)row)->showings > 0 || ((const sums *)row)->acts > 0 ? sums_bytes(c) : 0;
+}
+
+static uint32_t context_bytes(const void *c)
+{
+    return (uint32_t)sizeof(context) + dim(c) * 4;
+}
+
+static double faded(const config *c, int64_t from_ms, int64_t to_ms)
+{
+    return to_ms <= from_ms ? 1.0 : mr_exp2((double)(from_ms - to_ms) / (c->half_life_s * 1000.0));
+}
+
+// Sums of two times are added at the later one.
+static void add(const config *c, sums *into, const sums *from)
+{
+    const int64_t time_ms = into->time_ms > from->time_ms ? into->time_ms : from->time_ms;
+    const double old = faded(c, into->time_ms, time_ms), more = faded(c, from->time_ms, time_ms);
+    into->time_ms = time_ms;
+    into->showings = old * into->showings + more * from->showings;
+    into->acts = old * into->acts + more * from->acts;
+    for (uint32_t i = 0; i < dim(c) + cells(c); i++)
+        into->values[i] = old * into->values[i] + more * from->values[i];
+}
+
+static void combine(const void *c, void *into, const void *from)
+{
+    add(c, into, from);
+}
+
+static const mr_family families[] = {
+    [FAMILY_SUMS] = {.name = "sums",
+                     .key = MR_KEY_ITEM,
+                     .delta = MR_DELTA_SUM,
+                     .version = 1,
+                     .row_bytes = sums_bytes,
+                     .delta_bytes = sums_bytes,
+                     .used = sums_used,
+                     .combine = combine},
+    [FAMILY_CONTEXT] = {.name = "context",
+                        .key = MR_KEY_USER,
+                        .version = 1,
+                        .row_bytes = context_bytes},
+};
+
+// ---- the context
+
+static context *context_of(const mr_instance *self, const mr_view *view, uint32_t user)
+{
+    return mr_user_part(self, mr_view_user(view, user));
+}
+
+static void place(const mr_instance *self, const mr_view *view, uint32_t user)
+{
+    context *to = context_of(self, view, user);
+    const uint32_t d = dim(self->config);
+    uint32_t have;
+    const float *vector = mr_view_vector(view, "embedding", MR_KEY_USER, user, &have);
+    const uint32_t n = have < d - 1 ? have : d - 1;
+    float squares = 0;
+    for (uint32_t i = 0; i < n; i++)
+        squares += vector[i] * vector[i];
+    const float unit = squares > 1e-12f ? 1.0f / __builtin_sqrtf(squares) : 0.0f;
+    memset(to->x, 0, d * sizeof *to->x);
+    to->x[0] = 1.0f;
+    for (uint32_t i = 0; i < n; i++)
+        to->x[i + 1] = unit * vector[i];
+    to->placed = 1;
+}
+
+// x; of somebody without a vector yet 1 and zeros.
+static void read_context(const mr_instance *self, const mr_view *view, uint32_t user, float *x)
+{
+    const context *of = context_of(self, view, user);
+    memset(x, 0, dim(self->config) * sizeof *x);
+    x[0] = 1.0f;
+    if (of->placed)
+        memcpy(x, of->x, dim(self->config) * sizeof *x);
+}
+
+// ---- learning
+
+static void learn(const mr_instance *self, const mr_view *view, const mr_signal *signal,
+                  mr_deltas *deltas)
+{
+    const config *c = self->config;
+    float x[DIM_MAX];
+    double scratch[sizeof(sums) / 8 + DIM_MAX + CELLS_MAX] = {0};
+    sums *one = (sums *)(void *)scratch;
+    const uint32_t d = dim(c);
+    const bool act = signal->kind == MR_SIGNAL_ACT;
+    read_context(self, view, signal->user, x);
+    one->time_ms = signal->time_ms;
+    one->acts = act;
+    one->showings = !act;
+    for (uint32_t i = 0; act && i < d; i++)
+        one->values[i] = (double)x[i];
+    double *a = one->values + d;
+    for (uint32_t i = 0; !act && i < d; i++)
+        for (uint32_t j = 0; j <= i; j++)
+            *a++ = (double)x[i] * (double)x[j];
+    add(c, mr_deltas_at(deltas, self->family_first + FAMILY_SUMS, signal->item), one);
+}
+
+static void observe(const mr_instance *self, const mr_view *view, const mr_signal *signals,
+                    uint32_t signal_count, struct mr_deltas *deltas, mr_arena *arena)
+{
+    (void)arena;
+    for (uint32_t s = 0; s < signal_count; s++) {
+        const mr_signal *signal = &signals[s];
+        if (signal->kind == MR_SIGNAL_CONTROL)
+            continue;
+        if (view->impressions)
+            learn(self, view, signal, deltas);
+        if (signal->kind == MR_SIGNAL_ACT &&
+            context_of(self, view, signal->user)->acts++ % REFRESH == 0)
+            place(self, view, signal->user);
+    }
+}
+
+static void apply(const mr_instance *self, const mr_view *view, uint32_t family, uint64_t key,
+                  const void *delta, void *row)
+{
+    (void)view, (void)family, (void)key;
+    add(self->config, row, delta);
+}
+
+// ---- derived: inverse and theta of each item
+
+// l: the lower triangle of m = l l^T, in place of m. m is positive definite.
+static void cholesky(double *m, uint32_t d)
+{
+    for (uint32_t i = 0; i < d; i++)
+        for (uint32_t j = 0; j <= i; j++) {
+            double sum = m[i * d + j];
+            for (uint32_t k = 0; k < j; k++)
+                sum -= m[i * d + k] * m[j * d + k];
+            m[i * d + j] = i == j ? __builtin_sqrt(sum) : sum / m[j * d + j];
+        }
+}
+
+// x = (l l^T)^-1 x
+static void solve(const double *l, uint32_t d, double *x)
+{
+    for (uint32_t i = 0; i < d; i++) {
+        for (uint32_t k = 0; k < i; k++)
+            x[i] -= l[i * d + k] * x[k];
+        x[i] /= l[i * d + i];
+    }
+    for (uint32_t i = d; i-- > 0;) {
+        for (uint32_t k = i + 1; k < d; k++)
+            x[i] -= l[k * d + i] * x[k];
+        x[i] /= l[i * d + i];
+    }
+}
+
+static void derive(const mr_instance *self, const mr_view *view, uint32_t slot)
+{
+    const config *c = self->config;
+    cache *derived = self->cache;
+    const uint32_t d = dim(c);
+    const sums *row = mr_items_row(view->items, self->family_first + FAMILY_SUMS, slot);
+    float *theta = derived->theta + (size_t)slot * dim(c);
+    float *inverse = derived->inverse + (size_t)slot * d * d;
+    double l[DIM_MAX * DIM_MAX] = {0}, x[DIM_MAX];
+    const double *a = row->values + d;
+    for (uint32_t i = 0; i < d; i++)
+        for (uint32_t j = 0; j <= i; j++)
+            l[i * d + j] = *a++ + (i == j ? c->lambda : 0.0);
+    cholesky(l, d);
+    memcpy(x, row->values, d * sizeof *x);
+    solve(l, d, x);
+    for (uint32_t i = 0; i < d; i++)
+        theta[i] = (float)x[i];
+    for (uint32_t column = 0; column < d; column++) {
+        memset(x, 0, sizeof x);
+        x[column] = 1.0;
+        solve(l, d, x);
+        for (uint32_t i = 0; i < d; i++)
+            inverse[column * d + i] = (float)x[i];
+    }
+    const float norm = mr_topk_image_put(&derived->image, slot, theta, dim(c));
+    derived->norm_max = norm > derived->norm_max ? norm : derived->norm_max;
+}
+
+static size_t cache_bytes(const void *c, uint32_t items_max)
+{
+    return mr_arena_round(sizeof(cache)) +
+           mr_arena_round((size_t)items_max * dim(c) * sizeof(float)) +
+           mr_arena_round((size_t)items_max * dim(c) * dim(c) * sizeof(float)) +
+           mr_topk_image_bytes(items_max, dim(c));
+}
+
+static void rebuild(const mr_instance *self, const mr_view *view)
+{
+    cache *derived = self->cache;
+    const uint32_t max = view->items->slots.max, d = dim(self->config);
+    uint8_t *memory = (uint8_t *)derived + mr_arena_round(sizeof(cache));
+    derived->theta = (float *)(void *)memory;
+    memory += mr_arena_round((size_t)max * d * sizeof(float));
+    derived->inverse = (float *)(void *)memory;
+    memory += mr_arena_round((size_t)max * d * d * sizeof(float));
+    derived->image = mr_topk_image_at(memory, max, d);
+    derived->norm_max = 0.0f;
+    for (uint32_t slot = 0; slot < view->items->slots.used; slot++)
+        derive(self, view, slot);
+}
+
+static void changed(const mr_instance *self, const mr_view *view, uint32_t family, uint32_t slot)
+{
+    (void)family;
+    derive(self, view, slot);
+}
+
+// ---- serving
+
+static void candidates(const mr_instance *self, const mr_view *view, const uint32_t *users,
+                       uint32_t user_count, uint32_t column, const struct mr_filter *filters,
+                       mr_arena *arena, mr_found *found)
+{
+    (void)column;
+    if (user_count == 0)
+        return;
+    const cache *derived = self->cache;
+    const uint32_t n = dim(self->config), k = found[0].max;
+    const size_t mark = arena->used;
+    float *contexts = mr_arena_push(arena, (size_t)user_count * n * sizeof *contexts);
+    mr_topk_list *lists = mr_arena_push(arena, user_count * sizeof *lists);
+    for (uint32_t u = 0; u < user_count; u++) {
+        read_context(self, view, users[u], contexts + (size_t)u * n);
+        lists[u] = (mr_topk_list){.seen = filters[u].seen,
+                                  .seen_count = filters[u].seen_count,
+                                  .slots = found[u].slots,
+                                  .scores = found[u].scores};
+    }
+    const mr_topk_items items = {.rows = derived->theta,
+                                 .image = derived->image,
+                                 .keys = view->items->slots.keys,
+                                 .shown = view->items->shown,
+                                 .count = view->items->slots.used,
+                                 .stride = n,
+                                 .norm_max = derived->norm_max};
+    mr_topk_scan(&items, contexts, user_count, k, lists, view->vec,
+                 mr_arena_push(arena, mr_topk_bytes(k)));
+    for (uint32_t u = 0; u < user_count; u++)
+        found[u].count = lists[u].count;
+    arena->used = mark;
+}
+
+static void score(const mr_instance *self, const mr_view *view, uint32_t user,
+                  const uint32_t *slots, uint32_t slot_count, float *out, uint32_t out_stride,
+                  mr_arena *arena)
+{
+    (void)arena, (void)out_stride;
+    float x[DIM_MAX];
+    read_context(self, view, user, x);
+    view->vec->dot_rows(x, ((const cache *)self->cache)->theta, slots, slot_count,
+                        dim(self->config), out);
+}
+
+static void spread(const mr_instance *self, const mr_view *view, uint32_t user,
+                   const uint32_t *slots, uint32_t slot_count, float *mean, float *deviation)
+{
+    const cache *derived = self->cache;
+    const uint32_t d = dim(self->config);
+    float x[DIM_MAX];
+    read_context(self, view, user, x);
+    for (uint32_t i = 0; i < slot_count; i++) {
+        const float *inverse = derived->inverse + (size_t)slots[i] * d * d;
+        float variance = 0;
+        for (uint32_t j = 0; j < d; j++)
+            variance += x[j] * view->vec->dot(inverse + (size_t)j * d, x, d);
+        deviation[i] = variance > 0 ? __builtin_sqrtf(variance) : 0.0f;
+        mean[i] = view->vec->dot(derived->theta + (size_t)slots[i] * dim(self->config), x,
+                                 dim(self->config));
+    }
+}
+
+static uint32_t column_count(const void *c)
+{
+    (void)c;
+    return 1;
+}
+
+static const mr_column columns[] = {{"linucb", MR_SCALE_REAL}};
+static const char *const needs[] = {"embedding", NULL};
+
+const mr_model mr_model_linucb = {
+    .state = {.name = "linucb",
+              .source = "Li et al., A Contextual-Bandit Approach to Personalized News",
+              .params = params,
+              .config_bytes = sizeof(config),
+              .families = families,
+              .family_count = 2,
+              .needs = needs,
+              .cache_bytes = cache_bytes,
+              .rebuild = rebuild,
+              .changed = changed,
+              .observe = observe,
+              .apply = apply},
+    .on = on,
+    .columns = columns,
+    .column_count = column_count,
+    .batched = true,
+    .candidates = candidates,
+    .score = score,
+    .spread = spread,
+};

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+// linucb through the engine: what lists say of mean and deviation against ridge regression solved
+// by elimination from the stored sums, the stored sums against the events, and the worked figures.
+#include <math.h>
+
+#include "core/rows.h"
+#include "tests/unit/core/mill.h"
+
+enum { DIM = 16, USERS = 6, ITEMS = 9, SLATE = 3, HEAD = 24 }; // HEAD: bytes before a row's values
+
+static const mr_setting settings[] = {
+    {"linucb", "dim", DIM}, {"linucb", "half_life_s", 86400}, {"embedding", "dim", DIM}};
+
+static void open_mill(mill *m)
+{
+    static const char *const off[] = {"popularity", "covisit", "diag_linucb"};
+    mr_engine_config config = mill_defaults();
+    config.tasks = 1;
+    config.explore_bp = 10000;
+    config.list_interval_ms = 0;
+    config.off = off;
+    config.off_count = 3;
+    config.settings = settings;
+    config.setting_count = 3;
+    mill_open(m, &config);
+}
+
+static void learn(mill *m, made_event *events, uint32_t count)
+{
+    mr_error err;
+    if (mill_round(m, events, count, &err) != MR_OK)
+        fail_msg("%s", err.text);
+    mill_close_commit(m);
+}
+
+// A user sees three items and clicks the one that is his by number, if it is among them. Returns
+// which item was clicked, ITEMS: none.
+static uint32_t look(mill *m, uint32_t round, uint32_t shown[SLATE])
+{
+    static mr_line lines[SLATE];
+    static char ids[SLATE][8];
+    made_event events[2];
+    const uint32_t user = round % USERS;
+    const int64_t time_ms = 1700000000000 + round * 60000ll;
+    uint32_t clicked = ITEMS;
+    mill_act(&events[0], MR_EVENT_IMPRESSION, user, 0, time_ms);
+    for (uint32_t i = 0; i < SLATE; i++) {
+        shown[i] = (round * 5 + i * 2) % ITEMS;
+        snprintf(ids[i], sizeof ids[i], "i%u", shown[i]);
+        lines[i] = (mr_line){.item = mr_bytes_text(ids[i])};
+        clicked = shown[i] % USERS == user ? shown[i] : clicked;
+    }
+    events[0].arrival.event.lines = lines;
+    events[0].arrival.event.line_count = SLATE;
+    mill_act(&events[1], MR_EVENT_CLICK, user, clicked % ITEMS, time_ms + 1000);
+    learn(m, events, clicked == ITEMS ? 1 : 2);
+    return clicked;
+}
+
+static const stored_row *sums_row(mill *m, const char *item)
+{
+    uint8_t key[11] = {MR_ROW_ITEM};
+    mr_put_u16_be(key + 1, (uint16_t)(mr_hash64("linucb.sums", 11, 0) | 1u));
+    mr_put_u64_be(key + 3, mr_item_key(mr_bytes_text(item)));
+    return mill_find(m, 0, mr_bytes_of(key, sizeof key));
+}
+
+static uint8_t *context_of(mill *m, uint32_t user)
+{
+    char key[16];
+    snprintf(key, sizeof key, "%cu%u", MR_ROW_USER, user);
+    const stored_row *row = mill_find(m, 0, mr_bytes_text(key));
+    assert_non_null(row);
+    for (uint32_t at = 4; at < row->value_size;) { // the directory of parts
+        uint16_t code;
+        uint32_t size;
+        memcpy(&code, row->value + at, 2);
+        memcpy(&size, row->value + at + 4, 4);
+        if (code == (uint16_t)(mr_hash64("linucb.context", 14, 0) | 1u))
+            return row->value + at + 8;
+        at += 8 + size;
+    }
+    fail_msg("%s has no context", key);
+    return NULL;
+}
+
+// Mean and deviation at x by Gauss-Jordan elimination of (I + A) (y z) = (b x).
+static void ridge(const stored_row *row, const float x[DIM], double *mean, double *deviation)
+{
+    double m[DIM][DIM + 2] = {0}, values[DIM + DIM * (DIM + 1) / 2] = {0};
+    if (row != NULL)
+        memcpy(values, row->value + 8 + HEAD, sizeof values);
+    for (int i = 0, at = DIM; i < DIM; i++) {
+        for (int j = 0; j <= i; j++, at++)
+            m[i][j] = m[j][i] = values[at] + (i == j);
+        m[i][DIM] = values[i];
+        m[i][DIM + 1] = (double)x[i];
+    }
+    for (int p = 0; p < DIM; p++)
+        for (int i = 0; i < DIM; i++) {
+            const double factor = i == p ? 0 : m[i][p] / m[p][p];
+            for (int j = 0; j < DIM + 2; j++)
+                m[i][j] -= factor * m[p][j];
+        }
+    double variance = 0;
+    *mean = 0;
+    for (int i = 0; i < DIM; i++) {
+        *mean += (double)x[i] * m[i][DIM] / m[i][i];
+        variance += (double)x[i] * m[i][DIM + 1] / m[i][i];
+    }
+    *deviation = sqrt(variance);
+}
+
+static void lists_say_what_ridge_regression_says(void **state)
+{
+    (void)state;
+    static mill m;
+    open_mill(&m);
+    uint32_t shown[SLATE], checked = 0;
+    for (uint32_t round = 0; round < 120; round++) {
+        if (round % 40 == 39)
+            mill_restart(&m, round);
+        const uint64_t lists = m.list_count;
+        look(&m, round, shown);
+        if (round < 60 || m.list_count == lists) // an equal list is not published again
+            continue;
+        float x[DIM];
+        memcpy(x, context_of(&m, round % USERS) + 8, sizeof x);
+        for (uint32_t e = 0; e < m.last.entry_count; e++) {
+            char item[16];
+            const mr_bytes id = m.last_entries[e].item;
+            snprintf(item, sizeof item, "%.*s", (int)id.size, (const char *)id.data);
+            double mean, deviation;
+            ridge(sums_row(&m, item), x, &mean, &deviation);
+            assert_true(fabs((double)m.last_entries[e].mean - mean) < 1e-5);
+            assert_true(fabs((double)m.last_entries[e].spread - deviation) < 1e-5);
+            checked++;
+        }
+    }
+    assert_true(checked > 100);
+    mill_close(&m);
+}
+
+// With a half-life of a day and a minute between looks, the first number of A is the faded count of
+// showings (x_0 is 1), and that of b the faded count of clicks.
+static void sums_are_those_of_the_events(void **state)
+{
+    (void)state;
+    static mill m;
+    open_mill(&m);
+    double showings[ITEMS] = {0}, clicks[ITEMS] = {0}, last[ITEMS] = {0};
+    uint32_t shown[SLATE];
+    for (uint32_t round = 0; round < 100; round++) {
+        const uint32_t clicked = look(&m, round, shown);
+        for (uint32_t i = 0; i < SLATE; i++) {
+            const uint32_t item = shown[i];
+            const double faded = exp2(-(round * 60.0 - last[item]) / 86400);
+            showings[item] = showings[item] * faded + 1;
+            clicks[item] *= faded;
+            last[item] = round * 60.0;
+        }
+        if (clicked < ITEMS) {
+            const double faded = exp2(-1.0 / 86400);
+            showings[clicked] *= faded;
+            clicks[clicked] = clicks[clicked] * faded + 1;
+            last[clicked] += 1;
+        }
+    }
+    for (uint32_t item = 0; item < ITEMS; item++) {
+        char id[8];
+        double b, a;
+        snprintf(id, sizeof id, "i%u", item);
+        const stored_row *row = sums_row(&m, id);
+        assert_non_null(row);
+        memcpy(&b, row->value + 8 + HEAD, 8);
+        memcpy(&a, row->value + 8 + HEAD + 8 * DIM, 8);
+        assert_true(fabs(a - showings[item]) < 1e-9 * showings[item]);
+        assert_true(fabs(b - clicks[item]) < 1e-9 * (1 + clicks[item]));
+    }
+    mill_close(&m);
+}
+
+// Three observations (x, r): ((1, .5), 1), ((0, 1), 0), ((1, 1), 1); at x = (1, 0) the upper bound
+// of one deviation is 1.2249473.
+static void the_worked_figures(void **state)
+{
+    (void)state;
+    static mill m;
+    open_mill(&m);
+    uint32_t shown[SLATE];
+    for (uint32_t round = 0; round < USERS; round++)
+        look(&m, round, shown);
+    stored_row *row = (stored_row *)(uintptr_t)sums_row(&m, "i0");
+    assert_non_null(row);
+    double values[DIM + DIM * (DIM + 1) / 2] = {2, 1.5};
+    values[DIM] = 2;                // A_00
+    values[DIM + 1] = 1.5;          // A_10
+    values[DIM + 2] = 0.25 + 1 + 1; // A_11
+    memcpy(row->value + 8 + HEAD, values, sizeof values);
+    const uint32_t user = 5;
+    float x[DIM] = {1};
+    const uint32_t acts = 1; // the next act does not place him anew
+    memcpy(context_of(&m, user), &acts, 4);
+    memcpy(context_of(&m, user) + 8, x, sizeof x);
+    for (uint32_t i = 0; i < m.row_count; i++)
+        m.rows[i].hash = mr_row_hash(mr_bytes_of(m.rows[i].key, m.rows[i].key_size),
+                                     mr_bytes_of(m.rows[i].value, m.rows[i].value_size));
+    mill_restart(&m, 3);
+    made_event event;
+    mill_act(&event, MR_EVENT_CLICK, user, 8, 1700000900000);
+    learn(&m, &event, 1);
+    bool found = false;
+    for (uint32_t e = 0; e < m.last.entry_count; e++) {
+        if (!mr_bytes_equal(m.last_entries[e].item, mr_bytes_text("i0")))
+            continue;
+        found = true;
+        assert_true(fabs((double)m.last_entries[e].mean - 17.0 / 30) < 1e-6);
+        assert_true(fabs((double)m.last_entries[e].mean + (double)m.last_entries[e].spread -
+                         1.2249473) < 1e-6);
+    }
+    assert_true(found);
+    mill_close(&m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lists_say_what_ridge_regression_says),
+        cmocka_unit_test(sums_are_those_of_the_events),
+        cmocka_unit_test(the_worked_figures),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
