@@ -59,11 +59,10 @@ static mr_status bring(mr_engine *engine, mr_work *work, mr_error *err)
          work->list_count++) {
         mr_sorted *due = &work->due[work->due_next + work->list_count];
         const mr_waiter *waiter = mr_waiting_find(&users->waiting, due->key);
-        const mr_status status = mr_engine_bring_user(
-            engine, waiter->task, mr_bytes_of(waiter->id, waiter->id_size), &due->value, err);
-        if (status == MR_RETRY)
+        if (!mr_users_has_room(users, due->key))
             return MR_OK;
-        MR_TRY(status);
+        MR_TRY(mr_engine_bring_user(engine, waiter->task, mr_bytes_of(waiter->id, waiter->id_size),
+                                    &due->value, err));
         users->meta[due->value].round = engine->round + 1;
     }
     return MR_OK;
@@ -321,5 +320,8 @@ mr_status mr_engine_make_lists(mr_engine *engine, const uint64_t *seqs, const mr
     for (bool more = true; more && status == MR_OK;)
         status = make_batches(engine, seqs, sink, &more, err);
     engine->users.closing = 0;
-    return status;
+    if (status != MR_RETRY)
+        return status;
+    mr_wrap(err, "a row cannot be read whose user's list is due");
+    return err->status = MR_FATAL; // some lists and rows are handed out already
 }

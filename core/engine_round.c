@@ -30,31 +30,43 @@ static uint32_t line_count(const mr_event *event)
     return has_lines(event) ? event->line_count : 1;
 }
 
-mr_status mr_engine_bring_user(mr_engine *engine, uint32_t task, mr_bytes id, uint32_t *out,
+// Reads the stored row of a user into his record, which has the value of an absent one.
+static mr_status read_user(mr_engine *engine, uint32_t task, mr_bytes id, uint32_t slot,
+                           mr_error *err)
+{
+    const mr_fetch *fetch = &engine->config.fetch;
+    uint8_t key[MR_ROW_KEY_MAX] = {MR_ROW_USER};
+    mr_bytes value = {NULL, 0};
+    mr_hash128 hash = {0, 0};
+    memcpy(key + 1, id.data, id.size);
+    if (fetch->get != NULL)
+        MR_TRY(
+            fetch->get(fetch->context, task, mr_bytes_of(key, id.size + 1u), &value, &hash, err));
+    if (value.size == 0)
+        return MR_OK;
+    MR_TRY(mr_users_decode(&engine->users, slot, value, err));
+    engine->users.meta[slot].hash = hash;
+    return MR_OK;
+}
+
+mr_status mr_engine_bring_user(mr_engine *engine, uint32_t task, mr_bytes id, uint32_t *slot,
                                mr_error *err)
 {
     mr_users *users = &engine->users;
     const uint64_t key = mr_user_key(id);
-    uint32_t slot = mr_slots_find(&users->slots, key);
-    if (slot == MR_MAP_NONE) {
-        slot = mr_users_add(users, task, key, id);
-        if (slot == MR_MAP_NONE)
-            return mr_fail(err, MR_RETRY, "users.memory is full of rows that are not stored yet");
-        uint8_t row_key[MR_ROW_KEY_MAX] = {MR_ROW_USER};
-        memcpy(row_key + 1, id.data, id.size);
-        mr_bytes value = {NULL, 0};
-        mr_hash128 hash = {0, 0};
-        if (engine->config.fetch.get != NULL)
-            MR_TRY(engine->config.fetch.get(engine->config.fetch.context, task,
-                                            mr_bytes_of(row_key, id.size + 1u), &value, &hash,
-                                            err));
-        if (value.size > 0) {
-            MR_TRY(mr_users_decode(users, slot, value, err));
-            users->meta[slot].hash = hash;
-        }
-        memset(&engine->served[(size_t)slot * MR_SERVED], 0, MR_SERVED * 8);
+    *slot = mr_slots_find(&users->slots, key);
+    if (*slot != MR_MAP_NONE)
+        return MR_OK;
+    const uint32_t added = mr_users_add(users, task, key, id);
+    if (added == MR_MAP_NONE)
+        return mr_fail(err, MR_RETRY, "users.memory is full of rows that are not stored yet");
+    const mr_status status = read_user(engine, task, id, added, err);
+    if (status != MR_OK) { // a record without its row must not be found
+        mr_users_drop(users, added);
+        return status;
     }
-    *out = slot;
+    memset(&engine->served[(size_t)added * MR_SERVED], 0, MR_SERVED * 8);
+    *slot = added;
     return MR_OK;
 }
 
@@ -87,7 +99,8 @@ static mr_status fetch(mr_engine *engine, const mr_epoch *epochs, uint32_t epoch
     const mr_users *users = &engine->users;
     // Of each task no more than its share, so that whoever takes tasks has room for who waits.
     const uint32_t waiting_max = users->waiting.max / engine->config.tasks;
-    uint32_t items = 0; // that may be new
+    uint32_t waiting = users->waiting.count; // at most, behind the round
+    uint32_t items = 0;                      // that may be new
     for (uint32_t e = 0; e < epoch_count; e++) {
         uint32_t lines = 0;
         for (uint32_t a = 0; a < epochs[e].count; a++) {
@@ -97,8 +110,10 @@ static mr_status fetch(mr_engine *engine, const mr_epoch *epochs, uint32_t epoch
                 event->user.size <= engine->users.id_bytes_max)
                 MR_TRY(fetch_user(engine, epochs[e].task, event->user, err));
         }
-        if (users->waiting.of_task[epochs[e].task] + epochs[e].count > waiting_max)
-            return mr_fail(err, MR_RETRY, "too many users of a task wait for their lists");
+        waiting += epochs[e].count;
+        if (users->waiting.of_task[epochs[e].task] + epochs[e].count > waiting_max ||
+            waiting > users->waiting.max)
+            return mr_fail(err, MR_RETRY, "too many users wait for their lists");
         MR_ASSERT(epochs[e].count <= 1 ||
                   lines <= engine->config.epoch_events_max * MR_SIGNALS_PER_EVENT);
         if (lines > mr_task_room(&engine->tasks[epochs[e].task]))

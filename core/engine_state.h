@@ -245,7 +245,7 @@ void mr_engine_forget_told(mr_engine *engine, uint32_t slot, const mr_close_sink
 void mr_engine_tell(mr_engine *engine, const mr_close_sink *sink);
 
 // engine_round.c: the slot of a user, whose row is fetched where it is not in memory. MR_RETRY:
-// there is no room.
+// there is no room, or the row cannot be read now.
 MR_CHECKED mr_status mr_engine_bring_user(mr_engine *engine, uint32_t task, mr_bytes id,
                                           uint32_t *slot, mr_error *err);
 

@@ -98,6 +98,12 @@ static void reset_record(mr_users *users, uint32_t slot, uint64_t key)
     }
 }
 
+bool mr_users_has_room(mr_users *users, uint64_t key)
+{
+    return mr_slots_find(&users->slots, key) != MR_MAP_NONE || mr_slots_left(&users->slots) > 0 ||
+           evict_one(users);
+}
+
 uint32_t mr_users_add(mr_users *users, uint32_t task, uint64_t key, mr_bytes id)
 {
     MR_ASSERT(id.size <= users->id_bytes_max && id.size <= 255);

@@ -66,6 +66,8 @@ static inline mr_bytes mr_users_id(const mr_users *users, uint32_t slot)
 // A record for a user that has none in memory, with the value of an absent row. MR_MAP_NONE: memory
 // is full of records that must stay.
 uint32_t mr_users_add(mr_users *users, uint32_t task, uint64_t key, mr_bytes id);
+// Whether a record is in memory, or there is room for it.
+bool mr_users_has_room(mr_users *users, uint64_t key);
 void mr_users_touch(mr_users *users, uint32_t slot);
 // Gives a record the value of an absent row, and marks it as such: the next close takes it away.
 void mr_users_blank(mr_users *users, uint32_t slot);

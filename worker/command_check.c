@@ -101,7 +101,7 @@ static void check_rights(mr_checking *c)
         mr_kafka_rights_write(c->config, say_lack, c, &err) != MR_OK)
         mr_check_fault(c, "rights", err.text);
     if (c->faults == faults)
-        mr_check_good("rights", "all that a run needs");
+        mr_check_good("rights", "all that a run needs, those of its repartition stage left out");
 }
 
 static void check_brokers(mr_checking *c)

@@ -41,12 +41,14 @@ static void open_policy(mr_slate *slate, const mr_instance *instance)
     const mr_policy *policy = policy_of(instance);
     if (policy->slate_bytes != NULL)
         slate->policy_kept = mr_arena_push(slate->arena, policy->slate_bytes(instance->config));
-    if (policy->open != NULL && slate->candidates->count > 0)
+    if (policy->open != NULL)
         policy->open(instance, slate);
 }
 
 void mr_slate_draw(mr_slate *slate, const mr_instance *policy, uint32_t k, mr_rng *rng)
 {
+    if (slate->candidates->count == 0)
+        return;
     if (!slate->explore)
         mr_greedy_open(slate);
     else

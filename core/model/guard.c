@@ -18,6 +18,9 @@
 // counted while a round is learned, and held back from the next one on: a user can exceed the limit
 // by what one epoch holds. Rows of origins belong to shards as all named rows do: an origin is
 // counted over all tasks and workers, as of the rounds and commits that its owner has seen.
+//
+// Whoever asks to be forgotten takes his own pace along: against clients that may send control
+// events it takes origin_acts.
 #include "core/deltas.h"
 #include "core/rows.h"
 
@@ -26,7 +29,8 @@ typedef struct config {
 } config;
 
 static const mr_param params[] = {
-    {"acts", "", "acts of one user in window_s that are too many; 0: any number",
+    {"acts", "",
+     "acts of one user in window_s that are too many (a line of a purchase is one); 0: any number",
      offsetof(config, acts), 0, 0, 1e9},
     {"origin_acts", "",
      "acts of one origin (guard.origin) in window_s that are too many; 0: any number",
@@ -63,11 +67,11 @@ static bool holds_at(pace p, int64_t now_ms)
 
 static pace count(const config *c, double most, pace p, uint64_t acts, int64_t now_ms)
 {
+    if (most < 1 || holds_at(p, now_ms))
+        return p;
     const int64_t window = (int64_t)(c->window_s * 1e6), now = now_ms * 1000;
     const int64_t each = (int64_t)(c->window_s * 1e6 / most) + 1;
     int64_t paid = (p & 1) != 0 ? 0 : (int64_t)(p >> 1);
-    if (most < 1 || holds_at(p, now_ms))
-        return p;
     if (paid < now - window - (int64_t)most)
         paid = now - window - (int64_t)most; // what rounding `each` up has cost
     // More than a window's worth is too much, however much more.

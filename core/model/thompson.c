@@ -8,8 +8,9 @@
 // step for such integrands. sum_j log F_j is kept on the grid and loses a term when its candidate
 // is picked, so that a place costs one pass over the grid. Departures: (1) a fresh draw for each
 // place instead of a merge of whole slates, since the merge has no cheap probability (the laws
-// nearly agree); (2) only the ENTER candidates of the largest mean + 3 deviations are drawn from
-// while there are any: of the others q would be below 1e-6; (3) no deviation is less than a
+// nearly agree); (2) only the ENTER candidates of the largest mean + 3 deviations can be drawn, of
+// equal ones by lot, until none of them is left: a policy that wants others has no support here;
+// (3) no deviation is less than a
 // FLOOR-th of the largest, which bounds the grid. Source: Thompson sampling; Dynamic Slate
 // Recommendation with Gated Recurrent Units and Thompson Sampling, for a draw at each place.
 #include "core/base/normal.h"
@@ -56,17 +57,26 @@ static bool in(const uint64_t *set, uint32_t i)
     return (set[i / 64] >> (i % 64) & 1) != 0;
 }
 
-// The ENTER candidates with the largest mean + 3 deviations; of equal ones those that stand first.
+_Static_assert(MR_UNION_MAX <= 1 << 16, "a candidate fits into half of what is shuffled");
+
+// A candidate behind 16 bits that are others for each user and epoch.
+static uint32_t shuffled(const mr_slate *slate, uint32_t i)
+{
+    const uint64_t of[] = {mr_view_user(slate->view, slate->user)->key, slate->view->epoch, i};
+    return (uint32_t)mr_hash64(of, sizeof of, slate->view->seed) << 16 | i;
+}
+
+// The ENTER candidates with the largest mean + 3 deviations; of equal ones some by lot.
 static void enter(const mr_slate *slate, kept *k, uint64_t *order)
 {
     const uint32_t n = slate->candidates->count, most = n < ENTER ? n : ENTER;
     memset(k->entered, 0, sizeof k->entered);
     for (uint32_t i = 0; i < n; i++)
-        order[i] =
-            (uint64_t)mr_sort_descending((float)(k->mean[i] + 3 * k->deviation[i])) << 32 | i;
+        order[i] = (uint64_t)mr_sort_descending((float)(k->mean[i] + 3 * k->deviation[i])) << 32 |
+                   shuffled(slate, i);
     mr_sort_first(order, n, most);
     for (uint32_t e = 0; e < most; e++)
-        k->entered[(uint32_t)order[e] / 64] |= 1ull << ((uint32_t)order[e] % 64);
+        k->entered[(uint16_t)order[e] / 64] |= 1ull << ((uint16_t)order[e] % 64);
 }
 
 static void open(const mr_instance *self, mr_slate *slate)

@@ -103,9 +103,16 @@ static bool is_certificate(rd_kafka_resp_err_t code, const char *text)
            (strstr(text, "certificate") != NULL || strstr(text, "alert unknown ca") != NULL);
 }
 
+// librdkafka calls a handshake that was cut short, and a token that could not be fetched, a failed
+// authentication too: the brokers have not said what they think of us then.
+static bool is_cut_short(const char *text)
+{
+    return strstr(text, "(n/a)") != NULL || strstr(text, "Failed to acquire") != NULL;
+}
+
 bool mr_kafka_keeps_out(rd_kafka_resp_err_t code, const char *text)
 {
-    return code == RD_KAFKA_RESP_ERR__AUTHENTICATION ||
+    return (code == RD_KAFKA_RESP_ERR__AUTHENTICATION && !is_cut_short(text)) ||
            code == RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED || is_certificate(code, text);
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // rights: asks the brokers what our user may do, by requests that they check for rights first and
-// then refuse for another reason. Nothing is written, committed or begun.
+// then refuse for another reason. Nothing is written or committed. A transaction is begun only by
+// brokers whose transaction.max.timeout.ms is 2147483647; it fences a worker that runs under the
+// same instance.
 #ifndef MR_WORKER_KAFKA_RIGHTS_H
 #define MR_WORKER_KAFKA_RIGHTS_H
 

@@ -481,6 +481,69 @@ static void what_a_close_hands_out_is_bounded_before_it(void **state)
     mill_close(&m);
 }
 
+// A smaller memory than before, and more waiting users of one task than are its share.
+static void a_backlog_from_a_larger_memory_drains(void **state)
+{
+    (void)state;
+    static mill m;
+    mr_engine_config config = mill_defaults();
+    config.epoch_events_max = 10;
+    config.users_max = 400;
+    config.list_interval_ms = 1000000;
+    config.lists_per_close_max = 7;
+    mill_open(&m, &config);
+    made_event events[10];
+    mr_error err;
+    for (uint32_t round = 0; round < 16; round++) { // first lists, then everybody waits
+        for (uint32_t i = 0; i < 10; i++)
+            mill_act(&events[i], MR_EVENT_CLICK, (10 * round + i) % 80, i, 1700000000000 + round);
+        assert_int_equal(mill_round(&m, events, 10, &err), MR_OK);
+        mill_close_commit(&m);
+    }
+    const uint32_t waiting = mr_engine_waiting(m.engine);
+    assert_true(waiting > 40);
+    m.config.users_max = waiting;
+    mill_restart(&m, 1);
+    for (uint32_t i = 0; i < 10; i++)
+        mill_act(&events[i], MR_EVENT_CLICK, 200 + i, i, 1700000000020);
+    uint32_t closes = 0;
+    for (; mill_round(&m, events, 10, &err) == MR_RETRY; closes++) {
+        assert_true(closes < 40);
+        mill_close_commit(&m);
+    }
+    assert_true(closes > 0);
+    mill_close(&m);
+}
+
+// Users who wait, and are not in memory: at whichever of their rows a read fails, the close says so
+// and hands out no row that it has not read.
+static void a_row_that_cannot_be_read_ends_the_close(void **state)
+{
+    (void)state;
+    static mill m;
+    mr_engine_config config = mill_defaults();
+    config.tasks = 1;
+    config.lists_per_close_max = 2;
+    for (uint32_t fails_at = 1; fails_at <= 2; fails_at++) {
+        mill_open(&m, &config);
+        made_event events[10];
+        mr_error err;
+        for (uint32_t i = 0; i < 10; i++)
+            mill_act(&events[i], MR_EVENT_CLICK, i, i, 1700000000000);
+        assert_int_equal(mill_round(&m, events, 10, &err), MR_OK);
+        mill_close_commit(&m);
+        mill_restart(&m, 1);
+        assert_int_equal(mr_engine_waiting(m.engine), 8);
+        const mr_hash128 before = mill_hash(&m);
+        const mr_close_sink sink = {&m, mill_row, mill_list, NULL, NULL, NULL};
+        m.failing_read = fails_at;
+        assert_int_equal(mr_engine_close(m.engine, m.seqs, &sink, &err), MR_FATAL);
+        assert_non_null(strstr(err.text, "the disk is busy"));
+        assert_hash_equal(before, mill_hash(&m));
+        mill_close(&m);
+    }
+}
+
 static uint64_t count_rows(const mill *m, char kind)
 {
     uint64_t count = 0;
@@ -638,6 +701,8 @@ int main(void)
         cmocka_unit_test(a_refused_event_is_named_and_leaves_no_row),
         cmocka_unit_test(a_full_cache_asks_for_a_close_and_has_learned_nothing),
         cmocka_unit_test(users_who_wait_for_lists_leave_memory_once_they_have_them),
+        cmocka_unit_test(a_backlog_from_a_larger_memory_drains),
+        cmocka_unit_test(a_row_that_cannot_be_read_ends_the_close),
         cmocka_unit_test(what_a_close_hands_out_is_bounded_before_it),
         cmocka_unit_test(counts_do_not_depend_on_how_epochs_are_cut),
         cmocka_unit_test(taking_a_model_out_leaves_the_rows_of_the_others),

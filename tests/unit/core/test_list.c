@@ -322,6 +322,26 @@ static void drawn_slates_have_the_probability_that_they_say(void **state)
     draws_are_as_said(100000, 0.1);
 }
 
+static void a_list_without_a_candidate_stays_empty(void **state)
+{
+    (void)state;
+    static mr_slate slate;
+    static mr_union candidates;
+    float nothing[1] = {0};
+    for (uint32_t p = 0; p < mr_policy_count; p++)
+        for (uint32_t explore_bp = 0; explore_bp <= 10000; explore_bp += 10000) {
+            memset(&slate, 0x3f, sizeof slate); // as the engine's scratch may be
+            choose_policy(mr_policies[p]->state.name, 1, 0.5, 0.1);
+            open_slate(&slate, &candidates, nothing, nothing, nothing, 0);
+            slate.user = slate.rule_count = 0;
+            slate.explore_bp = explore_bp;
+            mr_rng rng = mr_rng_make(1, 0, 0, 0, MR_PURPOSE_POLICY);
+            mr_slate_open(&slate);
+            mr_slate_draw(&slate, &policy, 10, &rng);
+            assert_int_equal(slate.picked_count, 0);
+        }
+}
+
 static void square_cb_gives_the_worked_figures(void **state)
 {
     (void)state;
@@ -409,6 +429,7 @@ int main(void)
         cmocka_unit_test(a_filter_admits_what_is_shown_and_was_not_seen),
         cmocka_unit_test(ties_count_by_expectation),
         cmocka_unit_test(drawn_slates_have_the_probability_that_they_say),
+        cmocka_unit_test(a_list_without_a_candidate_stays_empty),
         cmocka_unit_test(square_cb_gives_the_worked_figures),
         cmocka_unit_test(thompson_gives_the_worked_figures),
         cmocka_unit_test(without_exploration_the_list_is_sorted_and_q_is_one),
