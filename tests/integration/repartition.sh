@@ -37,7 +37,7 @@ through=', repartition: true'
 
 # A first part of the traffic, for check to look at.
 write_config murmur2 "" ""
-python "$here/python/repartition.py" send "$brokers" "$millrace" "$work/notes.json" "$events" 2500 > "$work/sent.log" &
+python "$here/python/repartition.py" send "$brokers" "$millrace" "$work/notes.json" "$events" 1000 > "$work/sent.log" &
 sender=$!
 for ((i = 0; ; i++)); do
   check --connect || true
@@ -65,7 +65,7 @@ for i in "${!kills[@]}"; do
   if [ -n "${kills[i]}" ]; then
     until_line "$work/run$i.log" '^failpoint '
   else
-    until_line "$work/run$i.log" ' repartition: window'
+    until_line "$work/run$i.log" ' rebalance: ready'
     sleep "$((1 + RANDOM % 2)).$((RANDOM % 10))"
     kill -9 "$worker"
   fi

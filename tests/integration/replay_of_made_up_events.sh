@@ -10,7 +10,7 @@ BUILD=$1
 replay() { # NAME SEED OPTION...
   local name=$1 seed=$2
   shift 2
-  "$millrace" replay --json --no-metrics --set items.max=2000 --set users.memory=4MiB \
+  "$millrace" replay --json --no-metrics --set items.max=2000 --set users.memory=8MiB \
     --generate "events=30000,users=6000,items=900,attributes=12,communities=3,engagement=lognormal:1:1,popularity=power:1.8,pace=20000,night=0.3,seed=$seed" \
     "$@" > "$work/$name.json" 2> "$work/$name.log" || broken "replay $name: $(tail -1 "$work/$name.log")"
 }
