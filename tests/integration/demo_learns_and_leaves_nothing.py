@@ -14,7 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
-SECONDS = 8
+# Long enough to be sure of: after 8 s what was learned stands 2 to 8 standard errors above chance, after 16 s 11 to 14.
+SECONDS = 16
 
 
 def expect(what, value, low, high):
@@ -47,7 +48,7 @@ def check_json(millrace, folder):
     expect("events learned less sent", r["events_learned"] - r["events_sent"], 0, 0)
     for name in "events_refused", "events_duplicate", "lists_unreadable", "versions_fell":
         expect(name, r[name], 0, 0)
-    expect("events", r["events_sent"], 2000, 20000)
+    expect("events", r["events_sent"], 4000, 40000)
     expect("lists", r["lists"], 500, 20000)
     expect("users with a list", r["users_with_list"], 500, r["users"])
     expect("median latency", r["latency_p50_ms"], 1, 2000)
@@ -57,7 +58,7 @@ def check_json(millrace, folder):
     for name, group in r["groups"].items():
         expect(f"items shown to {name}", group["shown"], 1000, 50000)
         expect(f"click rate of {name}", rates[name], 0.01, 0.3)
-    # Eight seconds are short: three standard errors above chance, not yet the ratio of a whole run.
+    # A short run: surely above chance, not yet the ratio of a whole one.
     chance = r["groups"]["random"]
     error = (rates["learned"] / r["groups"]["learned"]["shown"] + rates["random"] / chance["shown"]) ** 0.5
     expect("learned above random, in standard errors", (rates["learned"] - rates["random"]) / error, 3, 1000)
