@@ -81,10 +81,11 @@ static float agreement(const mr_vec *vec, float *state, uint32_t n, const mr_gra
     a->second = (float)slow * a->second + (float)(1.0 - slow) * norm;
     a->steps += 1.0f;
     const float part = settled(slow, a->steps);
-    const float ratio =
-        g->events >= (float)EXACT_EVENTS
-            ? mr_signal_to_noise(vec->dot(g->sum, g->sum, n) * each * each, norm)
-            : mr_signal_to_noise(vec->dot(state, state, n) / (part * part), a->second / part);
+    float ratio = 0.0f; // a single gradient does not say how much it is to be trusted
+    if (g->events >= (float)EXACT_EVENTS)
+        ratio = mr_signal_to_noise(vec->dot(g->sum, g->sum, n) * each * each, norm);
+    else if (a->steps > 1.0f)
+        ratio = mr_signal_to_noise(vec->dot(state, state, n) / (part * part), a->second / part);
     return ratio > 1.0f ? 1.0f : ratio < noise_floor ? noise_floor : ratio;
 }
 
