@@ -44,7 +44,10 @@ uint32_t mr_optimiser_floats(mr_optimiser_kind kind, uint32_t n)
 
 float mr_optimiser_scale(mr_optimiser_kind kind)
 {
-    return kind == MR_OPTIMISER_ADAM ? 0.04f : kind == MR_OPTIMISER_CURVATURE ? 3.0f : 1.0f;
+    return kind == MR_OPTIMISER_SGD         ? 3.5f
+           : kind == MR_OPTIMISER_ADAM      ? 0.1f
+           : kind == MR_OPTIMISER_CURVATURE ? 0.4f
+                                            : 1.0f;
 }
 
 static float clip_norm(const mr_vec *vec, const float *x, uint32_t n, float limit)
