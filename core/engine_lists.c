@@ -261,7 +261,8 @@ static void make_batch(void *arg, uint32_t task)
     mr_arena_reset(&work->arena);
 }
 
-// Hands out a list that is not the one its user has.
+// Hands out a list that is not the one its user has. An empty one takes away what he has muted since
+// the last; who has none yet is told nothing.
 static void publish(mr_engine *engine, mr_work *work, uint32_t slot, uint64_t seq, mr_list *list,
                     const mr_close_sink *sink)
 {
@@ -270,7 +271,7 @@ static void publish(mr_engine *engine, mr_work *work, uint32_t slot, uint64_t se
     user->listed_seq = seq;
     user->list_ms = list->time_ms;
     engine->lists_made++;
-    if (hash == user->list_hash || list->entry_count == 0) {
+    if (hash == user->list_hash || (list->entry_count == 0 && user->list_hash == 0)) {
         if (sink->unchanged != NULL)
             sink->unchanged(sink->context, list->user);
         return;

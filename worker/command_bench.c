@@ -41,13 +41,10 @@ typedef struct bench {
 } bench;
 
 static const bench benches[] = {
-    {"decode", mr_bench_decode, NULL},
-    {"learn", mr_bench_learn, NULL},
-    {"topk", mr_bench_topk, NULL},
-    {"state", mr_bench_state, NULL},
-    {"pipeline", NULL, mr_bench_pipeline},
-    {"restore", NULL, mr_bench_restore},
-    {0},
+    {"decode", mr_bench_decode, NULL},   {"learn", mr_bench_learn, NULL},
+    {"topk", mr_bench_topk, NULL},       {"bandit", mr_bench_bandit, NULL},
+    {"state", mr_bench_state, NULL},     {"pipeline", NULL, mr_bench_pipeline},
+    {"restore", NULL, mr_bench_restore}, {0},
 };
 
 // ---- the machine
@@ -134,11 +131,11 @@ static bool is_known(const char *name)
     }
     if (strcmp(name, "all") == 0)
         return true;
-    fprintf(
-        stderr,
-        "millrace bench: '%.40s': want decode, learn, topk, state, pipeline, restore or all%s%s\n",
-        name, search.best != NULL ? "; the nearest is " : "",
-        search.best != NULL ? search.best : "");
+    fprintf(stderr,
+            "millrace bench: '%.40s': want decode, learn, topk, bandit, state, pipeline, restore "
+            "or all%s%s\n",
+            name, search.best != NULL ? "; the nearest is " : "",
+            search.best != NULL ? search.best : "");
     return false;
 }
 
@@ -182,7 +179,7 @@ int mr_command_bench(int argc, char **argv)
 {
     mr_options options = {
         .command = "bench",
-        .operands = "decode|learn|topk|state|pipeline|restore|all",
+        .operands = "decode|learn|topk|bandit|state|pipeline|restore|all",
         .summary = "Measures the parts that decide how fast the worker is. Each figure has a "
                    "reference that is measured\nin the same run; a ratio is ours to the "
                    "reference's, and more is better. pipeline and restore need a real\n"

@@ -17,11 +17,16 @@
 // Recommendation (disjoint); Agrawal and Goyal, Thompson Sampling for Contextual Bandits with
 // Linear Payoffs. Departure: the context is a learned vector, which moves under the sums while it
 // is young.
+#include "core/base/ridge.h"
 #include "core/deltas.h"
 #include "core/list/topk.h"
 #include "core/model/decay.h"
 
-enum { DIM_MAX = 32, REFRESH = 4, CELLS_MAX = DIM_MAX * (DIM_MAX + 1) / 2 };
+enum {
+    DIM_MAX = MR_RIDGE_MAX,
+    REFRESH = 4,
+    CELLS_MAX = DIM_MAX + DIM_MAX * (DIM_MAX + 1) / 2,
+};
 
 typedef struct config {
     double dim, lambda, half_life_s;
@@ -41,7 +46,7 @@ static const mr_param params[] = {
 typedef struct sums {
     int64_t time_ms;
     double showings, acts;
-    double values[]; // dim of b, dim (dim + 1) / 2 of A
+    double values[]; // as core/base/ridge.h has them
 } sums;
 
 typedef struct context { // of a user
@@ -65,7 +70,7 @@ static uint32_t dim(const void *c)
 
 static uint32_t cells(const void *c)
 {
-    return dim(c) * (dim(c) + 1) / 2;
+    return mr_ridge_cells(dim(c));
 }
 
 static bool on(const void *c)
@@ -75,7 +80,7 @@ static bool on(const void *c)
 
 static uint32_t sums_bytes(const void *c)
 {
-    return (uint32_t)sizeof(sums) + (dim(c) + cells(c)) * 8;
+    return (uint32_t)sizeof(sums) + cells(c) * 8;
 }
 
 static uint32_t sums_used(const void *c, const void *row)
@@ -101,7 +106,7 @@ static void add(const config *c, sums *into, const sums *from)
     into->time_ms = time_ms;
     into->showings = old * into->showings + more * from->showings;
     into->acts = old * into->acts + more * from->acts;
-    for (uint32_t i = 0; i < dim(c) + cells(c); i++)
+    for (uint32_t i = 0; i < cells(c); i++)
         into->values[i] = old * into->values[i] + more * from->values[i];
 }
 
@@ -167,7 +172,7 @@ static void learn(const mr_instance *self, const mr_view *view, const mr_signal 
 {
     const config *c = self->config;
     float x[DIM_MAX];
-    double scratch[sizeof(sums) / 8 + DIM_MAX + CELLS_MAX] = {0};
+    double scratch[sizeof(sums) / 8 + CELLS_MAX] = {0};
     sums *one = (sums *)(void *)scratch;
     const uint32_t d = dim(c);
     const bool act = signal->kind == MR_SIGNAL_ACT;
@@ -175,12 +180,10 @@ static void learn(const mr_instance *self, const mr_view *view, const mr_signal 
     one->time_ms = signal->time_ms;
     one->acts = act;
     one->showings = !act;
-    for (uint32_t i = 0; act && i < d; i++)
-        one->values[i] = (double)x[i];
-    double *a = one->values + d;
-    for (uint32_t i = 0; !act && i < d; i++)
-        for (uint32_t j = 0; j <= i; j++)
-            *a++ = (double)x[i] * (double)x[j];
+    if (act)
+        mr_ridge_reward(one->values, d, x, 1.0);
+    else
+        mr_ridge_try(one->values, d, x);
     add(c, mr_deltas_at(deltas, self->family_first + FAMILY_SUMS, signal->item), one);
 }
 
@@ -209,33 +212,6 @@ static void apply(const mr_instance *self, const mr_view *view, uint32_t family,
 
 // ---- derived: inverse and theta of each item
 
-// l: the lower triangle of m = l l^T, in place of m. m is positive definite.
-static void cholesky(double *m, uint32_t d)
-{
-    for (uint32_t i = 0; i < d; i++)
-        for (uint32_t j = 0; j <= i; j++) {
-            double sum = m[i * d + j];
-            for (uint32_t k = 0; k < j; k++)
-                sum -= m[i * d + k] * m[j * d + k];
-            m[i * d + j] = i == j ? __builtin_sqrt(sum) : sum / m[j * d + j];
-        }
-}
-
-// x = (l l^T)^-1 x
-static void solve(const double *l, uint32_t d, double *x)
-{
-    for (uint32_t i = 0; i < d; i++) {
-        for (uint32_t k = 0; k < i; k++)
-            x[i] -= l[i * d + k] * x[k];
-        x[i] /= l[i * d + i];
-    }
-    for (uint32_t i = d; i-- > 0;) {
-        for (uint32_t k = i + 1; k < d; k++)
-            x[i] -= l[k * d + i] * x[k];
-        x[i] /= l[i * d + i];
-    }
-}
-
 static void derive(const mr_instance *self, const mr_view *view, uint32_t slot)
 {
     const config *c = self->config;
@@ -243,24 +219,7 @@ static void derive(const mr_instance *self, const mr_view *view, uint32_t slot)
     const uint32_t d = dim(c);
     const sums *row = mr_items_row(view->items, self->family_first + FAMILY_SUMS, slot);
     float *theta = derived->theta + (size_t)slot * dim(c);
-    float *inverse = derived->inverse + (size_t)slot * d * d;
-    double l[DIM_MAX * DIM_MAX] = {0}, x[DIM_MAX];
-    const double *a = row->values + d;
-    for (uint32_t i = 0; i < d; i++)
-        for (uint32_t j = 0; j <= i; j++)
-            l[i * d + j] = *a++ + (i == j ? c->lambda : 0.0);
-    cholesky(l, d);
-    memcpy(x, row->values, d * sizeof *x);
-    solve(l, d, x);
-    for (uint32_t i = 0; i < d; i++)
-        theta[i] = (float)x[i];
-    for (uint32_t column = 0; column < d; column++) {
-        memset(x, 0, sizeof x);
-        x[column] = 1.0;
-        solve(l, d, x);
-        for (uint32_t i = 0; i < d; i++)
-            inverse[column * d + i] = (float)x[i];
-    }
+    mr_ridge_solve(row->values, d, c->lambda, theta, derived->inverse + (size_t)slot * d * d);
     const float norm = mr_topk_image_put(&derived->image, slot, theta, dim(c));
     derived->norm_max = norm > derived->norm_max ? norm : derived->norm_max;
 }
@@ -349,10 +308,7 @@ static void spread(const mr_instance *self, const mr_view *view, uint32_t user,
     read_context(self, view, user, x);
     for (uint32_t i = 0; i < slot_count; i++) {
         const float *inverse = derived->inverse + (size_t)slots[i] * d * d;
-        float variance = 0;
-        for (uint32_t j = 0; j < d; j++)
-            variance += x[j] * view->vec->dot(inverse + (size_t)j * d, x, d);
-        deviation[i] = variance > 0 ? __builtin_sqrtf(variance) : 0.0f;
+        deviation[i] = __builtin_sqrtf(mr_ridge_variance(view->vec, inverse, d, x));
         mean[i] = view->vec->dot(derived->theta + (size_t)slots[i] * dim(self->config), x,
                                  dim(self->config));
     }

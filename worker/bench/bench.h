@@ -23,6 +23,7 @@ typedef struct mr_figure {
 MR_CHECKED mr_status mr_bench_decode(mr_figure *figures, uint32_t *count, mr_error *err);
 MR_CHECKED mr_status mr_bench_learn(mr_figure *figures, uint32_t *count, mr_error *err);
 MR_CHECKED mr_status mr_bench_topk(mr_figure *figures, uint32_t *count, mr_error *err);
+MR_CHECKED mr_status mr_bench_bandit(mr_figure *figures, uint32_t *count, mr_error *err);
 MR_CHECKED mr_status mr_bench_state(mr_figure *figures, uint32_t *count, mr_error *err);
 
 typedef struct mr_pipeline_options {

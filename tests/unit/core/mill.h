@@ -43,6 +43,8 @@ typedef struct mill {
     int64_t version_of[256]; // newest version by user number
     mr_list last;
     mr_list_entry last_entries[MR_LIST_MAX];
+    void (*heard)(void *context, const mr_list *list); // NULL: nobody listens
+    void *listener;
     bool versions_fell, bad_q;
     uint64_t told, told_gone, told_badly; // items that readers outside were told of
 } mill;
@@ -131,6 +133,8 @@ static inline void mill_list(void *context, const mr_list *list)
     m->last = *list;
     memcpy(m->last_entries, list->entries, list->entry_count * sizeof *list->entries);
     m->last.entries = m->last_entries;
+    if (m->heard != NULL)
+        m->heard(m->listener, list);
 }
 
 static inline mr_engine_config mill_defaults(void)

@@ -138,6 +138,32 @@ static void a_muted_category_is_in_no_list_until_it_is_unmuted(void **state)
     mill_close(&m);
 }
 
+// His last list would go on showing what he has muted.
+static void who_mutes_everything_is_given_an_empty_list_once(void **state)
+{
+    static mill m;
+    (void)state;
+    const mr_engine_config config = defaults();
+    open_mill(&m, &config);
+    const int64_t now = start_ms + day_ms;
+    for (uint32_t c = 0; c < CATEGORIES; c++) {
+        char name[16];
+        snprintf(name, sizeof name, "c%u", c);
+        assert_true(list_of(&m, SAME_USER, "mute", name, NAN, now + c));
+        assert_true(m.last.entry_count > 0 || c == CATEGORIES - 1);
+    }
+    assert_int_equal(m.last.entry_count, 0);
+    assert_false(list_of(&m, SAME_USER, "mute", "c0", NAN, now + 100));
+    // A stranger whose first word leaves nothing has no list to take away.
+    static mill n;
+    mill_open(&n, &config);
+    assert_false(list_of(&n, SAME_USER, "mute", "c0", NAN, now));
+    mill_close(&n);
+    assert_true(list_of(&m, SAME_USER, "unmute", "c4", NAN, now + 200));
+    assert_true(m.last.entry_count > 3);
+    mill_close(&m);
+}
+
 static void every_unit_of_more_raises_and_of_less_lowers(void **state)
 {
     static mill m;
@@ -562,6 +588,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_muted_category_is_in_no_list_until_it_is_unmuted),
+        cmocka_unit_test(who_mutes_everything_is_given_an_empty_list_once),
         cmocka_unit_test(every_unit_of_more_raises_and_of_less_lowers),
         cmocka_unit_test(a_wish_fades_by_half_in_its_half_life),
         cmocka_unit_test(when_all_places_are_taken_the_oldest_wish_makes_room_and_mutes_last),

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/base/ridge.h"
+
+#include <string.h>
+
+void mr_ridge_try(double *sums, uint32_t d, const float *x)
+{
+    double *a = sums + d;
+    for (uint32_t i = 0; i < d; i++)
+        for (uint32_t j = 0; j <= i; j++)
+            *a++ += (double)x[i] * (double)x[j];
+}
+
+void mr_ridge_reward(double *sums, uint32_t d, const float *x, double reward)
+{
+    for (uint32_t i = 0; i < d; i++)
+        sums[i] += reward * (double)x[i];
+}
+
+// l: the lower triangle of m = l l^T, in place of m. m is positive definite.
+static void decompose(double *m, uint32_t d)
+{
+    for (uint32_t i = 0; i < d; i++)
+        for (uint32_t j = 0; j <= i; j++) {
+            double sum = m[i * d + j];
+            for (uint32_t k = 0; k < j; k++)
+                sum -= m[i * d + k] * m[j * d + k];
+            m[i * d + j] = i == j ? __builtin_sqrt(sum) : sum / m[j * d + j];
+        }
+}
+
+// x = (l l^T)^-1 x
+static void solve(const double *l, uint32_t d, double *x)
+{
+    for (uint32_t i = 0; i < d; i++) {
+        for (uint32_t k = 0; k < i; k++)
+            x[i] -= l[i * d + k] * x[k];
+        x[i] /= l[i * d + i];
+    }
+    for (uint32_t i = d; i-- > 0;) {
+        for (uint32_t k = i + 1; k < d; k++)
+            x[i] -= l[k * d + i] * x[k];
+        x[i] /= l[i * d + i];
+    }
+}
+
+// The inverse of l, row by row, in place of `rows`: row i of it is (e_i - sum over k < i of l_ik
+// row k) / l_ii, so that the inner loop goes along rows.
+static void invert_lower(const double *l, uint32_t d, double *rows)
+{
+    for (uint32_t i = 0; i < d; i++) {
+        double *row = rows + (size_t)i * d;
+        memset(row, 0, d * sizeof *row);
+        row[i] = 1.0;
+        for (uint32_t k = 0; k < i; k++)
+            for (uint32_t j = 0; j <= k; j++)
+                row[j] -= l[i * d + k] * rows[k * d + j];
+        for (uint32_t j = 0; j <= i; j++)
+            row[j] /= l[i * d + i];
+    }
+}
+
+void mr_ridge_solve(const double *sums, uint32_t d, double lambda, float *theta, float *inverse)
+{
+    double l[MR_RIDGE_MAX * MR_RIDGE_MAX], rows[MR_RIDGE_MAX * MR_RIDGE_MAX];
+    double x[MR_RIDGE_MAX], product[MR_RIDGE_MAX];
+    const double *a = sums + d;
+    for (uint32_t i = 0; i < d; i++)
+        for (uint32_t j = 0; j <= i; j++)
+            l[i * d + j] = *a++ + (i == j ? lambda : 0.0);
+    decompose(l, d);
+    memcpy(x, sums, d * sizeof *x);
+    solve(l, d, x);
+    for (uint32_t i = 0; i < d; i++)
+        theta[i] = (float)x[i];
+    invert_lower(l, d, rows);
+    // (l l^T)^-1 is the sum over k of the outer products of row k of l^-1 with itself.
+    for (uint32_t i = 0; i < d; i++) {
+        memset(product, 0, d * sizeof *product);
+        for (uint32_t k = i; k < d; k++)
+            for (uint32_t j = 0; j <= i; j++)
+                product[j] += rows[k * d + i] * rows[k * d + j];
+        for (uint32_t j = 0; j <= i; j++)
+            inverse[i * d + j] = inverse[j * d + i] = (float)product[j];
+    }
+}
+
+// The inverse is symmetric, so its rows may be added up like columns: no sum along a row.
+float mr_ridge_variance(const mr_vec *vec, const float *inverse, uint32_t d, const float *x)
+{
+    float product[MR_RIDGE_MAX];
+    vec->set(product, x[0], inverse, d);
+    for (uint32_t i = 1; i < d; i++)
+        vec->axpy(product, x[i], inverse + (size_t)i * d, d);
+    const float variance = vec->dot(product, x, d);
+    return variance > 0.0f ? variance : 0.0f;
+}

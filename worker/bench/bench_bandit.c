@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+// A contextual bandit in a closed loop, on one core: the ridge regressions that model linucb keeps,
+// choosing by upper bound or by a Thompson draw, and learning from what they chose.
+//
+// Arms have a reward of 1 with a probability that is linear in the context, 0 otherwise. A decision
+// sees arms as they were at the end of the last epoch, as in the worker: sums grow with each event,
+// and are solved once an epoch. The reference of speed is the same loop choosing at random, which
+// does what the world and the sums cost; that of regret is epsilon-greedy on the same means.
+//
+// Regret is what the best arm would have given beyond the one that was chosen, a decision. A bound
+// without chance chooses the same arm all through an epoch for contexts that are alike: it herds,
+// the more, the longer the epoch. `drawn` is what the worker does instead: Plackett-Luce over the
+// bounds, policy plackett_luce with its own temperature and alpha.
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/ridge.h"
+#include "core/base/rng.h"
+#include "worker/bench/bench.h"
+#include "worker/bench/measure.h"
+
+enum {
+    ARMS_MAX = 50,
+    DIM_MAX = MR_RIDGE_MAX,
+    SPEED_EVENTS = 20000,
+    SPEED_EPOCH = 256,
+    RUNS = 9,
+    SEEDS = 20,
+    REGRET_EVENTS = 30000,
+};
+
+typedef enum chooser { AT_RANDOM, EPSILON_GREEDY, UPPER_BOUND, DRAWN, THOMPSON } chooser;
+
+static const double epsilon = 0.1;     // as policy epsilon_greedy has it
+static const float alpha = 0.3f;       // of both bounds, as policy plackett_luce has it
+static const double temperature = 0.3; // of DRAWN, in deviations of the bounds
+
+typedef struct loop {
+    const mr_vec *vec;
+    uint32_t arms, d;
+    mr_rng world, choices;
+    float truth[ARMS_MAX * DIM_MAX];
+    double sums[ARMS_MAX][DIM_MAX + DIM_MAX * (DIM_MAX + 1) / 2];
+    float theta[ARMS_MAX * DIM_MAX];
+    float inverse[ARMS_MAX][DIM_MAX * DIM_MAX];
+    uint32_t index[ARMS_MAX];
+    bool tried[ARMS_MAX]; // since the arms were solved
+} loop;
+
+// ---- the world
+
+// 1, and a direction: the squared norm is 2, as that of a user's context.
+static void draw_context(mr_rng *rng, uint32_t d, float *x)
+{
+    float squares = 0;
+    for (uint32_t i = 1; i < d; i++) {
+        x[i] = mr_rng_normal(rng);
+        squares += x[i] * x[i];
+    }
+    const float unit = 1.0f / __builtin_sqrtf(squares);
+    for (uint32_t i = 1; i < d; i++)
+        x[i] *= unit;
+    x[0] = 1.0f;
+}
+
+static void open_loop(loop *l, uint32_t arms, uint32_t d, uint32_t seed)
+{
+    memset(l, 0, sizeof *l);
+    l->vec = mr_vec_best();
+    l->arms = arms;
+    l->d = d;
+    l->world = mr_rng_make(seed, 0, 0, 0, MR_PURPOSE_SIM);
+    l->choices = mr_rng_make(seed, 0, 0, 1, MR_PURPOSE_POLICY);
+    for (uint32_t a = 0; a < arms; a++) {
+        float *truth = l->truth + (size_t)a * d;
+        draw_context(&l->world, d, truth);
+        for (uint32_t i = 0; i < d; i++)
+            truth[i] *= i == 0 ? 0.25f : 0.5f; // a quarter, more or less by the directions' cosine
+        l->index[a] = a;
+        mr_ridge_solve(l->sums[a], d, 1.0, l->theta + (size_t)a * d, l->inverse[a]);
+    }
+}
+
+static double chance_of(const loop *l, const float *x, uint32_t arm)
+{
+    const float p = l->vec->dot(x, l->truth + (size_t)arm * l->d, l->d);
+    return p < 0.01f ? 0.01 : p > 0.99f ? 0.99 : (double)p;
+}
+
+static double best_chance(const loop *l, const float *x)
+{
+    double best = 0;
+    for (uint32_t a = 0; a < l->arms; a++) {
+        const double p = chance_of(l, x, a);
+        best = p > best ? p : best;
+    }
+    return best;
+}
+
+// ---- choosing
+
+static uint32_t largest(const float *values, uint32_t count)
+{
+    uint32_t best = 0;
+    for (uint32_t i = 1; i < count; i++)
+        if (values[i] > values[best])
+            best = i;
+    return best;
+}
+
+// Turns values into keys, the largest of which is the first of a Plackett-Luce draw.
+static void perturb(loop *l, float *values)
+{
+    double sum = 0, squares = 0;
+    for (uint32_t a = 0; a < l->arms; a++) {
+        sum += (double)values[a];
+        squares += (double)values[a] * (double)values[a];
+    }
+    const double mean = sum / l->arms, variance = squares / l->arms - mean * mean;
+    const double t = temperature * (variance > 1e-18 ? __builtin_sqrt(variance) : 1.0);
+    for (uint32_t a = 0; a < l->arms; a++) {
+        const double u = 1.0 - mr_rng_double(&l->choices); // above 0
+        values[a] = (float)((double)values[a] / t - mr_log(-mr_log(u) + 1e-300));
+    }
+}
+
+static uint32_t choose(loop *l, chooser how, const float *x)
+{
+    float values[ARMS_MAX];
+    if (how == AT_RANDOM || (how == EPSILON_GREEDY && mr_rng_double(&l->choices) < epsilon))
+        return mr_rng_below(&l->choices, l->arms);
+    l->vec->dot_rows(x, l->theta, l->index, l->arms, l->d, values);
+    for (uint32_t a = 0; a < l->arms && how != EPSILON_GREEDY; a++) {
+        const float deviation = __builtin_sqrtf(mr_ridge_variance(l->vec, l->inverse[a], l->d, x));
+        values[a] +=
+            how == THOMPSON ? deviation * mr_rng_normal(&l->choices) * alpha : deviation * alpha;
+    }
+    if (how == DRAWN)
+        perturb(l, values);
+    return largest(values, l->arms);
+}
+
+// ---- learning
+
+static void learn(loop *l, const float *x, uint32_t arm)
+{
+    mr_ridge_try(l->sums[arm], l->d, x);
+    if (mr_rng_double(&l->world) < chance_of(l, x, arm))
+        mr_ridge_reward(l->sums[arm], l->d, x, 1.0);
+    l->tried[arm] = true;
+}
+
+static void end_epoch(loop *l)
+{
+    for (uint32_t a = 0; a < l->arms; a++) {
+        if (l->tried[a])
+            mr_ridge_solve(l->sums[a], l->d, 1.0, l->theta + (size_t)a * l->d, l->inverse[a]);
+        l->tried[a] = false;
+    }
+}
+
+// CPU seconds of `events` decisions.
+static double seconds_of(loop *l, chooser how, const float *contexts, uint32_t events)
+{
+    const double start = mr_thread_seconds();
+    for (uint32_t e = 0; e < events; e++) {
+        const float *x = contexts + (size_t)e * l->d;
+        learn(l, x, choose(l, how, x));
+        if (e % SPEED_EPOCH == SPEED_EPOCH - 1)
+            end_epoch(l);
+    }
+    return mr_thread_seconds() - start;
+}
+
+// Mean regret a decision over `REGRET_EVENTS` decisions and SEEDS worlds.
+static double regret_of(loop *l, chooser how, uint32_t epoch)
+{
+    double regret = 0;
+    float x[DIM_MAX];
+    for (uint32_t seed = 1; seed <= SEEDS; seed++) {
+        open_loop(l, 20, 16, seed);
+        for (uint32_t e = 0; e < REGRET_EVENTS; e++) {
+            draw_context(&l->world, l->d, x);
+            const uint32_t arm = choose(l, how, x);
+            regret += best_chance(l, x) - chance_of(l, x, arm);
+            learn(l, x, arm);
+            if (e % epoch == epoch - 1)
+                end_epoch(l);
+        }
+    }
+    return regret / ((double)SEEDS * REGRET_EVENTS);
+}
+
+// ---- figures
+
+static void measure_speed(loop *l, chooser how, uint32_t arms, uint32_t d, float *contexts,
+                          mr_figure *out)
+{
+    mr_runs runs = {0};
+    for (uint32_t run = 0; run < RUNS; run++) {
+        open_loop(l, arms, d, run + 1);
+        for (uint32_t e = 0; e < SPEED_EVENTS; e++)
+            draw_context(&l->world, d, contexts + (size_t)e * d);
+        const double ours = seconds_of(l, how, contexts, SPEED_EVENTS);
+        mr_runs_add(&runs, ours, seconds_of(l, AT_RANDOM, contexts, SPEED_EVENTS));
+    }
+    out->value = SPEED_EVENTS / mr_median(runs.ours, RUNS);
+    out->unit = "decisions/s";
+    out->reference = "the same loop choosing at random";
+    out->reference_value = SPEED_EVENTS / mr_median(runs.reference, RUNS);
+    out->ratio = mr_median(runs.ratio, RUNS);
+}
+
+static const struct {
+    const char *name;
+    chooser how;
+    uint32_t arms, d;
+} speeds[] = {
+    {"bandit_linucb_20x16", UPPER_BOUND, 20, 16},
+    {"bandit_lints_20x16", THOMPSON, 20, 16},
+    {"bandit_linucb_50x32", UPPER_BOUND, 50, 32},
+    {"bandit_lints_50x32", THOMPSON, 50, 32},
+};
+
+static const struct {
+    chooser how;
+    uint32_t epoch;
+    const char *name;
+} regrets[] = {
+    {UPPER_BOUND, 1, "bandit_linucb_regret_epoch_1"},
+    {UPPER_BOUND, 64, "bandit_linucb_regret_epoch_64"},
+    {UPPER_BOUND, 1024, "bandit_linucb_regret_epoch_1024"},
+    {DRAWN, 1, "bandit_drawn_regret_epoch_1"},
+    {DRAWN, 64, "bandit_drawn_regret_epoch_64"},
+    {DRAWN, 1024, "bandit_drawn_regret_epoch_1024"},
+    {THOMPSON, 1, "bandit_lints_regret_epoch_1"},
+    {THOMPSON, 64, "bandit_lints_regret_epoch_64"},
+    {THOMPSON, 1024, "bandit_lints_regret_epoch_1024"},
+};
+
+mr_status mr_bench_bandit(mr_figure *figures, uint32_t *count, mr_error *err)
+{
+    const uint32_t room = *count;
+    loop *l = calloc(1, sizeof *l);
+    float *contexts = calloc((size_t)SPEED_EVENTS * DIM_MAX, sizeof *contexts);
+    double references[1025] = {0}; // by length of the epoch; 0: not yet
+    *count = 0;
+    if (l == NULL || contexts == NULL) {
+        free(l);
+        free(contexts);
+        return mr_fail(err, MR_FATAL, "bench bandit: out of memory");
+    }
+    for (uint32_t i = 0; i < sizeof speeds / sizeof speeds[0] && *count < room; i++) {
+        figures[*count].name = speeds[i].name;
+        measure_speed(l, speeds[i].how, speeds[i].arms, speeds[i].d, contexts,
+                      &figures[(*count)++]);
+    }
+    for (uint32_t i = 0; i < sizeof regrets / sizeof regrets[0] && *count < room; i++) {
+        double *reference = &references[regrets[i].epoch];
+        if (*reference == 0)
+            *reference = regret_of(l, EPSILON_GREEDY, regrets[i].epoch);
+        const double value = regret_of(l, regrets[i].how, regrets[i].epoch);
+        figures[(*count)++] = (mr_figure){.name = regrets[i].name,
+                                          .value = value,
+                                          .unit = "clicks a decision",
+                                          .reference = "epsilon-greedy, the same epochs",
+                                          .reference_value = *reference,
+                                          .ratio = *reference / value};
+    }
+    free(l);
+    free(contexts);
+    return MR_OK;
+}
