@@ -88,6 +88,11 @@ bool mr_source_at_end(const mr_source *source);
 // gave is learned where mr_source_at_end.)
 bool mr_source_has_read(const mr_source *source, uint32_t input, uint32_t partition, int64_t end);
 
+// For inputs whose topics are named by a pattern: there was a look at what topics there are, and it
+// found none more. A copy in the repartition topic whose source is not known here waits for two of
+// them; then its topic is gone, and it is refused.
+void mr_source_looked(mr_source *source);
+
 // How long the loop may wait before an epoch is due, at most `most`.
 int mr_source_patience(const mr_source *source, int64_t now_ms, int most);
 
