@@ -44,7 +44,7 @@ uint32_t mr_optimiser_floats(mr_optimiser_kind kind, uint32_t n)
 
 float mr_optimiser_scale(mr_optimiser_kind kind)
 {
-    return kind == MR_OPTIMISER_SGD         ? 3.5f
+    return kind == MR_OPTIMISER_SGD         ? 4.5f
            : kind == MR_OPTIMISER_ADAM      ? 0.1f
            : kind == MR_OPTIMISER_CURVATURE ? 0.4f
                                             : 1.0f;

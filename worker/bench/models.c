@@ -34,12 +34,15 @@ static const mr_model_row rows[] = {
     {"embedding, loss nested", "embedding", {ALONE_EMBEDDING, LOSS "nested"}},
     {"embedding, loss metric", "embedding", {ALONE_EMBEDDING, LOSS "metric"}},
     {"embedding, optimiser sgd", "embedding", {ALONE_EMBEDDING, OPTIMISER "sgd"}},
+    {"embedding, chain and sgd", "embedding", {ALONE_EMBEDDING, LOSS "chain", OPTIMISER "sgd"}},
+    {"embedding, softmax and sgd", "embedding", {ALONE_EMBEDDING, LOSS "softmax", OPTIMISER "sgd"}},
     {"embedding, optimiser adam", "embedding", {ALONE_EMBEDDING, OPTIMISER "adam"}},
     {"embedding, optimiser gsnr", "embedding", {ALONE_EMBEDDING, OPTIMISER "gsnr"}},
     {"embedding, optimiser curvature", "embedding", {ALONE_EMBEDDING, OPTIMISER "curvature"}},
     {"blend", "blend", {NULL}},
-    {"blend, loss softmax", "blend", {LOSS "softmax"}},
-    {"blend, loss hardest", "blend", {LOSS "hardest"}},
+    {"blend, optimiser sgd", "blend", {OPTIMISER "sgd"}},
+    {"blend, chain and sgd", "blend", {LOSS "chain", OPTIMISER "sgd"}},
+    {"blend, softmax and sgd", "blend", {LOSS "softmax", OPTIMISER "sgd"}},
 };
 
 const mr_model_row *mr_model_rows(uint32_t *count)

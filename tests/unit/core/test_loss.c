@@ -108,6 +108,8 @@ static void hinge_leaves_alone_what_keeps_its_distance(void **state)
     near((double)g[3], 0, 0);
     near((double)g[2], 2 * log(1 + 10) / log(1 + 30), 1e-5); // one of three: rank 10 of 30
     near((double)g[0], -(double)g[2], 0);
+    mr_loss_hinge(&(mr_candidates){4, scores, 2, g, NULL}, .5f, 0); // none in the catalogue yet
+    near((double)g[2], 0, 0);
 }
 
 static void nested_levels_give_the_worked_gradients(void **state)
