@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/ingest/ingest.h"
 #include "worker/mapped.h"
 #include "worker/pseudonym.h"
 #include "worker/trace.h"
@@ -319,6 +320,18 @@ static void rename_user(mr_decoder *decoder, mr_arena *arena, mr_event *event)
     event->user = mr_bytes_of(name, MR_PSEUDONYM_BYTES);
 }
 
+// Before events are sorted: one that stands in the future has no place among the others.
+static void clamp(const mr_decoder *decoder, mr_arrival *arrival)
+{
+    mr_event *event = &arrival->event;
+    arrival->clamped = decoder->config->clock_skew_action == MR_SKEW_CLAMP &&
+                       arrival->record_ms >= MR_TIME_MIN_MS &&
+                       event->time_ms > arrival->record_ms &&
+                       event->time_ms - arrival->record_ms > decoder->config->clock_skew_max;
+    if (arrival->clamped)
+        event->time_ms = arrival->record_ms;
+}
+
 static mr_status decode(mr_decoder *decoder, mr_arena *arena, const input *in,
                         const mr_message *message, mr_arrival *arrivals, uint32_t max,
                         uint32_t *count, mr_error *err)
@@ -385,6 +398,7 @@ mr_status mr_decoder_read(mr_decoder *decoder, uint32_t number, const mr_message
         arrivals[i].partition = place.partition;
         arrivals[i].topic = place.topic;
         arrivals[i].trace = arrivals->trace;
+        clamp(decoder, &arrivals[i]);
         arrivals[i].cause = MR_CAUSE_NONE;
         arrivals[i].reason[0] = '\0';
         arrivals[i].learned = false;

@@ -132,6 +132,8 @@ void mr_metrics_put(mr_outputs *outputs, mr_frozen *frozen, mr_engine *engine,
     put_labelled(&p, "records_too_large", NULL, 0, (double)window->too_large, -1, true);
     if (window->source->skipped > 0)
         put_labelled(&p, "records_left_out", NULL, 0, (double)window->source->skipped, -1, true);
+    if (window->source->clamped > 0)
+        put_labelled(&p, "events_clamped", NULL, 0, (double)window->source->clamped, -1, true);
     put_traces(&p);
     put_refused(&p);
     put_registry(&p);

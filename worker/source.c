@@ -516,6 +516,7 @@ void mr_source_learned(mr_source *source, uint32_t task)
     if (b->deltas != UINT32_MAX)
         source->learned[b->deltas].next = source->feeds[b->deltas].next;
     for (uint32_t i = 0; i < b->count; i++) {
+        source->counters.clamped += b->arrivals[i].clamped;
         if (b->arrivals[i].record_ms > source->counters.newest_record_ms)
             source->counters.newest_record_ms = b->arrivals[i].record_ms;
     }

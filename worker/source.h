@@ -74,6 +74,7 @@ const mr_offset *mr_source_offsets(const mr_source *source, uint32_t *count);
 typedef struct mr_source_counters {
     uint64_t records, events, refused[MR_CAUSE_COUNT];
     uint64_t skipped;         // records that the mapping leaves out
+    uint64_t clamped;         // events whose time was too far ahead (clock.skew_action)
     uint64_t below;           // records below the next offset: dropped
     uint32_t waiting;         // partitions whose next record waits for its schema
     int64_t newest_record_ms; // timestamp of the newest record of a learned epoch

@@ -17,6 +17,7 @@ typedef struct mr_arrival { // an event and where it came from
     // Filled by the engine: MR_CAUSE_NONE where the event was taken; otherwise why it was refused.
     mr_cause cause;
     char reason[120];
+    bool clamped; // the event's time was too far ahead, and is that of its record
     bool learned; // filled by the engine: neither refused nor a duplicate, nor dropped as late
 } mr_arrival;
 

@@ -19,6 +19,7 @@ mr_integration(traces)
 mr_integration(wishes)
 mr_integration(pseudonyms)
 mr_integration(dead_letters)
+mr_integration(caged)
 mr_integration(security) # with the registry below, and jars of a Java client
 set_tests_properties(security PROPERTIES TIMEOUT 600)
 

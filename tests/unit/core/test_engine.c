@@ -7,10 +7,11 @@
 // Also the models that are off unless they are set.
 static mr_engine_config all_models(void)
 {
-    static const mr_setting settings[] = {{"linucb", "dim", 16}};
+    static const mr_setting settings[] = {
+        {"linucb", "dim", 16}, {"ease", "pairs", 12}, {"multi_interest", "dim", 32}};
     mr_engine_config config = mill_defaults();
     config.settings = settings;
-    config.setting_count = 1;
+    config.setting_count = 3;
     return config;
 }
 
