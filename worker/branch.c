@@ -315,7 +315,8 @@ static mr_status open_engine(mr_branch *b, mr_error *err)
     MR_TRY(mr_methods_engine(b->options->methods, b->config, b->tasks, &b->engine_config, err));
     b->engine_config.measure_all = b->options->measure;
     b->engine_config.fetch = (mr_fetch){b, fetch_row};
-    b->engine_config.watch = mr_watch_system();
+    b->engine_config.watch =
+        b->hooks.watch.now_ns != NULL ? b->hooks.watch : mr_watch_system();
     b->engine_config.probed = b->hooks.probed;
     if (b->result->lanes > 1) {
         MR_TRY(mr_lane_pool_open(b->result->lanes, &b->pool, err));

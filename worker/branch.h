@@ -16,6 +16,7 @@ typedef struct mr_branch mr_branch;
 typedef struct mr_branch_hooks {
     uint32_t lanes;         // 0: as the configuration says
     uint64_t resample_seed; // of the intervals: one for branches that are compared
+    mr_watch watch;         // of the engine; zeros: the machine's
     mr_probed probed;
     void *context;
     void (*list)(void *context, const mr_list *list); // a list is published; NULL: nobody asks

@@ -51,6 +51,19 @@ static void system_fill(void *context, void *bytes, size_t size)
     MR_ASSERT(got == (ssize_t)size);
 }
 
+static uint64_t thread_now_ns(void *context)
+{
+    struct timespec now;
+    (void)context;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+mr_watch mr_watch_thread(void)
+{
+    return (mr_watch){NULL, thread_now_ns};
+}
+
 mr_watch mr_watch_system(void)
 {
     return (mr_watch){NULL, system_now_ns};

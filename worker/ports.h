@@ -218,6 +218,8 @@ typedef struct mr_chance { // for what may differ from run to run: the id of a h
 // The machine's own clock, watch and chance.
 mr_clock mr_clock_system(void);
 mr_watch mr_watch_system(void);
+// CPU time of the thread that asks: what others take of the machine is not in it. Asking costs more.
+mr_watch mr_watch_thread(void);
 mr_chance mr_chance_system(void);
 
 #endif

@@ -229,10 +229,12 @@ static float clip_norm(const mr_vec *vec, const float *x, uint32_t n, float limi
 
 static mr_optimiser optimiser_at(const config *c, double rate)
 {
+    const bool ball = space_of(c) == SPACE_METRIC; // steps that suit dot products would leave it
     return (mr_optimiser){.kind = optimiser_of(c),
-                          .rate = (float)rate * mr_optimiser_scale(optimiser_of(c)),
+                          .rate = (float)rate * mr_optimiser_scale(optimiser_of(c)) *
+                                  (ball ? 0.2f : 1.0f),
                           .decay = (float)c->decay,
-                          .norm_max = space_of(c) == SPACE_METRIC ? 1.0f : 10.0f};
+                          .norm_max = ball ? 1.0f : 10.0f};
 }
 
 static mr_sampler sampler_of(const config *c)

@@ -15,8 +15,24 @@ enum { TOGETHER_MAX = 8, SET_BYTES = 32 }; // engines in one pass; "seed=..."
 #define ALONE_POPULARITY "models.off=covisit,embedding,diag_linucb"
 #define ALONE_COVISIT "models.off=popularity,embedding,diag_linucb"
 #define ALONE_EMBEDDING "models.off=popularity,covisit,diag_linucb"
-#define LOSS "models.embedding.loss="
-#define OPTIMISER "models.embedding.optimiser="
+#define ALONE_EASE "models.off=popularity,covisit,embedding,diag_linucb"
+#define INTERESTS "models.multi_interest.dim=64"
+#define TRAINED(loss, optimiser)                                                                   \
+    "models.embedding.loss=" loss, "models.embedding.optimiser=" optimiser
+#define EMBEDDING(loss, optimiser)                                                                 \
+    {                                                                                              \
+        "embedding, " loss ", " optimiser, "embedding",                                            \
+        {                                                                                          \
+            ALONE_EMBEDDING, TRAINED(loss, optimiser)                                              \
+        }                                                                                          \
+    }
+#define BLEND(loss, optimiser)                                                                     \
+    {                                                                                              \
+        "blend, " loss ", " optimiser, "blend",                                                    \
+        {                                                                                          \
+            TRAINED(loss, optimiser)                                                               \
+        }                                                                                          \
+    }
 
 // Rows of one configuration stand together: it runs once.
 static const mr_model_row rows[] = {
@@ -26,23 +42,24 @@ static const mr_model_row rows[] = {
     {"popularity, 1 d", "popularity_1d", {ALONE_POPULARITY}},
     {"popularity, 7 d", "popularity_7d", {ALONE_POPULARITY}},
     {"co-visitation", "covisit", {ALONE_COVISIT}},
+    {"EASE of 12 known items", "ease", {ALONE_EASE, "models.ease.pairs=12"}},
+    {"short interests, with their embedding", "interest_short", {ALONE_EMBEDDING, INTERESTS}},
+    {"long interests, with their embedding", "interest_long", {ALONE_EMBEDDING, INTERESTS}},
     {"Diag-LinUCB, with its embedding", "diag_linucb", {"models.off=popularity,covisit"}},
-    {"embedding, loss bpr", "embedding", {ALONE_EMBEDDING}},
-    {"embedding, loss softmax", "embedding", {ALONE_EMBEDDING, LOSS "softmax"}},
-    {"embedding, loss hardest", "embedding", {ALONE_EMBEDDING, LOSS "hardest"}},
-    {"embedding, loss chain", "embedding", {ALONE_EMBEDDING, LOSS "chain"}},
-    {"embedding, loss nested", "embedding", {ALONE_EMBEDDING, LOSS "nested"}},
-    {"embedding, loss metric", "embedding", {ALONE_EMBEDDING, LOSS "metric"}},
-    {"embedding, optimiser sgd", "embedding", {ALONE_EMBEDDING, OPTIMISER "sgd"}},
-    {"embedding, chain and sgd", "embedding", {ALONE_EMBEDDING, LOSS "chain", OPTIMISER "sgd"}},
-    {"embedding, softmax and sgd", "embedding", {ALONE_EMBEDDING, LOSS "softmax", OPTIMISER "sgd"}},
-    {"embedding, optimiser adam", "embedding", {ALONE_EMBEDDING, OPTIMISER "adam"}},
-    {"embedding, optimiser gsnr", "embedding", {ALONE_EMBEDDING, OPTIMISER "gsnr"}},
-    {"embedding, optimiser curvature", "embedding", {ALONE_EMBEDDING, OPTIMISER "curvature"}},
-    {"blend", "blend", {NULL}},
-    {"blend, optimiser sgd", "blend", {OPTIMISER "sgd"}},
-    {"blend, chain and sgd", "blend", {LOSS "chain", OPTIMISER "sgd"}},
-    {"blend, softmax and sgd", "blend", {LOSS "softmax", OPTIMISER "sgd"}},
+    EMBEDDING("bpr", "adagrad"),
+    EMBEDDING("bpr", "sgd"),
+    EMBEDDING("bpr", "adam"),
+    EMBEDDING("bpr", "gsnr"),
+    EMBEDDING("bpr", "curvature"),
+    EMBEDDING("softmax", "sgd"),
+    EMBEDDING("hardest", "sgd"),
+    EMBEDDING("chain", "sgd"),
+    EMBEDDING("nested", "sgd"),
+    EMBEDDING("metric", "sgd"),
+    BLEND("bpr", "adagrad"),
+    BLEND("bpr", "sgd"),
+    BLEND("softmax", "sgd"),
+    BLEND("chain", "sgd"),
 };
 
 const mr_model_row *mr_model_rows(uint32_t *count)

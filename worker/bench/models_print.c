@@ -96,7 +96,7 @@ static void print_row(const mr_model_figures *figures, bool markdown, FILE *out)
     }
     fprintf(out,
             markdown ? "| %s | %s | %s | %s | %s | %s | %s | %s | %s | %.0f | %.0f | %.0f |\n"
-                     : "  %-33s %-21s %-6s %-21s %-6s  %6s %6s   %6s %6s  %7.0f %6.0f %6.0f\n",
+                     : "  %-37s %-21s %-6s %-21s %-6s  %6s %6s   %6s %6s  %7.0f %6.0f %6.0f\n",
             figures->row->name, of[0], half[0], of[1], half[1], young[0], young[1], young[2],
             young[3], figures->learn_ns, figures->user_bytes, figures->item_bytes);
 }
@@ -109,8 +109,8 @@ static void print_head(bool markdown, FILE *out)
                      "|---|---|---|---|---|---|---|---|---|---|---|---|\n");
     else
         fprintf(out,
-                "  %-33s %-28s %-28s  %-15s %-13s  %7s %-13s\n"
-                "  %-33s %-21s %-6s %-21s %-6s  %6s %6s   %6s %6s  %7s %6s %6s\n",
+                "  %-37s %-28s %-28s  %-15s %-13s  %7s %-13s\n"
+                "  %-37s %-21s %-6s %-21s %-6s  %6s %6s   %6s %6s  %7s %6s %6s\n",
                 "", "all: every act is a target", "new: items new to the user", "all, of new",
                 "new, of new", "ns an", "bytes of an", "recall@20 / nDCG@20 / MRR@20", "", "+-", "",
                 "+-", "users", "items", "users", "items", "event", "user", "item");

@@ -303,6 +303,7 @@ static mr_status open_branch(sweep *s, uint32_t index, mr_error *err)
         b->perturbation = *from->perturbation;
     const mr_branch_hooks hooks = {.lanes = 1,
                                    .resample_seed = s->options->seed,
+                                   .watch = mr_watch_thread(),
                                    .probed = {b, see_target},
                                    .context = b,
                                    .list = see_list};
