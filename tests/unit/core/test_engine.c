@@ -479,6 +479,7 @@ static void what_a_close_hands_out_is_bounded_before_it(void **state)
         mill_close_commit(&m);
         assert_in_range(m.row_bytes, 1, bound + TASK_BYTES * config.tasks);
         assert_true(bound < 4 * m.row_bytes + TASK_BYTES * config.tasks);
+        assert_true(bound <= mr_engine_most_bytes(m.engine, (c + 1) % 3 * 5 * 48, most));
         assert_int_equal(mr_engine_open_bytes(m.engine, 0), 0);
     }
     mill_close(&m);
