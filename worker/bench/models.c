@@ -16,7 +16,9 @@ enum { TOGETHER_MAX = 8, SET_BYTES = 32 }; // engines in one pass; "seed=..."
 #define ALONE_COVISIT "models.off=popularity,embedding,diag_linucb"
 #define ALONE_EMBEDDING "models.off=popularity,covisit,diag_linucb"
 #define ALONE_EASE "models.off=popularity,covisit,embedding,diag_linucb"
+#define EASE "models.ease.pairs=12"
 #define INTERESTS "models.multi_interest.dim=64"
+#define SEQUENCE "models.sequence.dim=64"
 #define TRAINED(loss, optimiser)                                                                   \
     "models.embedding.loss=" loss, "models.embedding.optimiser=" optimiser
 #define EMBEDDING(loss, optimiser)                                                                 \
@@ -42,9 +44,7 @@ static const mr_model_row rows[] = {
     {"popularity, 1 d", "popularity_1d", {ALONE_POPULARITY}},
     {"popularity, 7 d", "popularity_7d", {ALONE_POPULARITY}},
     {"co-visitation", "covisit", {ALONE_COVISIT}},
-    {"EASE of 12 known items", "ease", {ALONE_EASE, "models.ease.pairs=12"}},
-    {"short interests, with their embedding", "interest_short", {ALONE_EMBEDDING, INTERESTS}},
-    {"long interests, with their embedding", "interest_long", {ALONE_EMBEDDING, INTERESTS}},
+    {"ease", "ease", {ALONE_EASE, EASE}},
     {"Diag-LinUCB, with its embedding", "diag_linucb", {"models.off=popularity,covisit"}},
     EMBEDDING("bpr", "adagrad"),
     EMBEDDING("bpr", "sgd"),
@@ -56,10 +56,19 @@ static const mr_model_row rows[] = {
     EMBEDDING("chain", "sgd"),
     EMBEDDING("nested", "sgd"),
     EMBEDDING("metric", "sgd"),
-    BLEND("bpr", "adagrad"),
+    {"short interest, with its embedding", "interest_short", {ALONE_EMBEDDING, INTERESTS}},
+    {"long interests, with their embedding", "interest_long", {ALONE_EMBEDDING, INTERESTS}},
+    {"sequence, minGRU, with its embedding", "sequence", {ALONE_EMBEDDING, SEQUENCE}},
+    {"sequence, GRU, with its embedding",
+     "sequence",
+     {ALONE_EMBEDDING, SEQUENCE, "models.sequence.cell=gru"}},
+    {"blend", "blend", {NULL}},
     BLEND("bpr", "sgd"),
     BLEND("softmax", "sgd"),
     BLEND("chain", "sgd"),
+    {"blend, with ease", "blend", {EASE}},
+    {"blend, with interests", "blend", {INTERESTS}},
+    {"blend, with sequence", "blend", {SEQUENCE}},
 };
 
 const mr_model_row *mr_model_rows(uint32_t *count)
