@@ -296,13 +296,20 @@ typedef struct mr_policy { // draws lists, and knows the probability of what it 
     uint32_t (*draw)(const mr_instance *self, struct mr_slate *slate, mr_rng *rng, double *q);
 } mr_policy;
 
+typedef struct mr_asked { // of an event before it is learned
+    uint64_t origin;   // where it came from; 0: nobody says
+    uint64_t item_key; // what it is about; 0: nothing, or several items
+    uint8_t act;       // mr_event_kind
+    int64_t now_ms;    // the clock, or the event's time where that is later
+} mr_asked;
+
 typedef struct mr_rule { // filters and priors, as functions of the items above: q stays exact
     mr_state state;
     bool (*on)(const void *config); // whether it does anything; NULL: always
-    // Whether events of the user at slot `user`, or of that origin, are counted only, instead of
-    // learned: asked before a round is learned, of everything but control events. NULL: never.
-    bool (*holds)(const mr_instance *self, const mr_view *view, uint32_t user, uint64_t origin,
-                  int64_t now_ms);
+    // Whether an event of the user at slot `user` is counted only, instead of learned: asked before
+    // a round is learned, of everything but control events. NULL: never.
+    bool (*holds)(const mr_instance *self, const mr_view *view, uint32_t user,
+                  const mr_asked *asked);
     size_t (*slate_bytes)(const void *config); // what it keeps of one list at most; NULL: nothing
     void (*open)(const mr_instance *self, struct mr_slate *slate);
     // Clears the bits of candidates that may not stand at the next place; NULL: all may.
