@@ -7,11 +7,14 @@
 // Also the models that are off unless they are set.
 static mr_engine_config all_models(void)
 {
-    static const mr_setting settings[] = {
-        {"linucb", "dim", 16}, {"ease", "pairs", 12}, {"multi_interest", "dim", 32}};
+    static const mr_setting settings[] = {{"linucb", "dim", 16},
+                                          {"ease", "pairs", 12},
+                                          {"multi_interest", "dim", 32},
+                                          {"sequence", "dim", 16},
+                                          {"sequence", "every", 2}};
     mr_engine_config config = mill_defaults();
     config.settings = settings;
-    config.setting_count = 3;
+    config.setting_count = sizeof settings / sizeof settings[0];
     return config;
 }
 
