@@ -174,14 +174,15 @@ static mr_status check_family(const mr_exchange_family *family, const mr_family_
         return MR_OK;
     const uint32_t bytes =
         entry->family->delta == MR_DELTA_CELLS ? MR_EXCHANGE_CELL : entry->delta_bytes;
-    if (family->version != entry->family->version || family->kind != entry->family->delta ||
+    const uint8_t version = mr_family_version(entry->family, entry->instance->config);
+    if (family->version != version || family->kind != entry->family->delta ||
         family->delta_bytes != bytes)
         return mr_fail(err, MR_FATAL,
                        "deltas between workers: family '%s.%s' has version %u with deltas of kind "
                        "%u and %u bytes, want version %u, kind %u, %u bytes: all workers need the "
                        "same release and parameters",
                        entry->instance->state->name, entry->family->name, family->version,
-                       family->kind, family->delta_bytes, entry->family->version,
+                       family->kind, family->delta_bytes, version,
                        (unsigned)entry->family->delta, bytes);
     return MR_OK;
 }
@@ -336,7 +337,8 @@ static void close_family(mr_exchange_writer *writer)
 void mr_exchange_put_family(mr_exchange_writer *writer, const mr_family_entry *entry)
 {
     const bool cells = entry->family->delta == MR_DELTA_CELLS;
-    const uint8_t kind[2] = {entry->family->version, (uint8_t)entry->family->delta};
+    const uint8_t kind[2] = {mr_family_version(entry->family, entry->instance->config),
+                             (uint8_t)entry->family->delta};
     const uint32_t numbers[2] = {cells ? MR_EXCHANGE_CELL : entry->delta_bytes, 0};
     close_family(writer);
     writer->family_at = writer->size;

@@ -159,6 +159,11 @@ static uint32_t part_used(const mr_user_part_entry *part, const mr_user *user)
                : family->used(part->instance->config, (const uint8_t *)user + part->offset);
 }
 
+static uint8_t version_of(const mr_user_part_entry *part)
+{
+    return mr_family_version(part->family, part->instance->config);
+}
+
 uint32_t mr_users_encode(const mr_users *users, uint32_t slot, uint8_t *out)
 {
     const mr_user *user = mr_users_at(users, slot);
@@ -172,7 +177,7 @@ uint32_t mr_users_encode(const mr_users *users, uint32_t slot, uint8_t *out)
         const uint32_t used = part_used(part, user);
         if (used == 0)
             continue;
-        end = put_part(end, part->code, part->family->version, (const uint8_t *)user + part->offset,
+        end = put_part(end, part->code, version_of(part), (const uint8_t *)user + part->offset,
                        used);
         count++;
     }
@@ -203,13 +208,13 @@ static mr_status decode_part(mr_users *users, mr_user *user, uint16_t code, uint
         const mr_user_part_entry *part = &users->parts[p];
         if (part->code != code)
             continue;
-        if (version != part->family->version || size > part->bytes)
+        if (version != version_of(part) || size > part->bytes)
             return mr_fail(
                 err, MR_FATAL,
                 "user row: part '%s' has version %u and %u bytes, want "
                 "version %u and at most %u: set the parameters of '%s' back, or let a new "
                 "app id learn from the topics",
-                part->family->name, version, size, part->family->version, part->bytes,
+                part->family->name, version, size, version_of(part), part->bytes,
                 part->instance->state->name);
         memcpy((uint8_t *)user + part->offset, bytes, size);
         return MR_OK;

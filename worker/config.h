@@ -68,7 +68,7 @@ typedef struct mr_config_input {
 
 // A number that a method of the engine is set by: "models.covisit.half_life_s".
 typedef struct mr_config_number {
-    const char *path, *unit, *help; // borrowed until mr_config_free
+    const char *path, *unit, *help; // as of an mr_param; borrowed until mr_config_free
     double initial, min, max;
 } mr_config_number;
 

@@ -10,13 +10,16 @@
 void mr_config_number_key_make(const mr_config_number *number, mr_config_number_key *row)
 {
     char low[32], high[32];
+    const bool choice = strstr(number->unit, " | ") != NULL;
     row->key = (mr_key){.path = number->path,
                         .help = number->help,
-                        .type = MR_KEY_DOUBLE,
+                        .type = choice ? MR_KEY_CHOICE : MR_KEY_DOUBLE,
                         .history = true,
                         .initial = row->initial,
-                        .range = row->range};
+                        .range = choice ? number->unit : row->range};
     mr_value_print(&row->key, &number->initial, row->initial, sizeof row->initial);
+    if (choice)
+        return;
     mr_value_print(&row->key, &number->min, low, sizeof low);
     mr_value_print(&row->key, &number->max, high, sizeof high);
     snprintf(row->range, sizeof row->range, "%s .. %s", low, high);
@@ -28,6 +31,7 @@ static const char *type_name(mr_key_type type)
         [MR_KEY_INT] = "integer", [MR_KEY_DOUBLE] = "number", [MR_KEY_BOOL] = "boolean",
         [MR_KEY_NAME] = "name",   [MR_KEY_TEXT] = "text",     [MR_KEY_DURATION] = "duration",
         [MR_KEY_SIZE] = "size",   [MR_KEY_ENUM] = "choice",   [MR_KEY_LIST] = "list",
+        [MR_KEY_CHOICE] = "choice",
     };
     return names[type];
 }
@@ -47,7 +51,7 @@ static void visit_rows(const mr_config_number *numbers, uint32_t number_count, r
     for (uint32_t i = 0; i < number_count; i++) {
         mr_config_number_key row;
         mr_config_number_key_make(&numbers[i], &row);
-        visit(context, "", &row.key, numbers[i].unit);
+        visit(context, "", &row.key, row.key.type == MR_KEY_CHOICE ? "" : numbers[i].unit);
     }
 }
 

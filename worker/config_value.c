@@ -161,6 +161,11 @@ static bool is_number(mr_key_type type)
            type == MR_KEY_SIZE;
 }
 
+static bool is_choice(mr_key_type type)
+{
+    return type == MR_KEY_ENUM || type == MR_KEY_CHOICE;
+}
+
 void mr_value_want(const mr_key *key, char *text, size_t size)
 {
     static const char *const nouns[] = {
@@ -172,13 +177,14 @@ void mr_value_want(const mr_key *key, char *text, size_t size)
         [MR_KEY_DURATION] = "a duration such as 20ms, 5s or 1h",
         [MR_KEY_SIZE] = "a size such as 64KiB or 1GiB",
         [MR_KEY_ENUM] = "one of ",
+        [MR_KEY_CHOICE] = "one of ",
         [MR_KEY_LIST] = "a list: a, b",
     };
     char low[32] = "", high[32] = "";
     if (is_number(key->type))
         range_ends(key->range, low, high);
     snprintf(text, size, "%s%s%s%s%s%s", nouns[key->type],
-             key->type == MR_KEY_ENUM ? key->range : "", low[0] != '\0' ? ", from " : "", low,
+             is_choice(key->type) ? key->range : "", low[0] != '\0' ? ", from " : "", low,
              high[0] != '\0' ? " to " : "", high);
 }
 
@@ -198,9 +204,13 @@ mr_status mr_value_parse(const mr_key *key, char *text, void *value, mr_error *e
             *(int64_t *)value = (int64_t)number;
     } else if (key->type == MR_KEY_BOOL) {
         good = parse_bool(text, value);
-    } else if (key->type == MR_KEY_ENUM) {
-        *(int *)value = parse_choice(key->range, text);
-        good = *(int *)value >= 0;
+    } else if (is_choice(key->type)) {
+        const int choice = parse_choice(key->range, text);
+        good = choice >= 0;
+        if (key->type == MR_KEY_CHOICE)
+            *(double *)value = choice;
+        else
+            *(int *)value = choice;
     } else if (key->type == MR_KEY_LIST) {
         good = parse_list(text, value);
     } else {
@@ -271,6 +281,9 @@ void mr_value_print(const mr_key *key, const void *value, char *text, size_t siz
         break;
     case MR_KEY_ENUM:
         print_choice(key->range, *(const int *)value, text, size);
+        break;
+    case MR_KEY_CHOICE:
+        print_choice(key->range, (int)*(const double *)value, text, size);
         break;
     case MR_KEY_LIST: {
         const mr_config_list *list = value;

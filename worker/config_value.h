@@ -21,6 +21,7 @@ typedef enum mr_key_type {
     MR_KEY_DURATION, // int64_t: 20ms, 1.5s, 10m, 1h, 7d
     MR_KEY_SIZE,     // int64_t: 1000, 64KiB, 16MiB, 1GiB, 1TiB
     MR_KEY_ENUM,     // int: index of the choice
+    MR_KEY_CHOICE,   // double: the same, of a method's parameter
     MR_KEY_LIST,     // mr_config_list: comma-separated, or a YAML sequence
 } mr_key_type;
 

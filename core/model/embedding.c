@@ -1,59 +1,77 @@
 // SPDX-License-Identifier: Apache-2.0
 // embedding: a vector for each user and item, trained on every act against shared negatives.
 //
-// Loss `bpr` (default: it learns well on dense and on sparse logs), for the positive 0 and each
-// negative c of the m in a block:
-//     x = s_0 - s_c,  ds_0 = -weight sigma(-x) / m,  ds_c = +weight sigma(-x) / m
-// Loss `softmax`, ahead on news, behind on films:
-//     z_0 = s_0 / T,  z_c = s_c / T - ln(m q_c),  p = softmax(z),  ds_c = weight (p_c - y_c) / T
-// q_c is the sampler's mixture: half the task's recent positives, half uniform over all items. The
-// positive is always present, so it is not corrected.
-// A negative equal to the positive or among the user's recent items is left out.
-// A block of negatives is shared by BLOCK acts of one task's epoch and keyed by it.
-// Rows take one step of row-wise AdaGrad: G += mean of g^2, w -= rate g / sqrt(G); the user's row
-// at once, an item's at its owner once a round from the sum of its gradients, where k events in one
-// step may move it by sqrt(k) of one at most. Gradients are clipped to norm 1, rows to norm 10.
-// Sources: Yi et al., "Sampling-Bias-Corrected Neural Modeling for Large Corpus Item
-// Recommendations"; Rendle et al., "BPR: Bayesian Personalized Ranking from Implicit Feedback";
-// Duchi et al., "Adaptive Subgradient Methods". Departures: (1) mixture with uniform negatives, (2)
-// row-wise G, (3) acts of higher level weigh more instead of having levels of their own.
+// The trainer: it draws negatives, asks a loss (core/model/loss.h) for the gradient by each score,
+// carries it to the rows, and an optimiser (core/model/optimiser.h) takes the step: on the user's
+// row at once, on an item's at its owner once a round, from the sum of its gradients. Three spaces,
+// each served by one dot product:
+//   dot (bpr, softmax, hardest): s = u.v
+//   levels (chain, nested): vectors of three parts, for clicks, carts and purchases, a half and two
+//     quarters of the length, each rounded up to 16. Part c says how likely it goes on to level c;
+//     the slope of all levels is one, so that the sum of their scores is u.v. How often acts go on
+//     at all stands in a row of faded counts.
+//   metric: s = 2 u.v - |v|^2, which is minus the squared distance but for |u|^2. The last
+//     coordinate of a served item is -|v|^2 and that of a user 1; rows stay within the unit ball.
+// A negative equal to the positive or among the user's recent items is left out. Of `softmax` q is
+// the sampler's mixture: half the task's recent positives, half uniform over all items. `hardest`
+// draws a pool and keeps the hardest negatives of each act, and a quarter at random.
+// Gradients are clipped to norm 1, rows to norm 10.
+// Sources: those of the losses and optimisers. Departures: (1) mixture with uniform negatives, (2)
+// but for the levels, acts of higher level weigh more instead of having levels of their own.
 #include "core/deltas.h"
 #include "core/list/topk.h"
+#include "core/model/decay.h"
+#include "core/model/loss.h"
+#include "core/model/negatives.h"
+#include "core/model/optimiser.h"
 #include "core/model/told.h"
 
-#define LEFT_OUT -1e30f // the score of a negative that is none: its weight becomes 0
-
-enum { BLOCK = 64, NEGATIVES_MAX = 256, RING = 65536, TRIES = 4 };
+enum { LEVELS_DAYS = 7 };
+static const float hardest_cap = 0.5f; // a negative's probability: it may be a positive to come
+static const float no_cap = 2.0f;
 
 typedef struct config {
-    double dim, negatives, rate_user, rate_item, temperature, init, bpr, decay, uniform;
+    double dim, negatives, rate_user, rate_item, temperature, init, loss, optimiser, decay, uniform,
+        pool, margin, slope;
 } config;
 
 static const mr_param params[] = {
     {"dim", "", "length of the vectors, a multiple of 8", offsetof(config, dim), 64, 8, 256},
     {"negatives", "", "negatives that an act is compared with", offsetof(config, negatives), 32, 1,
-     NEGATIVES_MAX},
+     MR_NEGATIVES_MAX},
     {"rate_user", "", "learning rate of users' rows", offsetof(config, rate_user), 0.15, 0, 10},
     {"rate_item", "", "learning rate of items' rows", offsetof(config, rate_item), 0.12, 0, 10},
     {"temperature", "", "of the softmax over dot products", offsetof(config, temperature), 1, 0.01,
      100},
     {"init", "", "norm of a new vector", offsetof(config, init), 0.1, 1e-6, 10},
-    {"bpr", "", "1: the pairwise BPR loss; 0: the sampled softmax", offsetof(config, bpr), 1, 0, 1},
+    {"loss", MR_LOSS_WORDS,
+     "what is learned of an act: to rank it above negatives, by pairs, all together, or the "
+     "hardest "
+     "of a pool; how far it goes from click to purchase, step by step or nested; distances",
+     offsetof(config, loss), MR_LOSS_BPR, 0, MR_LOSSES - 1},
+    {"optimiser", MR_OPTIMISER_WORDS,
+     "how rows step: rates are those of adagrad, and are scaled to the others",
+     offsetof(config, optimiser), MR_OPTIMISER_ADAGRAD, 0, MR_OPTIMISERS - 1},
     {"decay", "", "share of a row that a step takes away", offsetof(config, decay), 0, 0, 0.1},
     {"uniform", "", "share of negatives drawn uniformly; the rest are recent positives",
      offsetof(config, uniform), 0.5, 0, 1},
+    {"pool", "", "loss hardest: negatives that are drawn, of which `negatives` are kept",
+     offsetof(config, pool), MR_NEGATIVES_MAX, 1, MR_NEGATIVES_MAX},
+    {"margin", "", "loss metric: by how much a negative's squared distance has to be larger",
+     offsetof(config, margin), 0.5, 0, 4},
+    {"slope", "", "losses chain and nested: of a level's probability", offsetof(config, slope), 1.5,
+     0.01, 100},
     {0},
 };
 
-typedef struct tail { // behind the vector of a row
-    float squares;    // AdaGrad's G
-    float steps;
-} tail;
-
 typedef struct gradient_tail { // behind the vector of a delta
-    float squares;
-    float events;
+    float squares, events;
+    float curvature, reserved; // where the optimiser asks for it alone
 } gradient_tail;
+
+typedef struct levels { // how many acts were of a level and above, faded
+    mr_decayed acts[MR_LEVELS];
+} levels;
 
 typedef struct cache { // for learning and serving: the items' vectors without what stands behind
                        // them
@@ -62,32 +80,90 @@ typedef struct cache { // for learning and serving: the items' vectors without w
     mr_topk_image image;
 } cache;
 
+enum { FAMILY_ITEM, FAMILY_USER, FAMILY_LEVELS };
+typedef enum space { SPACE_DOT, SPACE_LEVELS, SPACE_METRIC, SPACES } space;
+
+static mr_loss loss_of(const config *c)
+{
+    return (mr_loss)c->loss;
+}
+
+static mr_optimiser_kind optimiser_of(const config *c)
+{
+    return (mr_optimiser_kind)c->optimiser;
+}
+
+static space space_of(const config *c)
+{
+    const mr_loss loss = loss_of(c);
+    return loss == MR_LOSS_METRIC                            ? SPACE_METRIC
+           : loss == MR_LOSS_CHAIN || loss == MR_LOSS_NESTED ? SPACE_LEVELS
+                                                             : SPACE_DOT;
+}
+
+// Lengths of the parts of a vector in the space of levels; together its length.
+static uint32_t parts(const config *c, uint32_t lengths[MR_LEVELS])
+{
+    const uint32_t d = (uint32_t)c->dim;
+    lengths[0] = mr_vec_padded(d / 2);
+    lengths[1] = lengths[2] = mr_vec_padded(d / 4);
+    return lengths[0] + lengths[1] + lengths[2];
+}
+
 static uint32_t dim(const void *c)
 {
-    return mr_vec_padded((uint32_t)((const config *)c)->dim);
+    uint32_t lengths[MR_LEVELS];
+    return space_of(c) == SPACE_LEVELS ? parts(c, lengths)
+                                       : mr_vec_padded((uint32_t)((const config *)c)->dim);
 }
 
 static uint32_t row_bytes(const void *c)
 {
-    return dim(c) * 4 + (uint32_t)sizeof(tail);
+    return (dim(c) + mr_optimiser_floats(optimiser_of(c), dim(c))) * (uint32_t)sizeof(float);
 }
 
-static tail *row_tail(const config *c, void *row)
+static bool is_curved(const config *c)
 {
-    return (tail *)((uint8_t *)row + dim(c) * 4);
+    return optimiser_of(c) == MR_OPTIMISER_CURVATURE;
 }
 
-static gradient_tail *delta_tail(const config *c, void *delta)
+static uint32_t delta_floats(const config *c)
 {
-    return (gradient_tail *)((uint8_t *)delta + dim(c) * 4);
+    return dim(c) + (is_curved(c) ? 4 : 2);
+}
+
+static uint32_t delta_bytes(const void *c)
+{
+    return delta_floats(c) * (uint32_t)sizeof(float);
+}
+
+static uint32_t levels_bytes(const void *c)
+{
+    (void)c;
+    return sizeof(levels);
+}
+
+static uint32_t one_row(const void *c)
+{
+    (void)c;
+    return 1;
+}
+
+// Rows of one space and optimiser mean nothing to another.
+static uint8_t variant(const void *c)
+{
+    return (uint8_t)(space_of(c) + SPACES * optimiser_of(c));
 }
 
 static void init_row(const config *c, uint64_t key, uint64_t seed, mr_purpose purpose, float *row)
 {
     mr_rng rng = mr_rng_make(seed, 0, 0, key, purpose);
-    const uint32_t d = (uint32_t)c->dim;
+    const uint32_t n = dim(c), d = (uint32_t)c->dim;
+    const uint32_t used = space_of(c) == SPACE_LEVELS             ? n
+                          : space_of(c) == SPACE_METRIC && d == n ? n - 1
+                                                                  : d;
     const float scale = (float)(c->init / __builtin_sqrt(c->dim));
-    for (uint32_t i = 0; i < d; i++)
+    for (uint32_t i = 0; i < used; i++)
         row[i] = scale * mr_rng_normal(&rng);
 }
 
@@ -99,27 +175,50 @@ static void init_item(const void *c, uint64_t key, uint64_t seed, void *row)
 static void init_user(const void *c, uint64_t key, uint64_t seed, void *row)
 {
     init_row(c, key, seed, MR_PURPOSE_USER_INIT, row);
+    if (space_of(c) == SPACE_METRIC)
+        ((float *)row)[dim(c) - 1] = 1.0f;
 }
 
 static void combine(const void *c, void *into, const void *from)
 {
-    const uint32_t d = dim(c);
+    const uint32_t count = delta_floats(c); // the vector and the numbers of gradient_tail
     float *sum = into;
     const float *more = from;
-    for (uint32_t i = 0; i < d + 2; i++) // the vector and both numbers of gradient_tail
+    for (uint32_t i = 0; i < count; i++)
         sum[i] += more[i];
 }
 
+static void combine_levels(const void *c, void *into, const void *from)
+{
+    (void)c;
+    for (uint32_t l = 0; l < MR_LEVELS; l++)
+        mr_decayed_add(&((levels *)into)->acts[l], ((const levels *)from)->acts[l]);
+}
+
 static const mr_family families[] = {
-    {.name = "item",
-     .key = MR_KEY_ITEM,
-     .delta = MR_DELTA_SUM,
-     .version = 1,
-     .row_bytes = row_bytes,
-     .delta_bytes = row_bytes,
-     .init = init_item,
-     .combine = combine},
-    {.name = "user", .key = MR_KEY_USER, .version = 1, .row_bytes = row_bytes, .init = init_user},
+    [FAMILY_ITEM] = {.name = "item",
+                     .key = MR_KEY_ITEM,
+                     .delta = MR_DELTA_SUM,
+                     .version = 1,
+                     .variant = variant,
+                     .row_bytes = row_bytes,
+                     .delta_bytes = delta_bytes,
+                     .init = init_item,
+                     .combine = combine},
+    [FAMILY_USER] = {.name = "user",
+                     .key = MR_KEY_USER,
+                     .version = 1,
+                     .variant = variant,
+                     .row_bytes = row_bytes,
+                     .init = init_user},
+    [FAMILY_LEVELS] = {.name = "levels", // written by the losses with levels alone
+                       .key = MR_KEY_NAMED,
+                       .delta = MR_DELTA_SUM,
+                       .version = 1,
+                       .row_bytes = levels_bytes,
+                       .delta_bytes = levels_bytes,
+                       .rows_max = one_row,
+                       .combine = combine_levels},
 };
 
 static float clip_norm(const mr_vec *vec, const float *x, uint32_t n, float limit)
@@ -128,200 +227,354 @@ static float clip_norm(const mr_vec *vec, const float *x, uint32_t n, float limi
     return squares > limit * limit ? limit / __builtin_sqrtf(squares) : 1.0f;
 }
 
-// One step of row-wise AdaGrad from gradient g, whose mean square (over events) is `squares`.
-static void step(const config *c, const mr_vec *vec, float *row, const float *g, float squares,
-                 float events, float rate)
+static mr_optimiser optimiser_at(const config *c, double rate)
 {
-    const uint32_t n = dim(c);
-    tail *t = row_tail(c, row);
-    t->squares += squares;
-    t->steps += events;
-    if (t->squares <= 0.0f)
-        return;
-    const float bound = events > 1.0f ? 1.0f / __builtin_sqrtf(events) : 1.0f;
-    const float size = rate * bound / (__builtin_sqrtf(t->squares) + 1e-8f);
-    if (c->decay > 0)
-        vec->scale(row, 1.0f - (float)c->decay, n);
-    vec->axpy(row, -size, g, n);
-    const float shrink = clip_norm(vec, row, n, 10.0f);
-    if (shrink < 1.0f)
-        vec->scale(row, shrink, n);
+    return (mr_optimiser){.kind = optimiser_of(c),
+                          .rate = (float)rate * mr_optimiser_scale(optimiser_of(c)),
+                          .decay = (float)c->decay,
+                          .norm_max = space_of(c) == SPACE_METRIC ? 1.0f : 10.0f};
 }
 
-// ---- negatives
-
-typedef struct block {
-    uint32_t count;
-    uint32_t slots[NEGATIVES_MAX];
-    float log_q[NEGATIVES_MAX]; // ln(m q)
-    float scores[NEGATIVES_MAX], weights[NEGATIVES_MAX];
-    float *gradients[NEGATIVES_MAX]; // payloads of the deltas, NULL until needed
-} block;
-
-static uint32_t draw_negative(const config *c, const mr_view *view, mr_rng *rng)
+static mr_sampler sampler_of(const config *c)
 {
-    const mr_items *items = view->items;
-    for (int try = 0; try < TRIES; try++) {
-        if (mr_rng_float(rng) >= (float)c->uniform && view->recent.count > 0) {
-            const uint32_t count = view->recent.count < RING ? view->recent.count : RING;
-            const uint64_t key = mr_view_recent_key(view, mr_rng_below(rng, count));
-            const uint32_t slot = mr_items_find(items, key);
-            if (slot != MR_MAP_NONE)
-                return slot;
-        } else if (items->order_count > 0) {
-            return items->order[mr_rng_below(rng, items->order_count)];
-        }
-    }
-    return MR_MAP_NONE;
+    return (mr_sampler){.draws = (uint32_t)(loss_of(c) == MR_LOSS_HARDEST ? c->pool : c->negatives),
+                        .uniform = (float)c->uniform,
+                        .expected = loss_of(c) == MR_LOSS_SOFTMAX};
 }
 
-// ln of m times the probability of one draw of this item: its share among acts as the popularity of
-// recent positives, estimated from the item's faded count.
-static float log_expected(const config *c, const mr_view *view, uint32_t slot)
-{
-    const double n = view->items->order_count > 0 ? view->items->order_count : 1;
-    const double acts = mr_items_at(view->items, slot)->events;
-    const double popular = (acts + 1.0) / ((double)view->acts + n);
-    return (float)mr_log(c->negatives * ((1.0 - c->uniform) * popular + c->uniform / n));
-}
+// ---- learning
 
-static void fill_block(const mr_instance *self, const mr_view *view, uint32_t number, block *b)
+typedef struct learner { // one wave
+    const mr_instance *self;
+    const config *c;
+    const mr_view *view;
+    const mr_vec *vec;
+    mr_deltas *deltas;
+    const float *rows; // served: as of the round's start, like rows
+    uint32_t n;
+    space space;
+    bool curved;
+    mr_optimiser optimiser; // of users
+    mr_sampler sampler;
+    mr_block block;
+    float *gradient;        // of the user's row
+    float *aside, *aside_2; // vectors
+    // Of the losses that need them.
+    uint64_t *keys; // of a pool
+    uint32_t *chosen;
+    float *kept[3]; // scores, gradients, curvatures of what was chosen
+    mr_levels levels;
+} learner;
+
+// The softmax over the act's item and what is hard among the pool.
+static void hardest_gradients(learner *l, float weight)
 {
-    const config *c = self->config;
-    mr_rng rng = mr_rng_make(view->seed, view->task, view->epoch, number, MR_PURPOSE_NEGATIVES);
-    b->count = 0;
-    for (uint32_t i = 0; i < (uint32_t)c->negatives; i++) {
-        const uint32_t slot = draw_negative(c, view, &rng);
-        if (slot == MR_MAP_NONE)
-            continue;
-        b->slots[b->count] = slot;
-        b->gradients[b->count] = NULL;
-        b->log_q[b->count++] = c->bpr > 0 ? 0.0f : log_expected(c, view, slot);
+    mr_block *b = &l->block;
+    const uint32_t kept =
+        mr_loss_hardest(b->scores + 1, b->count - 1, (uint32_t)l->c->negatives, l->keys, l->chosen);
+    l->kept[0][0] = b->scores[0];
+    for (uint32_t i = 0; i < kept; i++)
+        l->kept[0][i + 1] = b->scores[l->chosen[i] + 1];
+    const mr_candidates of = {kept + 1, l->kept[0], weight, l->kept[1],
+                              l->curved ? l->kept[2] : NULL};
+    mr_loss_softmax(&of, NULL, l->c->temperature, hardest_cap);
+    memset(b->gradients, 0, b->count * sizeof *b->gradients);
+    b->gradients[0] = l->kept[1][0];
+    b->curvatures[0] = l->kept[2][0];
+    for (uint32_t i = 0; i < kept; i++) {
+        b->gradients[l->chosen[i] + 1] = l->kept[1][i + 1];
+        b->curvatures[l->chosen[i] + 1] = l->kept[2][i + 1];
     }
 }
 
-// Keys are hashes: their lowest bits tell nearly all that are not among the recent ones.
-static uint64_t hints_of_recent(const mr_user *user)
+static void score_gradients(learner *l, float weight)
 {
-    uint64_t hints = 0;
-    for (uint32_t p = 0; p < user->recent_count; p++)
-        hints |= 1ull << (user->recent[p].item_key % 64);
-    return hints;
-}
-
-static bool among_recent(const mr_user *user, uint64_t hints, uint64_t key)
-{
-    if ((hints >> (key % 64) & 1) == 0)
-        return false;
-    for (uint32_t p = 0; p < user->recent_count; p++)
-        if (user->recent[p].item_key == key)
-            return true;
-    return false;
-}
-
-// ---- losses: scores -> weights, the gradient of each score
-
-// Returns the gradient of the positive's score.
-static float softmax_gradients(const config *c, block *b, float positive, float weight)
-{
-    const float inverse = (float)(1.0 / c->temperature);
-    float top = positive * inverse;
-    for (uint32_t i = 0; i < b->count; i++) {
-        b->weights[i] = b->scores[i] * inverse - b->log_q[i];
-        top = b->weights[i] > top ? b->weights[i] : top;
+    const mr_block *b = &l->block;
+    const mr_candidates of = {b->count, b->scores, weight, b->gradients,
+                              l->curved ? b->curvatures : NULL};
+    switch (loss_of(l->c)) {
+    case MR_LOSS_BPR:
+        mr_loss_bpr(&of);
+        break;
+    case MR_LOSS_SOFTMAX:
+        mr_loss_softmax(&of, b->log_q, l->c->temperature, no_cap);
+        break;
+    case MR_LOSS_HARDEST:
+        hardest_gradients(l, weight);
+        break;
+    case MR_LOSS_METRIC:
+        mr_loss_hinge(&of, (float)l->c->margin, l->view->items->order_count);
+        break;
+    case MR_LOSS_CHAIN:
+    case MR_LOSS_NESTED:
+    case MR_LOSSES:
+        MR_ASSERT(false); // learn_levels
     }
-    const float first = mr_expf(positive * inverse - top);
-    float sum = first;
-    for (uint32_t i = 0; i < b->count; i++) {
-        b->weights[i] = mr_expf(b->weights[i] - top);
-        sum += b->weights[i];
-    }
-    const float unit = weight * inverse / sum;
-    for (uint32_t i = 0; i < b->count; i++)
-        b->weights[i] *= unit;
-    return first * unit - weight * inverse;
 }
 
-static float bpr_gradients(block *b, float positive, float weight)
+// Adds weight * direction, clipped to norm 1, to the delta of candidate i.
+static void add_item_gradient(learner *l, uint32_t i, float weight, const float *direction,
+                              float squares, float curvature)
 {
-    float sum = 0.0f;
-    const float share = b->count > 0 ? weight / (float)b->count : 0.0f;
-    for (uint32_t i = 0; i < b->count; i++) {
-        const float x = positive - b->scores[i];
-        b->weights[i] = share / (1.0f + mr_expf(x));
-        sum += b->weights[i];
-    }
-    return -sum;
-}
-
-static void add_item_gradient(const config *c, const mr_vec *vec, float *delta, float weight,
-                              const float *user, float user_squares)
-{
-    const uint32_t n = dim(c);
-    const float norm = __builtin_sqrtf(user_squares) * __builtin_fabsf(weight);
+    mr_block *b = &l->block;
+    if (b->payloads[i] == NULL)
+        b->payloads[i] = mr_deltas_at(l->deltas, l->self->family_first + FAMILY_ITEM, b->slots[i]);
+    const float norm = __builtin_sqrtf(squares) * __builtin_fabsf(weight);
     const float size = norm > 1.0f ? weight / norm : weight;
-    vec->axpy(delta, size, user, n);
-    gradient_tail *t = delta_tail(c, delta);
-    t->squares += size * size * user_squares / (float)n;
+    l->vec->axpy(b->payloads[i], size, direction, l->n);
+    gradient_tail *t = (gradient_tail *)(void *)(b->payloads[i] + l->n);
+    t->squares += size * size * squares / (float)l->n;
     t->events += 1.0f;
+    if (l->curved)
+        t->curvature += curvature;
 }
 
-static void learn(const mr_instance *self, const mr_view *view, const mr_signal *signal, block *b,
-                  mr_deltas *deltas, float *gradient)
+static void step_user(learner *l, float *u, float curvature)
+{
+    const float shrink = clip_norm(l->vec, l->gradient, l->n, 1.0f);
+    if (shrink < 1.0f)
+        l->vec->scale(l->gradient, shrink, l->n);
+    const mr_gradient gradient = {.sum = l->gradient,
+                                  .squares =
+                                      l->vec->dot(l->gradient, l->gradient, l->n) / (float)l->n,
+                                  .curvature = curvature > 0.0f ? curvature : 0.0f,
+                                  .events = 1.0f};
+    if (l->space == SPACE_METRIC)
+        u[l->n - 1] = 0.0f;
+    mr_optimiser_step(&l->optimiser, l->vec, u, l->n, &gradient);
+    if (l->space == SPACE_METRIC)
+        u[l->n - 1] = 1.0f;
+}
+
+static const float *candidate(const learner *l, uint32_t i)
+{
+    return l->rows + (size_t)l->block.slots[i] * l->n;
+}
+
+// The direction in which a score moves its item: u, or 2 (u - v) in the metric space, where a
+// served item is 2 v.
+static const float *direction_of(learner *l, uint32_t i, const float *u, float *squares)
+{
+    if (l->space != SPACE_METRIC)
+        return u;
+    l->vec->set(l->aside, 2.0f, u, l->n);
+    l->vec->axpy(l->aside, -1.0f, candidate(l, i), l->n);
+    l->aside[l->n - 1] = 0.0f;
+    *squares = l->vec->dot(l->aside, l->aside, l->n);
+    return l->aside;
+}
+
+// Mean second derivative of the loss by the elements of an item's row. That of a distance does not
+// hang on the other row.
+static float item_curvature(const learner *l, uint32_t i, float user_squares)
+{
+    return l->space == SPACE_METRIC ? 2.0f * __builtin_fabsf(l->block.gradients[i])
+                                    : l->block.curvatures[i] * user_squares / (float)l->n;
+}
+
+// The part of candidate i in the mean second derivative by the elements of the user's row: of bpr
+// and softmax a variance of the candidates' rows around that of the act's item.
+static float user_curvature(learner *l, uint32_t i)
+{
+    const float w = l->block.gradients[i];
+    if (l->space == SPACE_METRIC)
+        return 2.0f * w;
+    l->vec->set(l->aside_2, 1.0f, candidate(l, i), l->n);
+    l->vec->axpy(l->aside_2, -1.0f, candidate(l, 0), l->n);
+    return (loss_of(l->c) == MR_LOSS_BPR ? l->block.curvatures[i] : w / (float)l->c->temperature) *
+           l->vec->dot(l->aside_2, l->aside_2, l->n) / (float)l->n;
+}
+
+static void learn_scores(learner *l, const mr_signal *signal, float *u)
+{
+    const mr_block *b = &l->block;
+    const uint32_t n = l->n;
+    mr_block_score(&l->block, l->view, signal, u, l->rows, n);
+    score_gradients(l, signal->weight);
+    const float user_squares = l->vec->dot(u, u, n);
+    float squares = user_squares, curvature = 0.0f;
+    l->vec->set(l->gradient, b->gradients[0], candidate(l, 0), n);
+    for (uint32_t i = 0; i < b->count; i++) {
+        const float w = b->gradients[i];
+        if (i > 0 && !(w > 1e-6f)) // left out, or too easy to matter
+            continue;
+        const float *direction = direction_of(l, i, u, &squares);
+        add_item_gradient(l, i, w, direction, squares,
+                          l->curved ? item_curvature(l, i, user_squares) : 0.0f);
+        if (i == 0)
+            continue;
+        l->vec->axpy(l->gradient, w, candidate(l, i), n);
+        if (l->curved)
+            curvature += user_curvature(l, i);
+    }
+    if (l->space == SPACE_METRIC)
+        l->gradient[n - 1] = 0.0f;
+    else if (l->curved && loss_of(l->c) != MR_LOSS_BPR)
+        curvature -= l->vec->dot(l->gradient, l->gradient, n) / (signal->weight * (float)n);
+    step_user(l, u, curvature);
+}
+
+// ---- levels of feedback
+
+static uint32_t level_of(mr_event_kind act)
+{
+    return act == MR_EVENT_PURCHASE ? 3 : act == MR_EVENT_CART ? 2 : 1;
+}
+
+static const mr_named *levels_of(const mr_instance *self, const mr_view *view)
+{
+    return &view->named[self->family_first + FAMILY_LEVELS];
+}
+
+static int64_t levels_half_life_ms(void)
+{
+    return (int64_t)LEVELS_DAYS * 86400000;
+}
+
+static double log_odds(double p)
+{
+    return mr_log(p / (1.0 - p));
+}
+
+// Level 1 is as likely as not, since an act weighs as much as all its negatives together; how
+// likely the next levels are is what was seen of them.
+static mr_levels prior_levels(const learner *l)
+{
+    const levels *row = mr_named_find(levels_of(l->self, l->view), 0);
+    const mr_decay_time now = mr_decay_time_of(l->view->clock_ms, levels_half_life_ms());
+    mr_levels prior = {.slope = l->c->slope};
+    double above = mr_decayed_at(&row->acts[0], now), p = 0.5;
+    for (uint32_t c = 1; c < MR_LEVELS; c++) {
+        const double here = mr_decayed_at(&row->acts[c], now), share = (here + 0.5) / (above + 1.0);
+        p *= share;
+        prior.log_odds[c] = log_odds(loss_of(l->c) == MR_LOSS_NESTED ? p : share);
+        above = here;
+    }
+    return prior;
+}
+
+static void count_level(const learner *l, const mr_signal *signal, uint32_t level)
+{
+    const uint32_t slot = mr_slots_find(&levels_of(l->self, l->view)->slots, 0);
+    levels *delta = mr_deltas_at(l->deltas, l->self->family_first + FAMILY_LEVELS, slot);
+    const mr_decayed one = {.newest = mr_decay_units(signal->time_ms, levels_half_life_ms(), 1.0),
+                            .era = mr_decay_era(signal->time_ms, levels_half_life_ms())};
+    for (uint32_t c = 0; c < level; c++)
+        mr_decayed_add(&delta->acts[c], one);
+}
+
+static mr_level_gradient level_gradient(const learner *l, const float x[MR_LEVELS], uint32_t level)
+{
+    return loss_of(l->c) == MR_LOSS_NESTED ? mr_loss_nested(&l->levels, x, level)
+                                           : mr_loss_chain(&l->levels, x, level);
+}
+
+// The act's own pair, of which all parts move. Returns the curvature by the user's row.
+static float learn_pair(learner *l, const mr_signal *signal, const float *u)
+{
+    uint32_t lengths[MR_LEVELS];
+    parts(l->c, lengths);
+    const float *v = candidate(l, 0);
+    float x[MR_LEVELS], item_curvature_sum = 0.0f, user_curvature_sum = 0.0f;
+    for (uint32_t c = 0, at = 0; c < MR_LEVELS; at += lengths[c++])
+        x[c] = l->vec->dot(u + at, v + at, lengths[c]);
+    const mr_level_gradient g = level_gradient(l, x, level_of(signal->act));
+    for (uint32_t c = 0, at = 0; c < MR_LEVELS; at += lengths[c++]) {
+        const float w = signal->weight * g.by[c], curvature = signal->weight * g.curvature[c];
+        l->vec->set(l->aside + at, w, u + at, lengths[c]);
+        l->vec->set(l->gradient + at, w, v + at, lengths[c]);
+        if (!l->curved)
+            continue;
+        item_curvature_sum += curvature * l->vec->dot(u + at, u + at, lengths[c]);
+        user_curvature_sum += curvature * l->vec->dot(v + at, v + at, lengths[c]);
+    }
+    add_item_gradient(l, 0, 1.0f, l->aside, l->vec->dot(l->aside, l->aside, l->n),
+                      item_curvature_sum / (float)l->n);
+    return user_curvature_sum / (float)l->n;
+}
+
+// Negatives did not come to level 1: only the first part of theirs moves.
+static void learn_levels(learner *l, const mr_signal *signal, float *u)
+{
+    const mr_block *b = &l->block;
+    uint32_t lengths[MR_LEVELS];
+    parts(l->c, lengths);
+    float *first = l->aside_2; // u without its other parts
+    memset(first, 0, l->n * sizeof *first);
+    memcpy(first, u, lengths[0] * sizeof *first);
+    mr_block_score(&l->block, l->view, signal, first, l->rows, l->n);
+    float curvature = learn_pair(l, signal, u);
+    const float squares = l->vec->dot(first, first, l->n);
+    const float share = b->count > 1 ? signal->weight / (float)(b->count - 1) : 0.0f;
+    for (uint32_t i = 1; i < b->count; i++) {
+        if (!(b->scores[i] > MR_LOSS_LEFT_OUT))
+            continue;
+        const float x[MR_LEVELS] = {b->scores[i]}, *v = candidate(l, i);
+        const mr_level_gradient g = level_gradient(l, x, 0);
+        add_item_gradient(l, i, share * g.by[0], first, squares,
+                          share * g.curvature[0] * squares / (float)l->n);
+        l->vec->axpy(l->gradient, share * g.by[0], v, lengths[0]);
+        if (l->curved)
+            curvature += share * g.curvature[0] * l->vec->dot(v, v, lengths[0]) / (float)l->n;
+    }
+    count_level(l, signal, level_of(signal->act));
+    step_user(l, u, curvature);
+}
+
+// ---- a wave
+
+static void *push(mr_arena *arena, uint32_t count, size_t size)
+{
+    return mr_arena_push(arena, count * size);
+}
+
+static learner open_learner(const mr_instance *self, const mr_view *view, mr_deltas *deltas,
+                            mr_arena *arena)
 {
     const config *c = self->config;
-    const mr_vec *vec = view->vec;
-    const uint32_t n = dim(c), f = self->family_first;
-    mr_user *user = mr_view_user(view, signal->user);
-    float *u = mr_user_part(self, user);
-    const float *rows = ((const cache *)self->cache)->served; // as of the round's start, like rows
-    const float *v = rows + (size_t)signal->item * n;
-    const float positive = vec->dot(u, v, n);
-    const uint64_t hints = hints_of_recent(user);
-    vec->dot_rows(u, rows, b->slots, b->count, n, b->scores);
-    for (uint32_t i = 0; i < b->count; i++) {
-        const uint64_t key = view->items->slots.keys[b->slots[i]];
-        if (key == signal->item_key || among_recent(user, hints, key))
-            b->scores[i] = LEFT_OUT;
-    }
-    const float first = c->bpr > 0 ? bpr_gradients(b, positive, signal->weight)
-                                   : softmax_gradients(c, b, positive, signal->weight);
-    const float user_squares = vec->dot(u, u, n);
-    vec->set(gradient, first, v, n);
-    add_item_gradient(c, vec, mr_deltas_at(deltas, f, signal->item), first, u, user_squares);
-    for (uint32_t i = 0; i < b->count; i++) {
-        const float w = b->weights[i];
-        if (!(w > 1e-6f)) // left out, or too easy to matter
-            continue;
-        if (b->gradients[i] == NULL)
-            b->gradients[i] = mr_deltas_at(deltas, f, b->slots[i]);
-        add_item_gradient(c, vec, b->gradients[i], w, u, user_squares);
-        vec->axpy(gradient, w, rows + (size_t)b->slots[i] * n, n);
-    }
-    const float shrink = clip_norm(vec, gradient, n, 1.0f);
-    if (shrink < 1.0f)
-        vec->scale(gradient, shrink, n);
-    step(c, vec, u, gradient, vec->dot(gradient, gradient, n) / (float)n, 1.0f,
-         (float)c->rate_user);
+    const uint32_t n = dim(c);
+    learner l = {.self = self,
+                 .c = c,
+                 .view = view,
+                 .vec = view->vec,
+                 .deltas = deltas,
+                 .rows = ((const cache *)self->cache)->served,
+                 .n = n,
+                 .space = space_of(c),
+                 .curved = is_curved(c),
+                 .optimiser = optimiser_at(c, c->rate_user),
+                 .sampler = sampler_of(c),
+                 .gradient = push(arena, n, sizeof(float)),
+                 .aside = push(arena, n, sizeof(float)),
+                 .aside_2 = push(arena, n, sizeof(float))};
+    const uint32_t room = l.sampler.draws + 1;
+    mr_block_open(&l.block, l.sampler.draws, arena);
+    if (l.space == SPACE_LEVELS)
+        l.levels = prior_levels(&l);
+    if (loss_of(c) != MR_LOSS_HARDEST)
+        return l;
+    l.keys = push(arena, room, sizeof *l.keys);
+    l.chosen = push(arena, room, sizeof *l.chosen);
+    for (int i = 0; i < 3; i++)
+        l.kept[i] = push(arena, room, sizeof(float));
+    return l;
 }
 
 static void observe(const mr_instance *self, const mr_view *view, const mr_signal *signals,
                     uint32_t signal_count, struct mr_deltas *deltas, mr_arena *arena)
 {
     const size_t mark = arena->used;
-    block *b = mr_arena_push(arena, sizeof *b);
-    float *gradient = mr_arena_push(arena, dim(self->config) * sizeof(float));
-    uint32_t number = UINT32_MAX;
+    learner l = open_learner(self, view, deltas, arena);
     for (uint32_t s = 0; s < signal_count; s++) {
         const mr_signal *signal = &signals[s];
         if (signal->kind != MR_SIGNAL_ACT)
             continue;
-        if (signal->index / BLOCK != number) {
-            number = signal->index / BLOCK;
-            fill_block(self, view, number, b);
-        }
-        if (b->count > 0)
-            learn(self, view, signal, b, deltas, gradient);
+        mr_block_fill(&l.block, &l.sampler, view, signal->index);
+        float *u = mr_user_part(self, mr_view_user(view, signal->user));
+        if (l.space == SPACE_LEVELS)
+            learn_levels(&l, signal, u);
+        else if (l.block.count > 1)
+            learn_scores(&l, signal, u);
     }
     arena->used = mark;
 }
@@ -329,11 +582,20 @@ static void observe(const mr_instance *self, const mr_view *view, const mr_signa
 static void apply(const mr_instance *self, const mr_view *view, uint32_t family, uint64_t key,
                   const void *delta, void *row)
 {
-    (void)family, (void)key;
+    (void)key;
     const config *c = self->config;
-    const gradient_tail *t = (const gradient_tail *)((const uint8_t *)delta + dim(c) * 4);
-    if (t->events > 0)
-        step(c, view->vec, row, delta, t->squares, t->events, (float)c->rate_item);
+    if (family == FAMILY_LEVELS) {
+        combine_levels(c, row, delta);
+        return;
+    }
+    const gradient_tail *t = (const gradient_tail *)(const void *)((const float *)delta + dim(c));
+    const mr_optimiser optimiser = optimiser_at(c, c->rate_item);
+    const mr_gradient gradient = {.sum = delta,
+                                  .squares = t->squares,
+                                  .curvature = is_curved(c) ? t->curvature : 0.0f,
+                                  .events = t->events};
+    if (gradient.events > 0)
+        mr_optimiser_step(&optimiser, view->vec, row, dim(c), &gradient);
 }
 
 // ---- serving: the items' vectors in one dense matrix and its image, derived from their rows
@@ -350,7 +612,12 @@ static void serve(const mr_instance *self, const mr_view *view, uint32_t slot)
     cache *derived = self->cache;
     const uint32_t n = dim(self->config);
     float *to = derived->served + (size_t)slot * n;
-    memcpy(to, mr_items_row(view->items, self->family_first, slot), n * sizeof *to);
+    const float *row = mr_items_row(view->items, self->family_first, slot);
+    memcpy(to, row, n * sizeof *to);
+    if (space_of(self->config) == SPACE_METRIC) {
+        view->vec->set(to, 2.0f, row, n);
+        to[n - 1] = -view->vec->dot(row, row, n);
+    }
     const float norm = mr_topk_image_put(&derived->image, slot, to, n);
     derived->norm_max = norm > derived->norm_max ? norm : derived->norm_max;
 }
@@ -373,7 +640,7 @@ static const float *vector(const mr_instance *self, const mr_view *view, mr_key_
 {
     *count = dim(self->config);
     return whose == MR_KEY_USER ? mr_user_part(self, mr_view_user(view, slot))
-                                : mr_items_row(view->items, self->family_first, slot);
+                                : ((const cache *)self->cache)->served + (size_t)slot * *count;
 }
 
 static void tell(const mr_instance *self, const mr_view *view, uint32_t slot, mr_told *told)
@@ -383,8 +650,8 @@ static void tell(const mr_instance *self, const mr_view *view, uint32_t slot, mr
 
 static void changed(const mr_instance *self, const mr_view *view, uint32_t family, uint32_t slot)
 {
-    (void)family;
-    serve(self, view, slot);
+    if (family == FAMILY_ITEM)
+        serve(self, view, slot);
 }
 
 static void candidates(const mr_instance *self, const mr_view *view, const uint32_t *users,
@@ -441,11 +708,11 @@ static const mr_column columns[] = {{"embedding", MR_SCALE_REAL}};
 
 const mr_model mr_model_embedding = {
     .state = {.name = "embedding",
-              .source = "Yi et al., Sampling-Bias-Corrected Neural Modeling",
+              .source = "Rendle et al., BPR: Bayesian Personalized Ranking from Implicit Feedback",
               .params = params,
               .config_bytes = sizeof(config),
               .families = families,
-              .family_count = 2,
+              .family_count = 3,
               .cache_bytes = cache_bytes,
               .rebuild = rebuild,
               .changed = changed,

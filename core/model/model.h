@@ -30,7 +30,9 @@ struct mr_told;
 // ---- parameters: each is one row; parser, help, check and documentation come from it
 
 typedef struct mr_param {
-    const char *name, *unit, *help;
+    const char *name;
+    const char *unit; // or "bpr | softmax": the value is the place of one of these words, from 0
+    const char *help;
     uint32_t offset; // of a double in the method's config struct
     double initial, min, max;
 } mr_param;
@@ -59,7 +61,10 @@ typedef struct mr_family {
     const char *name; // unique inside the method, part of the row's key: never renamed
     mr_key_kind key;
     mr_delta_kind delta;
-    uint8_t version; // of the row's layout; a stored part of another version stops the start
+    uint8_t version; // of the row's layout, below 8; a stored part of another stops the start
+    // Which of several layouts or meanings that a configuration gives the row, below 32; counts as a
+    // part of the version. NULL: 0.
+    uint8_t (*variant)(const void *config);
     uint32_t (*row_bytes)(const void *config);   // in memory, fixed, a multiple of 8
     uint32_t (*delta_bytes)(const void *config); // of a SUM's payload, a multiple of 4
     uint32_t (*rows_max)(const void *config);    // NAMED only
@@ -70,6 +75,12 @@ typedef struct mr_family {
     // Adds a delta to another (COUNT: integers; SUM: floats, in order).
     void (*combine)(const void *config, void *into, const void *from);
 } mr_family;
+
+// The version as it is stored beside a row of this configuration.
+static inline uint8_t mr_family_version(const mr_family *family, const void *config)
+{
+    return (uint8_t)(family->version + 8 * (family->variant != NULL ? family->variant(config) : 0));
+}
 
 // ---- what happened, as a method sees it
 

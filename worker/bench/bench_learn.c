@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/model/loss.h"
 #include "worker/bench/bench.h"
 #include "worker/bench/learner.h"
 #include "worker/bench/measure.h"
@@ -95,12 +96,12 @@ static mr_engine_config base_config(const mr_traffic_options *traffic)
 }
 
 // Times of RUNS runs, each beside the bare arithmetic.
-static mr_status run_embedding(const mr_traffic_options *traffic, double bpr, mr_runs *runs,
+static mr_status run_embedding(const mr_traffic_options *traffic, mr_loss loss, mr_runs *runs,
                                mr_error *err)
 {
     const mr_setting settings[] = {{"embedding", "dim", DIM},
                                    {"embedding", "negatives", NEGATIVES},
-                                   {"embedding", "bpr", bpr}};
+                                   {"embedding", "loss", loss}};
     mr_engine_config config = base_config(traffic);
     mr_learner learner;
     tables t;
@@ -240,8 +241,8 @@ mr_status mr_bench_learn(mr_figure *figures, uint32_t *count, mr_error *err)
     const uint32_t room = *count;
     mr_runs bpr = {0}, softmax = {0}, rounds = {0}, whole = {0};
     *count = 0;
-    MR_TRY(run_embedding(&traffic, 1, &bpr, err));
-    MR_TRY(run_embedding(&traffic, 0, &softmax, err));
+    MR_TRY(run_embedding(&traffic, MR_LOSS_BPR, &bpr, err));
+    MR_TRY(run_embedding(&traffic, MR_LOSS_SOFTMAX, &softmax, err));
     MR_TRY(run_defaults(&traffic, &bpr, &rounds, &whole, err));
     const mr_figure all[] = {
         figure_of("learn_embedding_bpr", "5 dots and 6 axpys an event", &bpr),

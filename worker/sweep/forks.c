@@ -35,6 +35,7 @@ typedef struct forks {
 mr_status mr_forks_allow(const mr_config *config, const char *path, bool midway, mr_error *err)
 {
     static const char *const meanings[] = {"seed", "items.vector_length", "models.embedding.dim",
+                                           "models.embedding.loss", "models.embedding.optimiser",
                                            "models.diag_linucb.clusters", "models.off"};
     MR_TRY(mr_space_allows(config, path, err));
     if (strncmp(path, "epoch.", 6) == 0 || strncmp(path, "replay.", 7) == 0)

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The engine as a whole: what decides a byte, and what must not.
+#include "core/model/loss.h"
+#include "core/model/optimiser.h"
 #include "tests/unit/core/mill.h"
 
 // Also the models that are off unless they are set.
@@ -638,15 +640,13 @@ static void a_missing_port_and_a_wrong_parameter_are_refused_by_name(void **stat
     assert_non_null(strstr(err.text, "embedding.dim is 1000: want 8 to 256"));
 }
 
-static void another_dimension_stops_the_start(void **state)
+static void start_with_another(const mr_setting *other)
 {
-    (void)state;
     static mill m;
     mr_engine_config config = mill_defaults();
     mill_open(&m, &config);
     mill_traffic(&m, 0, 2, 7);
     mill_close_commit(&m);
-    const mr_setting other[] = {{"embedding", "dim", 32}};
     m.config.settings = other;
     m.config.setting_count = 1;
     munmap(m.memory, m.memory_bytes);
@@ -662,6 +662,20 @@ static void another_dimension_stops_the_start(void **state)
     assert_int_equal(status, MR_FATAL);
     assert_non_null(strstr(err.text, "set the parameters"));
     mill_close(&m);
+}
+
+static void rows_that_mean_something_else_stop_the_start(void **state)
+{
+    (void)state;
+    static const mr_setting others[] = {
+        {"embedding", "dim", 32},
+        {"embedding", "optimiser", MR_OPTIMISER_ADAM},
+        {"embedding", "optimiser", MR_OPTIMISER_SGD}, // of the same size
+        {"embedding", "loss", MR_LOSS_METRIC},
+        {"embedding", "loss", MR_LOSS_CHAIN},
+    };
+    for (uint32_t i = 0; i < sizeof others / sizeof *others; i++)
+        start_with_another(&others[i]);
 }
 
 static void lists_follow_the_taste_of_their_user(void **state)
@@ -707,7 +721,7 @@ int main(void)
         cmocka_unit_test(counts_do_not_depend_on_how_epochs_are_cut),
         cmocka_unit_test(taking_a_model_out_leaves_the_rows_of_the_others),
         cmocka_unit_test(a_missing_port_and_a_wrong_parameter_are_refused_by_name),
-        cmocka_unit_test(another_dimension_stops_the_start),
+        cmocka_unit_test(rows_that_mean_something_else_stop_the_start),
         cmocka_unit_test(lists_follow_the_taste_of_their_user),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

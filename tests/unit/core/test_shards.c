@@ -3,10 +3,12 @@
 // and engines that restart change no byte; a view is what owners wrote.
 #include <pthread.h>
 
+#include "core/model/loss.h"
+#include "core/model/optimiser.h"
 #include "tests/unit/core/fleet.h"
 
 // The loss that looks at how many acts there are on all items.
-static const mr_setting softmax[] = {{"embedding", "bpr", 0}};
+static const mr_setting softmax[] = {{"embedding", "loss", MR_LOSS_SOFTMAX}};
 
 static void run_commits(fleet *f, uint32_t first, uint32_t commits)
 {
@@ -317,17 +319,16 @@ static void a_task_that_comes_is_as_if_it_had_been_there_at_the_start(void **sta
     }
 }
 
-static void a_restart_beside_a_view_changes_no_byte(void **state)
+static void restart_beside_a_view(const mr_setting *settings, uint32_t count, uint32_t commits)
 {
-    (void)state;
     static fleet a, b;
     mr_engine_config config = shared_defaults();
     config.item_expiry_ms = 6000; // so that items leave views
-    config.settings = softmax;
-    config.setting_count = 1;
+    config.settings = settings;
+    config.setting_count = count;
     fleet_open(&a, &config, 2, "abab");
     fleet_open(&b, &config, 2, "abab");
-    for (uint32_t c = 0; c < 12; c++) {
+    for (uint32_t c = 0; c < commits; c++) {
         run_commits(&a, c, 1);
         run_commits(&b, c, 1);
         fleet_settle(&a);
@@ -340,9 +341,28 @@ static void a_restart_beside_a_view_changes_no_byte(void **state)
     }
     mr_engine_metrics metrics;
     mr_engine_measure(a.engines[0], &metrics);
-    assert_true(metrics.items_expired > 20);
+    assert_true(commits < 12 || metrics.items_expired > 20);
     fleet_close(&a);
     fleet_close(&b);
+}
+
+static void a_restart_beside_a_view_changes_no_byte(void **state)
+{
+    (void)state;
+    restart_beside_a_view(softmax, 1, 12);
+}
+
+static void no_loss_and_no_optimiser_forgets_anything_in_a_restart(void **state)
+{
+    (void)state;
+    static const mr_setting settings[][2] = {
+        {{"embedding", "loss", MR_LOSS_HARDEST}, {"embedding", "optimiser", MR_OPTIMISER_ADAM}},
+        {{"embedding", "loss", MR_LOSS_CHAIN}, {"embedding", "optimiser", MR_OPTIMISER_CURVATURE}},
+        {{"embedding", "loss", MR_LOSS_NESTED}, {"embedding", "optimiser", MR_OPTIMISER_SGD}},
+        {{"embedding", "loss", MR_LOSS_METRIC}, {"embedding", "optimiser", MR_OPTIMISER_GSNR}},
+    };
+    for (uint32_t i = 0; i < sizeof settings / sizeof *settings; i++)
+        restart_beside_a_view(settings[i], 2, 6);
 }
 
 static void a_view_is_what_owners_wrote_and_nothing_else(void **state)
@@ -701,6 +721,7 @@ int main(void)
         cmocka_unit_test(a_task_that_moves_goes_on_with_the_same_bytes),
         cmocka_unit_test(a_task_that_comes_is_as_if_it_had_been_there_at_the_start),
         cmocka_unit_test(a_restart_beside_a_view_changes_no_byte),
+        cmocka_unit_test(no_loss_and_no_optimiser_forgets_anything_in_a_restart),
         cmocka_unit_test(a_view_is_what_owners_wrote_and_nothing_else),
         cmocka_unit_test(the_kept_hash_is_that_of_the_rows_also_after_moves),
         cmocka_unit_test(lanes_decide_nothing_of_rows_and_records),
