@@ -237,15 +237,17 @@ static uint32_t place(const sums *sum, uint32_t slot)
 _Static_assert(TABLE == 1 << (32 - 20), "place() takes the top bits");
 _Static_assert(2 * FOUND < TABLE && FOUND < UINT16_MAX, "the table never fills");
 
-static void add_neighbours(const mr_instance *self, const mr_view *view, uint32_t item,
-                           float weight, sums *sum)
+// The neighbours of an item that are there now, with `weight` times their similarity; returns how
+// many.
+static uint32_t look_up(const mr_instance *self, const mr_view *view, uint32_t item, float weight,
+                        uint32_t slots[CELLS], float scores[CELLS])
 {
     const config *c = self->config;
     const table *t = mr_items_row(view->items, self->family_first, item);
     const norms *all = self->cache;
     const float shrink = (float)(c->shrink * MR_DECAY_UNIT), first = all[item].first;
-    uint32_t slots[CELLS], count = 0;
-    float counts[CELLS], norms_of[CELLS];
+    float norms_of[CELLS];
+    uint32_t count = 0;
     for (uint32_t i = 0; i < t->count; i++) {
         if (i + AHEAD < t->count)
             mr_map_prefetch(&view->items->slots.map, t->cells[i + AHEAD].key);
@@ -254,12 +256,21 @@ static void add_neighbours(const mr_instance *self, const mr_view *view, uint32_
             continue;
         __builtin_prefetch(&all[slot]);
         slots[count] = slot;
-        counts[count++] = (float)t->cells[i].count;
+        scores[count++] = (float)t->cells[i].count;
     }
     for (uint32_t i = 0; i < count; i++)
         norms_of[i] = all[slots[i]].second;
     for (uint32_t i = 0; i < count; i++) // side by side
-        counts[i] = weight * counts[i] / (first * norms_of[i] + shrink);
+        scores[i] = weight * scores[i] / (first * norms_of[i] + shrink);
+    return count;
+}
+
+static void add_neighbours(const mr_instance *self, const mr_view *view, uint32_t item,
+                           float weight, sums *sum)
+{
+    uint32_t slots[CELLS];
+    float scores[CELLS];
+    const uint32_t count = look_up(self, view, item, weight, slots, scores);
     for (uint32_t i = 0; i < count; i++) {
         const uint32_t at = place(sum, slots[i]);
         if (sum->table[at] == 0) {
@@ -267,7 +278,7 @@ static void add_neighbours(const mr_instance *self, const mr_view *view, uint32_
             sum->scores[sum->count] = 0.0f;
             sum->table[at] = (uint16_t)++sum->count;
         }
-        sum->scores[sum->table[at] - 1] += counts[i];
+        sum->scores[sum->table[at] - 1] += scores[i];
     }
 }
 
@@ -337,6 +348,23 @@ static void score(const mr_instance *self, const mr_view *view, uint32_t user,
     }
 }
 
+// Port: shares in proportion to similarity.
+static uint32_t neighbours(const mr_instance *self, const mr_view *view, uint32_t slot,
+                           uint32_t *slots, float *shares, uint32_t max)
+{
+    uint32_t found[CELLS];
+    float scores[CELLS], sum = 0.0f;
+    uint32_t count = look_up(self, view, slot, 1.0f, found, scores);
+    count = count < max ? count : max;
+    for (uint32_t i = 0; i < count; i++)
+        sum += scores[i];
+    for (uint32_t i = 0; i < count && sum > 0.0f; i++) {
+        slots[i] = found[i];
+        shares[i] = scores[i] / sum;
+    }
+    return sum > 0.0f ? count : 0;
+}
+
 static uint32_t column_count(const void *c)
 {
     (void)c;
@@ -361,4 +389,5 @@ const mr_model mr_model_covisit = {
     .column_count = column_count,
     .candidates = candidates,
     .score = score,
+    .neighbours = neighbours,
 };

@@ -7,10 +7,10 @@
 // Also the models that are off unless they are set.
 static mr_engine_config all_models(void)
 {
-    static const mr_setting settings[] = {{"linucb", "dim", 16}};
+    static const mr_setting settings[] = {{"linucb", "dim", 16}, {"pagerank", "pushes", 8}};
     mr_engine_config config = mill_defaults();
     config.settings = settings;
-    config.setting_count = 1;
+    config.setting_count = sizeof settings / sizeof settings[0];
     return config;
 }
 
