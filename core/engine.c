@@ -247,12 +247,15 @@ uint32_t mr_engine_family_rows(const mr_engine *engine, uint32_t family)
                                                : 0;
 }
 
-bool mr_engine_has_cells(const mr_engine *engine)
+uint32_t mr_engine_cells_per_signal(const mr_engine *engine)
 {
-    bool has = false;
-    for (uint32_t f = 0; f < engine->family_count; f++)
-        has |= engine->families[f].family->delta == MR_DELTA_CELLS;
-    return has;
+    uint32_t cells = 0;
+    for (uint32_t i = 0; i < engine->instance_count; i++) {
+        const mr_instance *instance = &engine->instances[i];
+        if (instance->state->cells != NULL)
+            cells += instance->state->cells(instance->config);
+    }
+    return cells;
 }
 
 // How many rows of each family, and cells, an epoch changes at most.
@@ -264,7 +267,7 @@ static uint32_t deltas_max(const mr_engine *engine, uint32_t rows_max[MR_FAMILIE
         const uint32_t all = mr_engine_family_rows(engine, f);
         rows_max[f] = most < all ? most : all;
     }
-    return mr_engine_has_cells(engine) ? signals * MR_CELLS_PER_SIGNAL : 0;
+    return signals * mr_engine_cells_per_signal(engine);
 }
 
 // Recent events that wait for a close. A small engine closes before its users have acted that
@@ -284,7 +287,7 @@ static size_t scratch_bytes(const mr_engine *engine)
         if (((const mr_model *)(const void *)instance->state)->batched)
             return (8u << 20) + MR_LIST_BATCH * 1024ull * 64 + 4ull * engine->config.items_max;
     }
-    return (256u << 10) + 64ull * engine->config.items_max +
+    return (1u << 20) + 64ull * engine->config.items_max +
            (engine->config.measure_all ? 2u << 20 : 0);
 }
 

@@ -237,6 +237,9 @@ typedef struct mr_close_sink {
     // A user who has asked to be forgotten, and has not acted since: his row is gone. NULL: nobody
     // is told.
     void (*forgotten)(void *context, uint32_t task, mr_bytes user);
+    // A user whose list was due and is the one that he has: none is handed out. NULL: nobody is
+    // told.
+    void (*unchanged)(void *context, mr_bytes user);
 } mr_close_sink;
 
 // Closes the commit: makes due lists, expires items, hands out rows and lists. seqs[task] is each

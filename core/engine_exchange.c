@@ -33,7 +33,7 @@ static uint32_t received_max(const mr_engine *engine, uint32_t rows_max[MR_FAMIL
         const uint32_t rows = mr_engine_family_rows(engine, f);
         rows_max[f] = bytes / row < rows ? bytes / row : rows;
     }
-    return mr_engine_has_cells(engine) ? bytes / MR_EXCHANGE_CELL : 0;
+    return mr_engine_cells_per_signal(engine) > 0 ? bytes / MR_EXCHANGE_CELL : 0;
 }
 
 size_t mr_engine_exchange_bytes(const mr_engine *engine, const uint32_t *rows_max,
@@ -118,7 +118,7 @@ bool mr_engine_outbox_room(const mr_engine *engine, uint32_t task, uint32_t even
                       mr_engine_family_rows(engine, engine->items.base)))
         return false;
     return deltas->cell_max == 0 ||
-           lines * MR_CELLS_PER_SIGNAL <= deltas->cell_max - deltas->cell_count;
+           lines * mr_engine_cells_per_signal(engine) <= deltas->cell_max - deltas->cell_count;
 }
 
 static bool outbox_empty(const mr_engine *engine, const mr_outbox *outbox)

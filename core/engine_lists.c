@@ -271,8 +271,11 @@ static void publish(mr_engine *engine, mr_work *work, uint32_t slot, uint64_t se
     user->listed_seq = seq;
     user->list_ms = list->time_ms;
     engine->lists_made++;
-    if (hash == user->list_hash || (list->entry_count == 0 && user->list_hash == 0))
+    if (hash == user->list_hash || (list->entry_count == 0 && user->list_hash == 0)) {
+        if (sink->unchanged != NULL)
+            sink->unchanged(sink->context, list->user);
         return;
+    }
     user->list_hash = hash;
     list->version = (int64_t)(seq << 20 | work->place++);
     uint64_t *served = &engine->served[(size_t)slot * MR_SERVED];

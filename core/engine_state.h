@@ -15,7 +15,6 @@
 
 enum {
     MR_SIGNALS_PER_EVENT = 64,
-    MR_CELLS_PER_SIGNAL = 64,
     MR_INSTANCES_MAX = MR_COSTS_MAX,
     MR_FAMILIES_MAX = 64,
     MR_LIST_BATCH = 64,      // users of a task whose lists are made at once
@@ -155,9 +154,9 @@ void mr_engine_run(const mr_engine *engine, void (*job)(void *arg, uint32_t inde
 int64_t mr_engine_clock(const mr_engine *engine);
 // A slot for an item that has none: rows at init, the id in its own row. MR_MAP_NONE: full.
 uint32_t mr_engine_add_item(mr_engine *engine, uint64_t key, mr_bytes id, int64_t time_ms);
-// How many rows a family can have in memory; whether any family has deltas of cells.
+// How many rows a family can have in memory; how many cells a signal adds at most.
 uint32_t mr_engine_family_rows(const mr_engine *engine, uint32_t family);
-bool mr_engine_has_cells(const mr_engine *engine);
+uint32_t mr_engine_cells_per_signal(const mr_engine *engine);
 void mr_engine_order_items(mr_engine *engine);
 void mr_engine_rebuild(mr_engine *engine);
 // A new item like mr_engine_add_item, with what is derived of it. There has to be a slot.

@@ -7,6 +7,7 @@
 #include "worker/checking.h"
 #include "worker/command.h"
 #include "worker/kafka/rights.h"
+#include "worker/kafka/topics.h"
 
 static const mr_option rows[] = {
     {"connect", NULL, "asks the brokers too: inputs, partition counts, our topics; and the schema registry"},
@@ -131,8 +132,27 @@ static void check_brokers(mr_checking *c)
 
 static void check_world(mr_checking *c)
 {
+    const mr_config *given = c->config;
+    mr_config *matched;
+    mr_error err = {0};
+    uint32_t left_out;
+    char detail[160];
+    if (mr_kafka_match(given, 0, &matched, &left_out, &err) != MR_OK) {
+        mr_check_fault(c, "topics", err.text);
+        return;
+    }
+    if (left_out > 0) {
+        snprintf(detail, sizeof detail,
+                 "%u topics match a pattern and have another number of partitions than the lead: "
+                 "repartition: true would read them",
+                 left_out);
+        mr_check_fault(c, "topics", detail);
+    }
+    c->config = matched != NULL ? matched : given;
     mr_check_registry(c);
     check_brokers(c);
+    c->config = given;
+    mr_matched_free(matched);
 }
 
 int mr_command_check(int argc, char **argv)

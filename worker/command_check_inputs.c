@@ -197,6 +197,15 @@ static void say_reading(looking *l, uint32_t input)
             "%s: kind, where or each leave out %u of %u records", topic, r->left_out, r->seen);
 }
 
+static uint32_t count_matched(const mr_config *config, uint32_t pattern)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < config->input_count; i++)
+        count += config->inputs[i].matched &&
+                 strcmp(config->inputs[i].name, config->inputs[pattern].name) == 0;
+    return count;
+}
+
 static void say_all(looking *l, const uint32_t *counts, uint32_t lead, uint32_t lead_count)
 {
     char detail[DETAIL_BYTES];
@@ -204,7 +213,9 @@ static void say_all(looking *l, const uint32_t *counts, uint32_t lead, uint32_t 
     for (uint32_t i = 0; i < config->input_count; i++) {
         const mr_config_input *input = &config->inputs[i];
         say_reading(l, i);
-        if (!mr_config_is_by_user(input))
+        if (mr_config_is_pattern(input))
+            say(l, i, true, "%s matches %u topics", input->topic, count_matched(config, i));
+        else if (!mr_config_is_by_user(input))
             say(l, i, true, "%s, %u partitions", input->topic, counts[i]);
         else if (input->repartition)
             say(l, i, true, "%s, %u partitions, through %s", input->topic, counts[i],
@@ -241,7 +252,8 @@ static mr_status look(looking *l, const uint32_t *counts, mr_error *err)
     const mr_config *config = l->checking->config;
     MR_TRY(open_looking(l, err));
     for (uint32_t i = 0; i < config->input_count; i++)
-        MR_TRY(sample(l, i, counts[i], err));
+        if (counts[i] > 0)
+            MR_TRY(sample(l, i, counts[i], err));
     return MR_OK;
 }
 

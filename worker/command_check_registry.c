@@ -113,7 +113,8 @@ static void check_input(asking *a, uint32_t index)
     const mr_config_input *input = &a->checking->config->inputs[index];
     char subject[SUBJECT_BYTES];
     mr_error err = {0};
-    if ((input->format != MR_FORMAT_AUTO && input->format != MR_FORMAT_CONFLUENT) ||
+    if (mr_config_is_pattern(input) ||
+        (input->format != MR_FORMAT_AUTO && input->format != MR_FORMAT_CONFLUENT) ||
         mr_config_subject(input, subject, sizeof subject) == NULL)
         return;
     const mr_status status = mr_rest_by_version(&a->rest, subject, 0, &a->schema, &err);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "worker/command.h"
+#include "worker/kafka/topics.h"
 #include "worker/replay.h"
 
 static const mr_option rows[] = {
@@ -147,8 +148,19 @@ static int run(const mr_options *options, mr_replay_options *replay)
     mr_error err;
     mr_replay_result *result;
     const bool json = mr_options_get(options, "json") != NULL;
+    const mr_config *const given = replay->config;
+    mr_config *matched = NULL;
+    uint32_t left_out;
+    mr_status status = MR_OK;
     replay->progress = true;
-    if (mr_replay_run(replay, &result, &err) != MR_OK)
+    if (replay->topics)
+        status = mr_kafka_match(given, 0, &matched, &left_out, &err);
+    replay->config = matched != NULL ? matched : given;
+    if (status == MR_OK)
+        status = mr_replay_run(replay, &result, &err);
+    replay->config = given;
+    mr_matched_free(matched);
+    if (status != MR_OK)
         return mr_command_fail("replay", err.text, MR_EXIT_FAILED);
     if (json) {
         json_t *object = mr_replay_json(result);

@@ -9,6 +9,7 @@
 #include "worker/arrivals.h"
 #include "worker/backup.h"
 #include "worker/command.h"
+#include "worker/kafka/topics.h"
 #include "worker/registry_config.h"
 #include "worker/rerun.h"
 #include "worker/scratch.h"
@@ -266,10 +267,16 @@ static void show(const mr_options *options, const mr_rerun_result *result, const
 static int run(const mr_options *options, const mr_config *config, int64_t until_ms, what_if *w)
 {
     mr_rerun_result result;
+    mr_config *matched;
     mr_error err;
+    uint32_t left_out;
     if (w != NULL && open_what_if(options, config, w, &err) != MR_OK)
         return mr_command_fail("replay", err.text, MR_EXIT_USAGE);
-    const mr_status status = run_from_topics(options, config, until_ms, w, &result, &err);
+    if (mr_kafka_match(config, 0, &matched, &left_out, &err) != MR_OK)
+        return mr_command_fail("replay", err.text, MR_EXIT_FAILED);
+    const mr_status status = run_from_topics(options, matched != NULL ? matched : config, until_ms,
+                                             w, &result, &err);
+    mr_matched_free(matched);
     if (status == MR_REJECT)
         mr_wrap(&err, "not the same");
     if (status != MR_OK)

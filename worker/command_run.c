@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "worker/command.h"
+#include "worker/kafka/topics.h"
 #include "worker/log.h"
 #include "worker/repartition_thread.h"
 #include "worker/run.h"
@@ -16,8 +17,10 @@
 
 enum {
     TURN_MS = 500,
-    STOP_S = 9,       // a stop takes no longer,
-    FINISH_MS = 6000, // of it for the last commits
+    STOP_S = 9,        // a stop takes no longer,
+    FINISH_MS = 6000,  // of it for the last commits
+    TOPICS_MS = 10000, // between two looks at what topics there are
+    START_RETRIES = 30, // of that question, at a start
 };
 
 static const mr_option rows[] = {
@@ -93,6 +96,11 @@ typedef struct running {
     bool stop_at_end;
     bool copied;   // repartition has come to its end, and since then no partition
     int64_t *ends; // of the repartition topic, by task, has ended below; -1: not asked yet
+    // Where topics are named by patterns: what they were matched by.
+    const mr_config *given;
+    uint32_t left_out;
+    int64_t topics_ms; // when was looked last
+    bool again;        // there are more now: everything is to be opened with them
 } running;
 
 // Whether the worker has read what repartition had copied when it came to its end.
@@ -149,13 +157,37 @@ static mr_status begin_repartition(running *r, mr_error *err)
                                       &worker->intake, &r->repartition, err);
 }
 
+// Now and then, whether a pattern matches one topic more.
+static mr_status look_for_topics(running *r, mr_error *err)
+{
+    char name[MR_KAFKA_TOPIC_BYTES];
+    const mr_clock *clock = &r->worker->clock;
+    const int64_t now_ms = clock->now_ms(clock->context);
+    r->topics_ms = r->topics_ms == 0 ? now_ms : r->topics_ms;
+    if (!mr_config_has_patterns(r->given) || now_ms - r->topics_ms < TOPICS_MS)
+        return MR_OK;
+    r->topics_ms = now_ms;
+    const mr_status status = mr_kafka_match_again(r->worker->kafka.admin, r->given,
+                                                  r->worker->config, &r->left_out, name, err);
+    if (status != MR_OK)
+        return status == MR_RETRY ? MR_OK : status; // the next look may be luckier
+    if (name[0] != '\0')
+        mr_log(MR_LOG_INFO, "topics", "appeared: beginning again with it",
+               mr_log_text("topic", name));
+    else
+        mr_source_looked(r->worker->source);
+    r->again = name[0] != '\0';
+    return MR_OK;
+}
+
 static mr_status turn_until_stopped(running *r, mr_error *err)
 {
     bool end = false;
-    while (!signalled(r->signal_fd) && !end) {
+    while (!r->again && !signalled(r->signal_fd) && !end) {
         MR_TRY(mr_worker_turn(r->worker, r->signal_fd, TURN_MS, err));
         MR_TRY(begin_repartition(r, err));
         MR_TRY(look(r, &end, err));
+        MR_TRY(look_for_topics(r, err));
     }
     mr_log(MR_LOG_INFO, "run", "stopping");
     mr_repartition_thread_stop(r->repartition); // ends beside the last commits
@@ -174,42 +206,86 @@ static void log_totals(const mr_worker *worker)
            mr_log_long("refused", (int64_t)sum.refused));
 }
 
-static int run(const mr_options *options, const mr_config *config)
+// Whether a worker that failed has begun without a topic that there is: another one may have known
+// it.
+static bool has_more_topics(const mr_config *given, const mr_config *matched)
 {
-    mr_error err = {0}, close_err = {0};
-    const int signal_fd = open_signals();
+    mr_config *now = NULL;
+    mr_error err;
+    uint32_t left_out;
+    if (matched == NULL || mr_kafka_match(given, 0, &now, &left_out, &err) != MR_OK)
+        return false;
+    const char *const more = mr_matched_more(matched, now);
+    if (more != NULL)
+        mr_log(MR_LOG_INFO, "topics", "appeared: beginning again with it",
+               mr_log_text("topic", more));
+    mr_matched_free(now);
+    return more != NULL;
+}
+
+// One worker, from its start to its end. *again: there are more topics than it has begun with.
+static mr_status run_once(const mr_options *options, const mr_config *given, int signal_fd,
+                          bool *again, mr_error *err)
+{
+    mr_error close_err = {0};
+    mr_config *matched = NULL;
+    running r = {.signal_fd = signal_fd,
+                 .stop_at_end = mr_options_get(options, "stop-at-end") != NULL,
+                 .given = given};
     mr_worker *worker = calloc(1, sizeof *worker);
-    if (worker == NULL || signal_fd < 0) {
+    mr_status status = worker != NULL
+                           ? mr_kafka_match(given, START_RETRIES, &matched, &r.left_out, err)
+                           : mr_fail(err, MR_FATAL, "out of memory");
+    if (status != MR_OK) {
+        mr_log(MR_LOG_ERROR, "run", "ends", mr_log_text("error", err->text));
         free(worker);
-        return mr_command_fail("run", strerror(errno), MR_EXIT_FAILED);
+        return status;
     }
-    worker->config = config;
+    worker->config = matched != NULL ? matched : given;
     worker->methods = &options->methods;
-    mr_log(MR_LOG_INFO, "run", "starting", mr_log_text("release", mr_version()),
-           mr_log_text("app", config->app), mr_log_text("instance", config->instance));
-    mr_status status = mr_worker_open(worker, &err);
+    r.worker = worker;
+    finished = 0;
+    status = mr_worker_open(worker, err);
     if (status == MR_OK) {
-        running r = {.worker = worker,
-                     .signal_fd = signal_fd,
-                     .stop_at_end = mr_options_get(options, "stop-at-end") != NULL};
-        status = turn_until_stopped(&r, &err);
+        status = turn_until_stopped(&r, err);
         bound_end();
         mr_repartition_thread_close(r.repartition);
         free(r.ends);
         log_totals(worker);
     }
     if (status != MR_OK)
-        mr_log(MR_LOG_ERROR, "run", "ends", mr_log_text("error", err.text));
+        mr_log(MR_LOG_ERROR, "run", "ends", mr_log_text("error", err->text));
     bound_end();
     const mr_status closed = mr_worker_close(worker, &close_err);
-    if (closed != MR_OK && status == MR_OK)
+    if (closed != MR_OK && status == MR_OK) {
         mr_log(MR_LOG_ERROR, "run", "ends", mr_log_text("error", close_err.text));
-    else if (status == MR_OK)
-        mr_log(MR_LOG_INFO, "run", "stopped");
-    free(worker);
-    close(signal_fd);
+        status = closed;
+    }
     alarm(0);
-    return status == MR_OK && closed == MR_OK ? MR_EXIT_GOOD : MR_EXIT_FAILED;
+    *again = status == MR_OK ? r.again : has_more_topics(given, matched);
+    free(worker);
+    mr_matched_free(matched);
+    return status;
+}
+
+static int run(const mr_options *options, const mr_config *config)
+{
+    mr_error err = {0};
+    mr_status status;
+    const int signal_fd = open_signals();
+    if (signal_fd < 0)
+        return mr_command_fail("run", strerror(errno), MR_EXIT_FAILED);
+    for (bool again = true; again;) {
+        again = false;
+        mr_log(MR_LOG_INFO, "run", "starting", mr_log_text("release", mr_version()),
+               mr_log_text("app", config->app), mr_log_text("instance", config->instance));
+        status = run_once(options, config, signal_fd, &again, &err);
+        again = again && !signalled(signal_fd);
+    }
+    if (status == MR_OK)
+        mr_log(MR_LOG_INFO, "run", "stopped");
+    close(signal_fd);
+    return status == MR_OK ? MR_EXIT_GOOD : MR_EXIT_FAILED;
 }
 
 int mr_command_run(int argc, char **argv)

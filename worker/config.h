@@ -27,12 +27,13 @@ enum { MR_CONFIG_SYNC_FULL, MR_CONFIG_SYNC_META, MR_CONFIG_SYNC_NONE };
 enum { MR_OUTPUT_AUTO, MR_OUTPUT_CONFLUENT, MR_OUTPUT_SINGLE_OBJECT };
 enum { MR_CONFIG_SEEN_FILTER, MR_CONFIG_SEEN_KEEP };
 enum { MR_LATE_LEARN, MR_LATE_DROP };
+enum { MR_SKEW_REFUSE, MR_SKEW_CLAMP };
 enum { MR_PAGES_HUGE, MR_PAGES_SMALL };
 enum { MR_LOG_ERROR, MR_LOG_WARNING, MR_LOG_INFO, MR_LOG_DEBUG };
 enum { MR_LOG_TEXT, MR_LOG_JSON };
 
 enum {
-    MR_CONFIG_INPUTS_MAX = 32,
+    MR_CONFIG_INPUTS_MAX = 64,
     MR_CONFIG_READS_MAX = MR_CONFIG_INPUTS_MAX + 2, // with those of the worker's own
     MR_CONFIG_PROPERTIES_MAX = 64,                  // of one free mapping
     MR_CONFIG_PATH_MAX = 128,
@@ -63,7 +64,8 @@ typedef struct mr_config_input {
 #define MR_INPUT_KEY(type, field, ...) MR_CONFIG_##type field;
 #include "worker/config.def"
     mr_config_properties
-        mapping; // field of the event (core/event/fields.def) -> path in the record
+        mapping;  // field of the event (core/event/fields.def) -> path in the record
+    bool matched; // not in the file: of a topic that the pattern of the input of that name matches
 } mr_config_input;
 
 // A number that a method of the engine is set by: "models.covisit.half_life_s".
@@ -122,12 +124,19 @@ static inline uint32_t mr_config_reads(const mr_config *config)
 }
 
 // Number of the input that the group subscribes to, whose partitions are the tasks: `lead`, or the
-// first input of users' events that is read directly; the repartition topic, if there is none.
-// Errors: MR_FATAL where there is no input of users' events.
+// first input of users' events that is read directly and names one topic; the repartition topic, if
+// there is none. Errors: MR_FATAL where there is no input of users' events.
 MR_CHECKED mr_status mr_config_lead(const mr_config *config, uint32_t *lead, mr_error *err);
 
 // Whether an input brings users' events: everything but a catalogue.
 bool mr_config_is_by_user(const mr_config_input *input);
+
+// Whether the topics of an input are named by a pattern (worker/matched.h).
+static inline bool mr_config_is_pattern(const mr_config_input *input)
+{
+    return input->topic[0] == '^';
+}
+bool mr_config_has_patterns(const mr_config *config);
 
 // The kind of event that an input brings.
 mr_event_kind mr_config_kind(const mr_config_input *input);

@@ -11,6 +11,7 @@
 #include "worker/config_internal.h"
 #include "worker/kafka/properties.h"
 #include "worker/mapped.h"
+#include "worker/matched.h"
 #include "worker/registry/http.h"
 
 void mr_config_host(char *host, size_t size)
@@ -39,6 +40,15 @@ bool mr_config_repartitions(const mr_config *config)
 {
     for (uint32_t i = 0; i < config->input_count; i++) {
         if (config->inputs[i].repartition)
+            return true;
+    }
+    return false;
+}
+
+bool mr_config_has_patterns(const mr_config *config)
+{
+    for (uint32_t i = 0; i < config->input_count; i++) {
+        if (mr_config_is_pattern(&config->inputs[i]))
             return true;
     }
     return false;
@@ -73,10 +83,19 @@ mr_status mr_config_lead(const mr_config *config, uint32_t *lead, mr_error *err)
     }
     for (*lead = 0; *lead < config->input_count; ++*lead) {
         const mr_config_input *input = &config->inputs[*lead];
-        if (mr_config_is_by_user(input) && !input->repartition)
+        if (mr_config_is_by_user(input) && !input->repartition && !mr_config_is_pattern(input) &&
+            !input->matched)
             return MR_OK;
     }
     *lead = mr_config_repartition(config);
+    for (uint32_t i = 0; i < config->input_count && !mr_config_repartitions(config); i++) {
+        if (mr_config_is_pattern(&config->inputs[i]) && mr_config_is_by_user(&config->inputs[i]))
+            return mr_fail(err, MR_FATAL,
+                           "topics.%s.topic: topics of a pattern cannot be the lead, whose "
+                           "partitions are the tasks: set topics.%s.repartition: true, or name an "
+                           "input of users' events with one topic beside it",
+                           config->inputs[i].name, config->inputs[i].name);
+    }
     if (!mr_config_repartitions(config))
         return mr_fail(err, MR_FATAL,
                        "topics: no input of users' events; name one, as in topics.clicks.kind: "
@@ -132,6 +151,12 @@ static mr_status check_relations(const mr_config *config, mr_error *err)
                     config->lead);
             return fail_at(config, "lead", err);
         }
+        if (mr_config_is_pattern(lead)) {
+            mr_fail(err, MR_FATAL,
+                    "found '%.64s', whose topics are named by a pattern: the lead is one topic",
+                    config->lead);
+            return fail_at(config, "lead", err);
+        }
         if (lead->repartition) {
             mr_fail(err, MR_FATAL,
                     "found '%.64s', which goes through %s: the lead is read directly", config->lead,
@@ -168,6 +193,10 @@ static mr_status check_input(const mr_config *config, uint32_t index, mr_error *
                 "is only read with topics.%s.format: bare; otherwise each value "
                 "says its schema",
                 input->name);
+        return fail_at(config, path, err);
+    }
+    if (mr_matched_check(input->topic, err) != MR_OK) {
+        snprintf(path, sizeof path, "topics.%s.topic", input->name);
         return fail_at(config, path, err);
     }
     if (input->repartition && !mr_config_is_by_user(input)) {
@@ -300,7 +329,7 @@ uint64_t mr_config_hash(const mr_config *config)
     }
     for (uint32_t i = 0; i < config->input_count; i++) {
         const mr_config_input *input = &config->inputs[i];
-        for (uint32_t j = 0; j < input->mapping.count; j++) {
+        for (uint32_t j = 0; j < input->mapping.count && !input->matched; j++) {
             const int size =
                 snprintf(line, sizeof line, "topics.%s.mapping.%s=%.1000s", input->name,
                          input->mapping.rows[j].name, input->mapping.rows[j].value);

@@ -5,8 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/ingest/ingest.h"
 #include "worker/mapped.h"
 #include "worker/pseudonym.h"
+#include "worker/trace.h"
 
 enum {
     KEY_BYTES = 4096, // beside lines and vector: a key that becomes a text, alignment
@@ -25,8 +27,7 @@ typedef struct input { // of the configuration, compiled
     int key;
     mr_mapped mapped;
     uint32_t handle;
-    mr_plan *json;    // of values that are JSON; NULL: they are Avro
-    bool has_headers; // that the mapping asks for
+    mr_plan *json; // of values that are JSON; NULL: they are Avro
 } input;
 
 struct mr_decoder {
@@ -52,8 +53,6 @@ static mr_status compile_input(mr_decoder *decoder, uint32_t index, mr_error *er
     const uint32_t by_key =
         to->kind == MR_EVENT_CATALOGUE ? 1u << MR_FIELD_item : 1u << MR_FIELD_user;
     to->mapped.mapping.given = 1u << MR_FIELD_time | (to->key != MR_MESSAGE_KEY_NONE ? by_key : 0);
-    for (uint32_t i = 0; i < to->mapped.mapping.entry_count; i++)
-        to->has_headers |= to->mapped.entries[i].from == MR_FROM_HEADER;
     if (from->format == MR_FORMAT_JSON)
         return mr_plan_compile_json(&to->mapped.mapping, &to->json, err);
     return mr_catalog_map(decoder->catalog, &to->mapped.mapping, &to->handle, err);
@@ -147,6 +146,13 @@ static mr_bytes header_of(const headers *h, const char *name)
             found = h->rows[i].value;
     }
     return found;
+}
+
+// The request that the record belongs to, as it says.
+static mr_bytes trace_of(const headers *h)
+{
+    const mr_bytes plain = header_of(h, MR_TRACE_HEADER);
+    return plain.data != NULL ? plain : header_of(h, MR_TRACE_HEADER_CLOUDEVENT);
 }
 
 // The message's key as an id. Errors: MR_REJECT where it has another format than configured.
@@ -314,6 +320,18 @@ static void rename_user(mr_decoder *decoder, mr_arena *arena, mr_event *event)
     event->user = mr_bytes_of(name, MR_PSEUDONYM_BYTES);
 }
 
+// Before events are sorted: one that stands in the future has no place among the others.
+static void clamp(const mr_decoder *decoder, mr_arrival *arrival)
+{
+    mr_event *event = &arrival->event;
+    arrival->clamped = decoder->config->clock_skew_action == MR_SKEW_CLAMP &&
+                       arrival->record_ms >= MR_TIME_MIN_MS &&
+                       event->time_ms > arrival->record_ms &&
+                       event->time_ms - arrival->record_ms > decoder->config->clock_skew_max;
+    if (arrival->clamped)
+        event->time_ms = arrival->record_ms;
+}
+
 static mr_status decode(mr_decoder *decoder, mr_arena *arena, const input *in,
                         const mr_message *message, mr_arrival *arrivals, uint32_t max,
                         uint32_t *count, mr_error *err)
@@ -328,8 +346,8 @@ static mr_status decode(mr_decoder *decoder, mr_arena *arena, const input *in,
     MR_ASSERT(max > 0);
     if (max > mr_decoder_events_max(decoder))
         r.max = mr_decoder_events_max(decoder);
-    h.count =
-        in->json == NULL || in->has_headers ? message->headers(message, h.rows, HEADERS_MAX) : 0;
+    h.count = message->headers(message, h.rows, HEADERS_MAX);
+    arrivals->trace = trace_of(&h);
     *count = 0;
     MR_TRY(read_key(in, message, arena, &r.key, err));
     MR_TRY(open_value(decoder, in, message, &h, &frame, &plan, err));
@@ -379,6 +397,8 @@ mr_status mr_decoder_read(mr_decoder *decoder, uint32_t number, const mr_message
         arrivals[i].offset = place.offset;
         arrivals[i].partition = place.partition;
         arrivals[i].topic = place.topic;
+        arrivals[i].trace = arrivals->trace;
+        clamp(decoder, &arrivals[i]);
         arrivals[i].cause = MR_CAUSE_NONE;
         arrivals[i].reason[0] = '\0';
         arrivals[i].learned = false;

@@ -98,6 +98,17 @@ static void put_registry(const putting *p)
     put_labelled(p, "registry_failures", NULL, 0, (double)counters->failures, -1, true);
 }
 
+// Where nobody traces there is nothing to tell.
+static void put_traces(const putting *p)
+{
+    const mr_trace_counters *traces = p->window->traces;
+    if (traces == NULL || traces->carried + traces->malformed + traces->left_out == 0)
+        return;
+    put_labelled(p, "traces_carried", NULL, 0, (double)traces->carried, -1, true);
+    put_labelled(p, "traces_malformed", NULL, 0, (double)traces->malformed, -1, true);
+    put_labelled(p, "traces_left_out", NULL, 0, (double)traces->left_out, -1, true);
+}
+
 void mr_metrics_put(mr_outputs *outputs, mr_frozen *frozen, mr_engine *engine,
                     const mr_metrics_window *window)
 {
@@ -121,6 +132,9 @@ void mr_metrics_put(mr_outputs *outputs, mr_frozen *frozen, mr_engine *engine,
     put_labelled(&p, "records_too_large", NULL, 0, (double)window->too_large, -1, true);
     if (window->source->skipped > 0)
         put_labelled(&p, "records_left_out", NULL, 0, (double)window->source->skipped, -1, true);
+    if (window->source->clamped > 0)
+        put_labelled(&p, "events_clamped", NULL, 0, (double)window->source->clamped, -1, true);
+    put_traces(&p);
     put_refused(&p);
     put_registry(&p);
     put_engine(&p, engine);

@@ -20,6 +20,7 @@ typedef struct mr_metrics_window { // what was counted up to now, and at the win
     const mr_source_counters *source;
     const mr_registry_counters *registry; // NULL: there is none
     mr_generations_sizes generations;
+    const mr_trace_counters *traces; // NULL: nobody asks
     uint64_t too_large;
 } mr_metrics_window;
 

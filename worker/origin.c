@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "worker/matched.h"
+
 uint32_t mr_origin_write(const mr_origin *origin, char text[static MR_ORIGIN_BYTES_MAX])
 {
     int size = snprintf(text, MR_ORIGIN_BYTES_MAX, "%.*s %" PRIu32 " %" PRId64 " %" PRId64,
@@ -101,6 +103,7 @@ void mr_origin_restore(const mr_config *config, mr_message *message, mr_rerouted
     const uint32_t input = input_of(config, origin.topic);
     if (input == UINT32_MAX) {
         rerouted->reason = mr_bytes_text("no input reads the topic that it comes from any more");
+        rerouted->strange = mr_matched_of(config, origin.topic) != UINT32_MAX;
         return;
     }
     rerouted->input = input;

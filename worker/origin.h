@@ -40,6 +40,7 @@ typedef struct mr_rerouted { // of a record that came through the repartition to
     int64_t offset;          // in the repartition topic
     mr_cause cause;          // MR_CAUSE_NONE: it was not refused
     mr_bytes reason;         // of the message
+    bool strange;            // refused only because its topic, which a pattern matches, is no input
 } mr_rerouted;
 
 // Makes a message of the repartition topic that of its source: partition, offset, timestamp and

@@ -160,27 +160,44 @@ static mr_writer begin(mr_outputs *outputs, mr_topic topic)
     return out;
 }
 
-static void put(mr_outputs *outputs, mr_frozen *frozen, mr_topic topic, uint32_t partition,
-                mr_bytes key, const mr_writer *out, int64_t time_ms)
+// The record, but for its value.
+static void put_as(mr_outputs *outputs, mr_frozen *frozen, mr_record record, const mr_writer *out)
 {
     if (out->full) {
         outputs->too_large++;
         return;
     }
-    mr_frozen_put_record(frozen, &(mr_record){.topic = topic,
-                                              .partition = partition,
-                                              .key = key,
-                                              .value = mr_bytes_of(out->data, out->size),
-                                              .time_ms = time_ms});
+    record.value = mr_bytes_of(out->data, out->size);
+    mr_frozen_put_record(frozen, &record);
 }
 
-void mr_outputs_list(mr_outputs *outputs, mr_frozen *frozen, const mr_list *list)
+static void put(mr_outputs *outputs, mr_frozen *frozen, mr_topic topic, uint32_t partition,
+                mr_bytes key, const mr_writer *out, int64_t time_ms)
 {
+    const mr_record record = {
+        .topic = topic, .partition = partition, .key = key, .time_ms = time_ms};
+    put_as(outputs, frozen, record, out);
+}
+
+void mr_outputs_list(mr_outputs *outputs, mr_frozen *frozen, const mr_list *list,
+                     const mr_trace *cause)
+{
+    char text[MR_TRACE_TEXT_BYTES];
+    mr_header header = {.name = MR_TRACE_HEADER, .value = mr_bytes_of(text, sizeof text)};
     mr_writer out = begin(outputs, MR_TOPIC_LISTS);
     mr_encode_list(&out, list);
     if (out.size + list->user.size > outputs->list_bytes)
         outputs->list_bytes = out.size + list->user.size;
-    put(outputs, frozen, MR_TOPIC_LISTS, list->task, list->user, &out, 0);
+    if (cause != NULL) {
+        const mr_trace own = mr_trace_of_list(cause, list->user, list->version);
+        mr_trace_write(&own, text);
+    }
+    const mr_record record = {.topic = MR_TOPIC_LISTS,
+                              .partition = list->task,
+                              .key = list->user,
+                              .headers = &header,
+                              .header_count = cause != NULL};
+    put_as(outputs, frozen, record, &out);
 }
 
 void mr_outputs_forgotten(mr_frozen *frozen, uint32_t task, mr_bytes user)

@@ -15,6 +15,7 @@
 #include "schemas/encode.h"
 #include "worker/frozen.h"
 #include "worker/source.h"
+#include "worker/trace.h"
 
 typedef struct mr_outputs mr_outputs;
 
@@ -28,7 +29,9 @@ const char *mr_outputs_schema(mr_topic topic);
 // Frames records of such a topic by that id of its schema from now on.
 void mr_outputs_number(mr_outputs *outputs, mr_topic topic, uint32_t id);
 
-void mr_outputs_list(mr_outputs *outputs, mr_frozen *frozen, const mr_list *list);
+// cause: the trace of the event that caused it, for the header; NULL: none.
+void mr_outputs_list(mr_outputs *outputs, mr_frozen *frozen, const mr_list *list,
+                     const mr_trace *cause);
 // A user who has asked to be forgotten: his last list is taken away from those who keep lists.
 void mr_outputs_forgotten(mr_frozen *frozen, uint32_t task, mr_bytes user);
 // An item's public record, or the end of it; sequence: of the shard's commit.

@@ -279,6 +279,7 @@ static void give_away(mr_worker *worker, uint32_t task)
     int64_t next[MR_STORE_CHANGELOGS];
     const bool empty = worker->placed[task] && mr_engine_task(worker->engine, task).epoch == 0;
     mr_engine_release(worker->engine, task);
+    mr_traces_release(worker->traces, task);
     (void)mr_generations_placed(worker->generations, task, next);
     mr_follower_place(worker->follower, task, empty ? -1 : next[1], worker->seqs[task] - 1);
 }

@@ -107,7 +107,8 @@ int mr_partition_fitting(const mr_partition_sample *sample, int preferred)
 
 static bool is_direct(const mr_config *config, uint32_t input)
 {
-    return mr_config_is_by_user(&config->inputs[input]) && !config->inputs[input].repartition;
+    const mr_config_input *i = &config->inputs[input];
+    return mr_config_is_by_user(i) && !i->repartition && !mr_config_is_pattern(i);
 }
 
 // Whether a sample says anything: with one partition everything fits.

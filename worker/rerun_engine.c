@@ -216,7 +216,7 @@ static void close_row(void *context, uint32_t task, mr_row_place place, mr_bytes
 static void close_list(void *context, const mr_list *list)
 {
     mr_rerun *r = context;
-    mr_outputs_list(r->outputs, r->frozen, list);
+    mr_outputs_list(r->outputs, r->frozen, list, NULL);
     if (r->options->watch.list != NULL)
         r->options->watch.list(r->options->watch.context, list);
 }

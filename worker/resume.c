@@ -88,11 +88,15 @@ static mr_status ask_before(mr_resume *resume, mr_offset *offsets, uint32_t coun
     return MR_OK;
 }
 
-// A partition that was added to an input that is read already has nothing from before the start.
+// A partition that was added to an input that is read already has nothing from before the start,
+// nor has a topic that a pattern matches since.
 static int64_t first_of(const mr_resume *resume, uint32_t input, const mr_log_ends *ends)
 {
-    const bool latest = resume->options.config->start == MR_START_LATEST;
-    return latest && !resume->is_known[input] ? ends->end : ends->first;
+    const mr_config *config = resume->options.config;
+    bool since = resume->is_known[input];
+    for (uint32_t i = 0; i < config->input_count && config->inputs[input].matched; i++)
+        since |= resume->is_known[i];
+    return config->start == MR_START_LATEST && !since ? ends->end : ends->first;
 }
 
 static mr_status place_one(mr_resume *resume, mr_offset *at, uint64_t *gone, mr_error *err)

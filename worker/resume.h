@@ -3,7 +3,8 @@
 //
 // Where its group has committed; there is no other memory. A partition that the group knows nothing
 // of belongs to an input that is new, and begins where that was read directly before, or where
-// `start` says; or it was added to an input that is known, and begins at its first record. A group
+// `start` says; or it was added to an input that is known, or its topic came to others that a
+// pattern matches, and begins at its first record. A group
 // that knows no offset at all, though the repartition topic has had records, was forgotten: brokers
 // do that a week after its last member left. To begin anew would copy everything a second time.
 #ifndef MR_WORKER_RESUME_H

@@ -207,6 +207,18 @@ static void note_times(mr_worker *worker, const mr_epoch *epoch)
     }
 }
 
+// The requests that the next lists of users belong to: those of the events that make one.
+static void note_traces(mr_worker *worker, const mr_epoch *epoch)
+{
+    for (uint32_t a = 0; a < epoch->count; a++) {
+        const mr_arrival *arrival = &epoch->arrivals[a];
+        const mr_event *event = &arrival->event;
+        if (arrival->trace.data != NULL && arrival->learned &&
+            event->kind != MR_EVENT_CATALOGUE && event->kind != MR_EVENT_SEARCH)
+            mr_traces_note(worker->traces, epoch->task, event->user, arrival->trace);
+    }
+}
+
 // The round was not learned: it will be tried again with the same records.
 static void give_links_back(mr_worker *worker, uint32_t count)
 {
@@ -236,6 +248,7 @@ static mr_status learn(mr_worker *worker, uint32_t count, mr_error *err)
         note_times(worker, &worker->epochs[i]);
         if (worker->epochs[i].tick_ms != 0)
             continue;
+        note_traces(worker, &worker->epochs[i]);
         mr_source_refused(worker->source, worker->epochs[i].task, put_refused, worker);
         mr_source_learned(worker->source, worker->epochs[i].task);
     }
@@ -281,7 +294,15 @@ static void close_row(void *context, uint32_t task, mr_row_place place, mr_bytes
 static void close_list(void *context, const mr_list *list)
 {
     mr_worker *worker = context;
-    mr_outputs_list(worker->outputs, worker->open, list);
+    mr_trace cause;
+    const bool traced = mr_traces_take(worker->traces, list->user, &cause);
+    mr_outputs_list(worker->outputs, worker->open, list, traced ? &cause : NULL);
+}
+
+static void close_unchanged(void *context, mr_bytes user)
+{
+    mr_worker *worker = context;
+    mr_traces_drop(worker->traces, user);
 }
 
 static void close_delta(void *context, uint32_t sender, uint32_t receiver, mr_bytes record)
@@ -312,6 +333,7 @@ static void close_told(void *context, const mr_told *told)
 static void close_forgotten(void *context, uint32_t task, mr_bytes user)
 {
     mr_worker *worker = context;
+    mr_traces_drop(worker->traces, user);
     mr_outputs_forgotten(worker->open, task, user);
 }
 
@@ -380,6 +402,7 @@ static void put_metrics(mr_worker *worker)
     window->source = counters;
     window->generations = mr_generations_measure(worker->generations);
     window->too_large = mr_outputs_too_large(worker->outputs);
+    window->traces = mr_traces_count(worker->traces);
     mr_registry_counters registry;
     if (worker->registry != NULL)
         registry = mr_registry_count(worker->registry);
@@ -453,8 +476,8 @@ static size_t open_bytes(const mr_worker *worker)
 
 mr_status mr_worker_close_commit(mr_worker *worker, mr_error *err)
 {
-    const mr_close_sink sink = {worker,      close_row,  close_list,
-                                close_delta, close_told, close_forgotten};
+    const mr_close_sink sink = {worker,     close_row,       close_list,     close_delta,
+                                close_told, close_forgotten, close_unchanged};
     MR_TRY(mr_engine_close(worker->engine, worker->seqs, &sink, err));
     MR_TRY(put_commit(worker, err));
     MR_TRY(mr_frozen_seal(worker->open, err));

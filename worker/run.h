@@ -23,6 +23,7 @@
 #include "worker/registry/registry.h"
 #include "worker/source.h"
 #include "worker/store_port.h"
+#include "worker/trace.h"
 
 enum { MR_TIMES_MAX = 1024 };
 
@@ -83,6 +84,7 @@ typedef struct mr_worker {
     mr_committer *committer;
     mr_outputs *outputs;
     mr_source *source;
+    mr_traces *traces; // of the events that lists have yet to answer
     mr_epoch *epochs;
     mr_next_offset *next_offsets;
     mr_sequence *marks;

@@ -49,6 +49,8 @@ mr_status mr_worker_reset_engine(mr_worker *worker, mr_error *err)
         mr_follower_place(worker->follower, shard, -1, 0);
     worker->chance.fill(worker->chance.context, &worker->engine_name, sizeof worker->engine_name);
     worker->engine_name |= 1; // 0 names none
+    if (worker->traces != NULL) // as at the first engine
+        mr_traces_clear(worker->traces);
     worker->engine = NULL;
     return mr_memory_engine(&worker->engine_config, worker->engine_bytes,
                             worker->config->memory_pages == MR_PAGES_HUGE, &worker->engine_memory,
@@ -159,6 +161,7 @@ mr_status mr_worker_begin(mr_worker *worker, bool threaded, int64_t copy_age_max
     MR_TRY(allocate(worker, err));
     MR_TRY(open_engine(worker, err));
     MR_TRY(open_commits(worker, threaded, err));
+    MR_TRY(mr_traces_open(&worker->traces, err));
     MR_TRY(mr_source_open(worker->config, worker->catalog, &worker->intake, &worker->source, err));
     MR_TRY(mr_ownership_open(worker, copy_age_max_ms, err));
     worker->closed_ms = worker->clock.now_ms(worker->clock.context);
@@ -170,6 +173,7 @@ mr_status mr_worker_end(mr_worker *worker, mr_error *err)
 {
     const mr_status status = mr_committer_close(worker->committer, err);
     mr_source_close(worker->source);
+    mr_traces_close(worker->traces);
     mr_follower_close(worker->follower);
     mr_links_close(worker->links);
     mr_ownership_close(worker);

@@ -13,6 +13,7 @@ enum {
     ARENA_BYTES = 2 << 20,
     LINES_PER_EVENT = 64, // as mr_engine_round wants it
     SKIPPED_MAX = 16384,  // messages of one epoch that are no events
+    LOOKS = 2,            // at the topics, before a copy of none that is known is refused
 };
 
 typedef struct feed { // an input partition
@@ -22,7 +23,8 @@ typedef struct feed { // an input partition
     mr_rerouted *rerouted; // of the messages, where this is the repartition topic; otherwise NULL
     uint32_t first, count;
     bool at_end;  // the consumer has said so since the last message
-    bool waits;   // in this pump: the first message has to wait for its schema
+    bool waits;   // in this pump: the first message has to wait for its schema, or its topic
+    uint32_t strange; // looks at the topics before it first waited for that, and one; 0: it has not
     int64_t read; // up to which offset the log was read when it said so last; -1: it has not
 } feed;
 
@@ -66,6 +68,7 @@ struct mr_source {
     builder *builders;
     uint32_t task_count, held_max;
     size_t event_bytes; // arena room that the next event may need
+    uint32_t looks;     // at what topics there are
     mr_source_counters counters;
 };
 
@@ -337,6 +340,20 @@ static mr_status take_deltas(mr_source *source, builder *b, int64_t now_ms, bool
     }
 }
 
+// Whether the feed's next message comes from a topic that a pattern matches, and that may be one
+// that has only just appeared.
+static bool is_strange(const mr_source *source, feed *f)
+{
+    if (f->rerouted == NULL || !f->rerouted[f->first].strange)
+        return false;
+    if (f->strange == 0)
+        f->strange = source->looks + 1;
+    if (source->looks + 1 - f->strange >= LOOKS)
+        return false;
+    f->waits = true;
+    return true;
+}
+
 // Takes the oldest message of a feed, unless its events have no room left in this epoch (all of
 // them stand in one, so that an offset says what was learned) or its schema is not known yet: *taken
 // says. Errors: MR_FATAL.
@@ -348,6 +365,10 @@ static mr_status hold(mr_source *source, builder *b, feed *f, uint32_t index, in
     const size_t mark = b->arena.used;
     uint32_t count;
     mr_arrival *arrivals = b->arrivals + b->count;
+    *taken = false;
+    if (is_strange(source, f))
+        return MR_OK;
+    f->strange = 0;
     // One that is bad stands in the epoch all the same: the task counts it as read and refused.
     const mr_status status =
         mr_decoder_take(source->decoder, rerouted != NULL ? rerouted->input : f->input, message,
@@ -495,6 +516,7 @@ void mr_source_learned(mr_source *source, uint32_t task)
     if (b->deltas != UINT32_MAX)
         source->learned[b->deltas].next = source->feeds[b->deltas].next;
     for (uint32_t i = 0; i < b->count; i++) {
+        source->counters.clamped += b->arrivals[i].clamped;
         if (b->arrivals[i].record_ms > source->counters.newest_record_ms)
             source->counters.newest_record_ms = b->arrivals[i].record_ms;
     }
@@ -533,6 +555,11 @@ bool mr_source_has_read(const mr_source *source, uint32_t input, uint32_t partit
             return source->feeds[i].read >= end;
     }
     return false;
+}
+
+void mr_source_looked(mr_source *source)
+{
+    source->looks++;
 }
 
 int mr_source_patience(const mr_source *source, int64_t now_ms, int most)

@@ -74,6 +74,7 @@ const mr_offset *mr_source_offsets(const mr_source *source, uint32_t *count);
 typedef struct mr_source_counters {
     uint64_t records, events, refused[MR_CAUSE_COUNT];
     uint64_t skipped;         // records that the mapping leaves out
+    uint64_t clamped;         // events whose time was too far ahead (clock.skew_action)
     uint64_t below;           // records below the next offset: dropped
     uint32_t waiting;         // partitions whose next record waits for its schema
     int64_t newest_record_ms; // timestamp of the newest record of a learned epoch
@@ -87,6 +88,11 @@ bool mr_source_at_end(const mr_source *source);
 // Whether the consumer has said that a partition which is read was read up to that offset. (What it
 // gave is learned where mr_source_at_end.)
 bool mr_source_has_read(const mr_source *source, uint32_t input, uint32_t partition, int64_t end);
+
+// For inputs whose topics are named by a pattern: there was a look at what topics there are, and it
+// found none more. A copy in the repartition topic whose source is not known here waits for two of
+// them; then its topic is gone, and it is refused.
+void mr_source_looked(mr_source *source);
 
 // How long the loop may wait before an epoch is due, at most `most`.
 int mr_source_patience(const mr_source *source, int64_t now_ms, int most);

@@ -29,6 +29,7 @@
 #include "state/failpoint.h"
 #include "state/row.h"
 #include "worker/log.h"
+#include "worker/matched.h"
 #include "worker/planted.h"
 
 enum {
@@ -660,18 +661,25 @@ static mr_status agree(const mr_taker *taker, const char *topic, const mr_offset
                    (long long)marked);
 }
 
+// Where an input begins that nobody has read. What stands in our own topics came after the start,
+// and so did a topic that a pattern matches since.
+static int64_t first_of(const mr_config *config, const mr_offset *offset, bool fresh,
+                        const mr_log_ends *ends)
+{
+    const bool theirs = offset->input < config->input_count;
+    const bool since = theirs && config->inputs[offset->input].matched && !fresh;
+    return config->start == MR_START_LATEST && theirs && !since ? ends->end : ends->first;
+}
+
 static mr_status place_one(mr_taker *taker, const char *topic, mr_offset *offset, int64_t next,
-                           mr_error *err)
+                           bool fresh, mr_error *err)
 {
     mr_log_ends ends;
     const bool deltas = offset->input == mr_config_deltas(taker->config);
     MR_TRY(
         taker->bus->input_ends(taker->bus->context, offset->input, offset->partition, &ends, err));
     if (next < 0) {
-        // What stands in our own topics came after the start.
-        const bool theirs = offset->input < taker->config->input_count;
-        const bool latest = taker->config->start == MR_START_LATEST && theirs;
-        offset->next = latest ? ends.end : ends.first;
+        offset->next = first_of(taker->config, offset, fresh, &ends);
         return MR_OK;
     }
     if (next > ends.end)
@@ -696,19 +704,44 @@ static mr_status place_one(mr_taker *taker, const char *topic, mr_offset *offset
     return MR_OK;
 }
 
+// What the state has read and this process does not know of: a topic that a pattern matches, and
+// that another worker has found already. To go on without it would forget how far it was read.
+static mr_status check_known(const mr_taker *taker, const mr_marker *marker, mr_error *err)
+{
+    const mr_config *config = taker->config;
+    for (uint32_t i = 0; i < marker->offset_count && mr_config_has_patterns(config); i++) {
+        const mr_bytes topic = marker->offsets[i].topic;
+        bool known = false;
+        for (uint32_t j = 0; j < mr_config_reads(config) && !known; j++)
+            known = mr_bytes_equal(topic, mr_bytes_text(mr_config_topic(config, j)));
+        if (known || mr_matched_of(config, topic) == UINT32_MAX)
+            continue;
+        if (config->on_input_gap == MR_GAP_STOP)
+            return mr_fail(err, MR_FATAL,
+                           "%.*s [%u]: the state has read it up to offset %lld, and there is no "
+                           "such topic: on_input_gap: continue goes on without it",
+                           (int)topic.size, (const char *)topic.data, marker->offsets[i].partition,
+                           (long long)marker->offsets[i].next);
+        mr_log(MR_LOG_WARNING, "task", "a topic that was read is gone",
+               mr_log_long("task", marker->task), mr_log_long("offset", marker->offsets[i].next));
+    }
+    return MR_OK;
+}
+
 static mr_status place_all(mr_taker *taker, const mr_taking *taking, mr_offset *offsets,
                            uint32_t offset_count, mr_error *err)
 {
     mr_marker marker = {0};
     if (!taking->fresh)
         MR_TRY(mr_taking_marker(taker, taking->markers[0], &marker, err));
+    MR_TRY(check_known(taker, &marker, err));
     MR_TRY(taker->bus->committed(taker->bus->context, offsets, offset_count, err));
     for (uint32_t i = 0; i < offset_count; i++) {
         const char *const topic = mr_config_topic(taker->config, offsets[i].input);
         const int64_t marked = marker_offset(&marker, topic, offsets[i].partition);
         int64_t next;
         MR_TRY(agree(taker, topic, &offsets[i], marked, &next, err));
-        MR_TRY(place_one(taker, topic, &offsets[i], next, err));
+        MR_TRY(place_one(taker, topic, &offsets[i], next, taking->fresh, err));
     }
     return MR_OK;
 }

@@ -12,9 +12,12 @@ typedef struct mr_arrival { // an event and where it came from
     int64_t offset;
     int32_t partition;
     uint32_t topic; // index of the topic in order of names: the order of equal event times
+    mr_bytes trace; // what the record says of the request that it belongs to; nothing is decided by
+                    // it. data NULL: it says nothing
     // Filled by the engine: MR_CAUSE_NONE where the event was taken; otherwise why it was refused.
     mr_cause cause;
     char reason[120];
+    bool clamped; // the event's time was too far ahead, and is that of its record
     bool learned; // filled by the engine: neither refused nor a duplicate, nor dropped as late
 } mr_arrival;
 

@@ -7,19 +7,11 @@
 //     w = weight * rank(p) * (1 inside `session_s`, else `beyond`),   rank(p) = 1 / p
 // to c[i][j] (what follows i), and back * w to c[j][i]. Similarity and score are
 //     sim(i, j) = c_ij / (n_i^a n_j^(1-a) + beta),   s(u, j) = sum_p recency^(p-1) sim(i_p, j).
-// Tables hold CELLS entries; in a full one a newcomer takes the place of the smallest entry and
-// starts from its own count. (Space-Saving, where it inherits the count of the entry it displaces,
-// was measured too: with 64 entries its inflated tail costs a third of the recall on MovieLens.)
-// Eviction depends on order, so a table belongs to its owner: deltas are applied in order of cell
-// key, once a round. Source: item-to-item co-visitation (Davidson et al., "The YouTube Video
-// Recommendation System"); compared with Metwally et al., "Efficient Computation of Frequent and
-// Top-k Elements in Data Streams". The decay is decay.h with one sum a cell: an older era is
-// shifted away at the owner.
-#include "core/deltas.h"
-#include "core/list/found.h"
-#include "core/model/decay.h"
+// Source: item-to-item co-visitation (Davidson et al., "The YouTube Video Recommendation System").
+// Tables and their fading are those of neighbours.h.
+#include "core/model/neighbours.h"
 
-enum { CELLS = 64, TOTAL_KEY = 0, TABLE = 4096, FOUND = MR_RECENT_MAX * CELLS, AHEAD = 8 };
+enum { TOTAL_KEY = 0, AHEAD = 8 };
 
 typedef struct config {
     double half_life_s, session_s, pairs, beyond, back, exponent, shrink, recency, history;
@@ -44,41 +36,17 @@ static const mr_param params[] = {
     {0},
 };
 
-typedef struct neighbour {
-    uint64_t key;
-    int64_t count;
-} neighbour;
-
-typedef struct table {
-    int64_t total, era;
-    uint32_t count, reserved;
-    neighbour cells[CELLS];
-} table;
-
 typedef struct norms { // derived: n^a and n^(1-a) of an item
     float first, second;
 } norms;
-
-static uint32_t row_bytes(const void *c)
-{
-    (void)c;
-    return sizeof(table);
-}
-
-static uint32_t used(const void *c, const void *row)
-{
-    (void)c;
-    return (uint32_t)offsetof(table, cells) +
-           ((const table *)row)->count * (uint32_t)sizeof(neighbour);
-}
 
 static const mr_family families[] = {
     {.name = "neighbours",
      .key = MR_KEY_ITEM,
      .delta = MR_DELTA_CELLS,
      .version = 1,
-     .row_bytes = row_bytes,
-     .used = used},
+     .row_bytes = mr_neighbours_bytes,
+     .used = mr_neighbours_used},
 };
 
 static int64_t half_life_ms(const config *c)
@@ -102,14 +70,6 @@ static int64_t pair(const mr_instance *self, mr_deltas *deltas, const mr_signal 
     return ahead - back;
 }
 
-static bool earlier_in_ring(const mr_user *user, uint32_t place)
-{
-    for (uint32_t p = 0; p < place; p++)
-        if (user->recent[p].item_key == user->recent[place].item_key)
-            return true;
-    return false;
-}
-
 static void observe(const mr_instance *self, const mr_view *view, const mr_signal *signals,
                     uint32_t signal_count, struct mr_deltas *deltas, mr_arena *arena)
 {
@@ -126,7 +86,7 @@ static void observe(const mr_instance *self, const mr_view *view, const mr_signa
         for (uint32_t p = 0; p < user->recent_count && p < pairs; p++) {
             const mr_recent *recent = &user->recent[p];
             const uint32_t other = mr_items_find(view->items, recent->item_key);
-            if (other == MR_MAP_NONE || other == signal->item || earlier_in_ring(user, p))
+            if (other == MR_MAP_NONE || other == signal->item || mr_neighbours_earlier(user, p))
                 continue;
             const double gap_s = (double)signal->time_ms / 1000.0 - (double)recent->time_s;
             const double weight = (double)signal->weight / (p + 1) *
@@ -140,55 +100,23 @@ static void observe(const mr_instance *self, const mr_view *view, const mr_signa
     }
 }
 
-static void shift_to(table *t, int64_t era)
+static uint32_t cells_of_signal(const void *c)
 {
-    if (era <= t->era)
-        return;
-    const int64_t bits = (era - t->era) * 16 > 63 ? 63 : (era - t->era) * 16;
-    t->total >>= bits;
-    for (uint32_t i = 0; i < t->count; i++)
-        t->cells[i].count >>= bits;
-    t->era = era;
-}
-
-static uint32_t smallest(const table *t)
-{
-    uint32_t least = 0;
-    for (uint32_t i = 1; i < t->count; i++)
-        if (t->cells[i].count < t->cells[least].count ||
-            (t->cells[i].count == t->cells[least].count && t->cells[i].key > t->cells[least].key))
-            least = i;
-    return least;
-}
-
-static void add_cell(table *t, uint64_t key, int64_t units)
-{
-    for (uint32_t i = 0; i < t->count; i++)
-        if (t->cells[i].key == key) {
-            t->cells[i].count += units;
-            return;
-        }
-    if (t->count < CELLS) {
-        t->cells[t->count++] = (neighbour){key, units};
-    } else {
-        const uint32_t least = smallest(t);
-        t->cells[least] = (neighbour){key, units};
-    }
+    return 2 * (uint32_t)((const config *)c)->pairs + 1;
 }
 
 static void apply_cells(const mr_instance *self, const mr_view *view, uint32_t family, uint64_t key,
                         const mr_cell *cells, uint32_t cell_count, void *row)
 {
     (void)self, (void)view, (void)family, (void)key;
-    table *t = row;
+    mr_neighbours *t = row;
     for (uint32_t i = 0; i < cell_count; i++)
-        shift_to(t, cells[i].era);
+        mr_neighbours_shift(t, cells[i].era);
     for (uint32_t i = 0; i < cell_count; i++) {
-        const int64_t bits = (t->era - cells[i].era) * 16;
-        const int64_t units = bits > 63 ? 0 : cells[i].value >> bits;
+        const int64_t units = mr_neighbours_units(t, &cells[i]);
         t->total += units;
         if (cells[i].key != TOTAL_KEY && units > 0)
-            add_cell(t, cells[i].key, units);
+            mr_neighbours_add(t, cells[i].key, units);
     }
 }
 
@@ -204,7 +132,7 @@ static void changed(const mr_instance *self, const mr_view *view, uint32_t famil
 {
     (void)family;
     const config *c = self->config;
-    const table *t = mr_items_row(view->items, self->family_first, slot);
+    const mr_neighbours *t = mr_items_row(view->items, self->family_first, slot);
     norms *n = (norms *)self->cache + slot;
     const double log_total = mr_log((double)t->total + 1.0);
     n->first = (float)mr_exp(c->exponent * log_total);
@@ -219,34 +147,16 @@ static void rebuild(const mr_instance *self, const mr_view *view)
 
 // ---- scoring
 
-typedef struct sums { // of one user's neighbours, as they were found
-    uint32_t count;
-    uint32_t slots[FOUND];
-    float scores[FOUND];
-    uint16_t table[TABLE]; // open addressing by slot: index + 1; 0: empty
-} sums;
-
-static uint32_t place(const sums *sum, uint32_t slot)
-{
-    uint32_t i = (slot * 0x9e3779b1u) >> 20;
-    while (sum->table[i] != 0 && sum->slots[sum->table[i] - 1] != slot)
-        i = (i + 1) % TABLE;
-    return i;
-}
-
-_Static_assert(TABLE == 1 << (32 - 20), "place() takes the top bits");
-_Static_assert(2 * FOUND < TABLE && FOUND < UINT16_MAX, "the table never fills");
-
 // The neighbours of an item that are there now, with `weight` times their similarity; returns how
 // many.
 static uint32_t look_up(const mr_instance *self, const mr_view *view, uint32_t item, float weight,
-                        uint32_t slots[CELLS], float scores[CELLS])
+                        uint32_t slots[MR_NEIGHBOURS_MAX], float scores[MR_NEIGHBOURS_MAX])
 {
     const config *c = self->config;
-    const table *t = mr_items_row(view->items, self->family_first, item);
+    const mr_neighbours *t = mr_items_row(view->items, self->family_first, item);
     const norms *all = self->cache;
     const float shrink = (float)(c->shrink * MR_DECAY_UNIT), first = all[item].first;
-    float norms_of[CELLS];
+    float norms_of[MR_NEIGHBOURS_MAX];
     uint32_t count = 0;
     for (uint32_t i = 0; i < t->count; i++) {
         if (i + AHEAD < t->count)
@@ -266,39 +176,31 @@ static uint32_t look_up(const mr_instance *self, const mr_view *view, uint32_t i
 }
 
 static void add_neighbours(const mr_instance *self, const mr_view *view, uint32_t item,
-                           float weight, sums *sum)
+                           float weight, mr_sums *sums)
 {
-    uint32_t slots[CELLS];
-    float scores[CELLS];
+    uint32_t slots[MR_NEIGHBOURS_MAX];
+    float scores[MR_NEIGHBOURS_MAX];
     const uint32_t count = look_up(self, view, item, weight, slots, scores);
-    for (uint32_t i = 0; i < count; i++) {
-        const uint32_t at = place(sum, slots[i]);
-        if (sum->table[at] == 0) {
-            sum->slots[sum->count] = slots[i];
-            sum->scores[sum->count] = 0.0f;
-            sum->table[at] = (uint16_t)++sum->count;
-        }
-        sum->scores[sum->table[at] - 1] += scores[i];
-    }
+    for (uint32_t i = 0; i < count; i++)
+        mr_sums_add(sums, slots[i], scores[i]);
 }
 
 // The neighbours of a user's newest items with their scores: made once for a user, kept in the
 // arena for the calls that follow.
-static const sums *neighbours_of(const mr_instance *self, const mr_view *view, uint32_t user_slot,
-                                 mr_arena *arena)
+static const mr_sums *neighbours_of(const mr_instance *self, const mr_view *view,
+                                    uint32_t user_slot, mr_arena *arena)
 {
     mr_memo *memo = &view->memos[self - view->instances];
     if (memo->user == user_slot)
         return memo->data;
     const config *c = self->config;
-    sums *sum = mr_arena_push(arena, sizeof *sum);
-    memset(sum->table, 0, sizeof sum->table);
-    sum->count = 0;
+    mr_sums *sums = mr_arena_push(arena, sizeof *sums);
+    mr_sums_clear(sums);
     const mr_user *user = mr_view_user(view, user_slot);
     uint32_t items[MR_RECENT_MAX], count = 0;
     float weights[MR_RECENT_MAX], weight = 1.0f;
     for (uint32_t p = 0; p < user->recent_count && p < (uint32_t)c->history; p++) {
-        if (earlier_in_ring(user, p))
+        if (mr_neighbours_earlier(user, p))
             continue;
         const uint32_t item = mr_items_find(view->items, user->recent[p].item_key);
         if (item != MR_MAP_NONE) {
@@ -309,11 +211,12 @@ static const sums *neighbours_of(const mr_instance *self, const mr_view *view, u
     }
     for (uint32_t i = 0; i < count; i++) {
         if (i + 1 < count)
-            mr_prefetch(mr_items_row(view->items, self->family_first, items[i + 1]), sizeof(table));
-        add_neighbours(self, view, items[i], weights[i], sum);
+            mr_prefetch(mr_items_row(view->items, self->family_first, items[i + 1]),
+                        sizeof(mr_neighbours));
+        add_neighbours(self, view, items[i], weights[i], sums);
     }
-    *memo = (mr_memo){user_slot, sum};
-    return sum;
+    *memo = (mr_memo){user_slot, sums};
+    return sums;
 }
 
 static void candidates(const mr_instance *self, const mr_view *view, const uint32_t *users,
@@ -321,19 +224,8 @@ static void candidates(const mr_instance *self, const mr_view *view, const uint3
                        mr_arena *arena, mr_found *found)
 {
     (void)column;
-    for (uint32_t u = 0; u < user_count; u++) {
-        const sums *sum = neighbours_of(self, view, users[u], arena);
-        const size_t mark = arena->used;
-        uint32_t *slots = mr_arena_push(arena, sum->count * sizeof *slots), count = 0;
-        float *scores = mr_arena_push(arena, sum->count * sizeof *scores);
-        for (uint32_t i = 0; i < sum->count; i++) {
-            slots[count] = sum->slots[i];
-            scores[count] = sum->scores[i];
-            count += mr_filter_admits(&filters[u], sum->slots[i]);
-        }
-        mr_found_choose(&found[u], view->items, slots, scores, count, arena);
-        arena->used = mark;
-    }
+    for (uint32_t u = 0; u < user_count; u++)
+        mr_sums_choose(neighbours_of(self, view, users[u], arena), &filters[u], arena, &found[u]);
 }
 
 static void score(const mr_instance *self, const mr_view *view, uint32_t user,
@@ -341,19 +233,17 @@ static void score(const mr_instance *self, const mr_view *view, uint32_t user,
                   mr_arena *arena)
 {
     (void)stride;
-    const sums *sum = neighbours_of(self, view, user, arena);
-    for (uint32_t i = 0; i < slot_count; i++) {
-        const uint32_t at = place(sum, slots[i]);
-        out[i] = sum->table[at] == 0 ? 0.0f : sum->scores[sum->table[at] - 1];
-    }
+    const mr_sums *sums = neighbours_of(self, view, user, arena);
+    for (uint32_t i = 0; i < slot_count; i++)
+        out[i] = mr_sums_of(sums, slots[i]);
 }
 
 // Port: shares in proportion to similarity.
 static uint32_t neighbours(const mr_instance *self, const mr_view *view, uint32_t slot,
                            uint32_t *slots, float *shares, uint32_t max)
 {
-    uint32_t found[CELLS];
-    float scores[CELLS], sum = 0.0f;
+    uint32_t found[MR_NEIGHBOURS_MAX];
+    float scores[MR_NEIGHBOURS_MAX], sum = 0.0f;
     uint32_t count = look_up(self, view, slot, 1.0f, found, scores);
     count = count < max ? count : max;
     for (uint32_t i = 0; i < count; i++)
@@ -384,6 +274,7 @@ const mr_model mr_model_covisit = {
               .rebuild = rebuild,
               .changed = changed,
               .observe = observe,
+              .cells = cells_of_signal,
               .apply_cells = apply_cells},
     .columns = columns,
     .column_count = column_count,

@@ -332,6 +332,12 @@ static void observe(const mr_instance *self, const mr_view *view, const mr_signa
     }
 }
 
+static uint32_t cells_of_signal(const void *c)
+{
+    (void)c;
+    return NEAREST * FIELDS;
+}
+
 // row->count: there is none.
 static uint32_t find_edge(const edges *row, uint64_t cluster)
 {
@@ -766,6 +772,7 @@ const mr_model mr_model_diag_linucb = {
               .rebuild = rebuild,
               .changed = changed,
               .observe = observe,
+              .cells = cells_of_signal,
               .apply = apply,
               .apply_cells = apply_cells,
               .measure = measure},

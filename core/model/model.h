@@ -241,6 +241,8 @@ typedef struct mr_state { // whatever keeps rows has this as its first member
     // One wave: no user twice. Writes user parts of the signals' users, and deltas.
     void (*observe)(const mr_instance *self, const mr_view *view, const mr_signal *signals,
                     uint32_t signal_count, struct mr_deltas *deltas, mr_arena *arena);
+    // How many cells that adds for one signal at most; NULL: none.
+    uint32_t (*cells)(const void *config);
     // At the owner: one row, once a round.
     void (*apply)(const mr_instance *self, const mr_view *view, uint32_t family, uint64_t key,
                   const void *delta, void *row);

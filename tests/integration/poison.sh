@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Shows: every kind of bad record that a foreign producer can send stands in the dead letters exactly once,
-# with its place and its reason; everything else is learned, the worker lives and stops when it is told to.
+# with its place and its reason; everything else is learned, also out of batches of each codec, records as large
+# as the topic takes and tombstones of items; of transactions that were aborted nothing is seen. The worker lives
+# and stops when it is told to.
 #
 # usage: poison.sh BUILD_DIR
 BUILD=$1

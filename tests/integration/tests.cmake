@@ -15,9 +15,11 @@ mr_integration(replay_then_run)
 mr_integration(poison)
 mr_integration(foreign_consumer)
 mr_integration(foreign_json)
+mr_integration(traces)
 mr_integration(wishes)
 mr_integration(pseudonyms)
 mr_integration(dead_letters)
+mr_integration(caged)
 mr_integration(security) # with the registry below, and jars of a Java client
 set_tests_properties(security PROPERTIES TIMEOUT 600)
 
@@ -43,6 +45,7 @@ mr_integration(standby)
 mr_integration(torture) # the short form; torture.sh BUILD_DIR --faults 300 is the long one
 mr_integration(repartition)
 mr_integration(growth)
+mr_integration(topics)
 mr_integration(burst) # the short form; burst.sh BUILD_DIR --burst 60 is the long one
 
 set_tests_properties(torture PROPERTIES TIMEOUT 900)

@@ -146,11 +146,23 @@ mr_status mr_kafka_admin_partitions(mr_kafka_admin *admin, const char *topic, ui
     return code == RD_KAFKA_RESP_ERR_NO_ERROR ? MR_OK : topic_failed(admin, code, topic, err);
 }
 
+mr_status mr_kafka_admin_list(mr_kafka_admin *admin, int wait_ms,
+                              const rd_kafka_metadata_t **topics, mr_error *err)
+{
+    MR_TRY(meet(admin, err));
+    const rd_kafka_resp_err_t code =
+        rd_kafka_metadata(admin->handle, 1, NULL, topics, wait_ms);
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR ? MR_OK : failed(code, "topics", NULL, err);
+}
+
 mr_status mr_kafka_admin_counts(mr_kafka_admin *admin, uint32_t counts[static MR_CONFIG_INPUTS_MAX],
                                 mr_error *err)
 {
     const mr_config *config = admin->config;
     for (uint32_t i = 0; i < config->input_count; i++) {
+        counts[i] = 0;
+        if (mr_config_is_pattern(&config->inputs[i]))
+            continue;
         MR_TRY(mr_kafka_admin_partitions(admin, config->inputs[i].topic, &counts[i], err));
         if (counts[i] == 0)
             return mr_fail(err, MR_FATAL, "topics.%s: there is no topic %s", config->inputs[i].name,

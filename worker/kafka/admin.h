@@ -18,8 +18,12 @@ void mr_kafka_admin_close(mr_kafka_admin *admin);
 // s; MR_FATAL: not permitted.
 MR_CHECKED mr_status mr_kafka_admin_partitions(mr_kafka_admin *admin, const char *topic,
                                                uint32_t *count, mr_error *err);
-// The partition counts of the inputs of the configuration. Errors: MR_RETRY; MR_FATAL where one is
-// missing.
+// All topics that we may see, to be given to rd_kafka_metadata_destroy. Errors: MR_RETRY: no answer
+// within wait_ms; MR_FATAL.
+MR_CHECKED mr_status mr_kafka_admin_list(mr_kafka_admin *admin, int wait_ms,
+                                         const rd_kafka_metadata_t **topics, mr_error *err);
+// The partition counts of the inputs of the configuration, 0 of patterns. Errors: MR_RETRY; MR_FATAL
+// where one is missing.
 MR_CHECKED mr_status mr_kafka_admin_counts(mr_kafka_admin *admin,
                                            uint32_t counts[static MR_CONFIG_INPUTS_MAX],
                                            mr_error *err);

@@ -105,7 +105,9 @@ static rd_kafka_topic_partition_list_t *what_is_read(const mr_config *config)
     static const mr_topic ours[] = {MR_TOPIC_USER_ROWS, MR_TOPIC_ITEM_ROWS, MR_TOPIC_ITEM_DELTAS,
                                     MR_TOPIC_REPARTITION};
     for (uint32_t i = 0; i < config->input_count; i++)
-        rd_kafka_topic_partition_list_add(list, config->inputs[i].topic, NO_PARTITION)->offset = 0;
+        if (!mr_config_is_pattern(&config->inputs[i]))
+            rd_kafka_topic_partition_list_add(list, config->inputs[i].topic, NO_PARTITION)->offset =
+                0;
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
         if (mr_kafka_topic_used(config, ours[i]))
             rd_kafka_topic_partition_list_add(list, mr_kafka_topic_name(config, ours[i]),

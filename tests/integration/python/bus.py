@@ -53,9 +53,9 @@ def make_topics(brokers, counts, config=None):
         future.result(30)
 
 
-def producer(brokers):
+def producer(brokers, more=None):
     return Producer({"bootstrap.servers": brokers, "enable.idempotence": True, "linger.ms": 5,
-                     "partitioner": "murmur2_random", "message.max.bytes": 4000000})
+                     "partitioner": "murmur2_random", "message.max.bytes": 4000000} | (more or {}))
 
 
 def read_all(brokers, topic):

@@ -19,6 +19,7 @@ from bus import Schema, make_topics, producer, read_all, schema_of
 
 GOOD = 3000
 RECORD_BYTES_MAX = 1000000  # outputs.record_bytes_max: longer dead letters are cut
+MESSAGE_BYTES_MAX = 3000000  # of the topics
 YEAR_2100 = 4102444800000
 VECTOR = 4  # items.vector_length
 
@@ -145,12 +146,57 @@ def bad_records(click, purchase, impression, catalogue, now):
     yield "views", b"7 bytes", click.single_object(a_click()), "key that is no long", "bad_value"
 
 
+def send_compressed(brokers, sender, click, now):
+    """Batches of each codec, as producers are configured; every tenth record is bad. Returns how many are good."""
+    plain, good = sender.producer, 0
+    for codec in ("none", "gzip", "snappy", "lz4", "zstd"):
+        sender.producer = producer(brokers, {"compression.type": codec, "linger.ms": 50})
+        for n in range(60):
+            record = {"user": f"u{n % 7}", "item": f"i{n % 200}", "time": now + n, "event_id": f"{codec}{n}"}
+            value = click.single_object(record)
+            if n % 10 == 9:
+                sender.send("clicks", b"k", value[:-1], f"{codec} {n}", "truncated")
+            else:
+                sender.send("clicks", record["user"].encode(), value)
+                good += 1
+        assert sender.producer.flush(60) == 0
+    sender.producer = plain
+    return good
+
+
+def send_aborted(brokers, click, now):
+    """Transactions that are taken back, before and after one that is not. Returns how many records count."""
+    bus = producer(brokers, {"transactional.id": "foreign"})
+    bus.init_transactions(30)
+    for turn in range(3):
+        bus.begin_transaction()
+        for n in range(40):
+            record = {"user": f"u{n}", "item": f"i{n}", "time": now, "event_id": f"t{turn}/{n}"}
+            value = click.single_object(record)
+            bus.produce("clicks", key=record["user"], value=value if turn == 1 or n % 2 else value[:-1])
+        assert bus.flush(30) == 0  # they are in the log
+        if turn == 1:
+            bus.commit_transaction(30)
+        else:
+            bus.abort_transaction(30)
+    return 40
+
+
+def send_odd(sender, catalogue, now):
+    """What is unusual and no mistake: an item that goes, and records as large as the topic takes. Returns how many."""
+    sender.send("catalogue", b"i199", None)
+    for n in range(2):
+        record = {"item": f"large{n}", "time": now, "title": "t" * (MESSAGE_BYTES_MAX - 1000), "vector": [0.5] * VECTOR}
+        sender.send("catalogue", record["item"].encode(), catalogue.single_object(record))
+    return 3
+
+
 def send(brokers, millrace, path):
     click, purchase, impression, catalogue = (schema_of(millrace, n) for n in
                                               ("click", "purchase", "impression", "catalogue"))
     shop = Schema(SHOP)
     make_topics(brokers, {"clicks": 3, "purchases": 3, "impressions": 3, "views": 3, "catalogue": 2},
-                {"max.message.bytes": "3000000"})
+                {"max.message.bytes": str(MESSAGE_BYTES_MAX)})
     sender, now = Sender(brokers), int(time.time() * 1000)
     bad = list(bad_records(click, purchase, impression, catalogue, now))
     every = GOOD // len(bad)
@@ -174,10 +220,13 @@ def send(brokers, millrace, path):
             topic, key, value, name, cause, *more = bad[n // every]
             sender.send(topic, key, value, name, cause, **(more[0] if more else {}))
     assert sender.producer.flush(60) == 0
-    assert len(sender.notes) == len(bad)
+    good = GOOD + send_compressed(brokers, sender, click, now)
+    good += send_aborted(brokers, click, now) + send_odd(sender, catalogue, now)
+    assert sender.producer.flush(60) == 0
+    assert len(sender.notes) == len(bad) + 5 * 6
     with open(path, "w") as file:
         json.dump(sender.notes, file)
-    print(f"good={GOOD} bad={len(bad)}")
+    print(f"good={good} bad={len(sender.notes)}")
 
 
 def check_one(note, letter, faults):

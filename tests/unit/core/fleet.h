@@ -331,13 +331,16 @@ static inline mr_engine_config shared_defaults(void)
     return config;
 }
 
-// Models whose rows are integers that add up in any order.
+// Models whose rows are integers that add up in any order, one that is off by its parameters too.
 static inline mr_engine_config integer_defaults(void)
 {
     static const char *const off[] = {"embedding", "diag_linucb"};
+    static const mr_setting settings[] = {{"ease", "pairs", MR_RECENT_MAX}};
     mr_engine_config config = shared_defaults();
     config.off = off;
     config.off_count = 2;
+    config.settings = settings;
+    config.setting_count = 1;
     return config;
 }
 

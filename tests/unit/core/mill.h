@@ -39,6 +39,7 @@ typedef struct mill {
     uint64_t seqs[64];
     mr_hash128 lists; // chain over everything that a list says
     uint64_t list_count;
+    uint64_t unchanged_count; // lists that were due and are what their users have
     int64_t version_of[256]; // newest version by user number
     mr_list last;
     mr_list_entry last_entries[MR_LIST_MAX];
@@ -211,10 +212,21 @@ static inline void mill_told(void *context, const mr_told *told)
                      (!told->gone && (told->vector == NULL || told->count_count == 0));
 }
 
+static inline void mill_unchanged(void *context, mr_bytes user)
+{
+    mill *m = context;
+    assert_true(user.size > 1 && user.data[0] == 'u');
+    m->unchanged_count++;
+}
+
 static inline void mill_close_commit(mill *m)
 {
     mr_error err;
-    const mr_close_sink sink = {m, mill_row, mill_list, NULL, mill_told, NULL};
+    const mr_close_sink sink = {.context = m,
+                                .row = mill_row,
+                                .list = mill_list,
+                                .told = mill_told,
+                                .unchanged = mill_unchanged};
     assert_int_equal(mr_engine_close(m->engine, m->seqs, &sink, &err), MR_OK);
     mr_engine_stored(m->engine, mr_engine_closes(m->engine));
     for (uint32_t t = 0; t < m->config.tasks; t++)

@@ -7,7 +7,10 @@
 // Also the models that are off unless they are set.
 static mr_engine_config all_models(void)
 {
-    static const mr_setting settings[] = {{"linucb", "dim", 16}, {"pagerank", "pushes", 8}};
+    static const mr_setting settings[] = {{"linucb", "dim", 16},
+                                          {"ease", "pairs", 12},
+                                          {"multi_interest", "dim", 32},
+                                          {"pagerank", "pushes", 8}};
     mr_engine_config config = mill_defaults();
     config.settings = settings;
     config.setting_count = sizeof settings / sizeof settings[0];
@@ -537,7 +540,7 @@ static void a_row_that_cannot_be_read_ends_the_close(void **state)
         mill_restart(&m, 1);
         assert_int_equal(mr_engine_waiting(m.engine), 8);
         const mr_hash128 before = mill_hash(&m);
-        const mr_close_sink sink = {&m, mill_row, mill_list, NULL, NULL, NULL};
+        const mr_close_sink sink = {.context = &m, .row = mill_row, .list = mill_list};
         m.failing_read = fails_at;
         assert_int_equal(mr_engine_close(m.engine, m.seqs, &sink, &err), MR_FATAL);
         assert_non_null(strstr(err.text, "the disk is busy"));
@@ -695,6 +698,24 @@ static void lists_follow_the_taste_of_their_user(void **state)
     mill_close(&m);
 }
 
+static void each_list_that_is_due_is_handed_out_or_told_to_be_as_it_was(void **state)
+{
+    (void)state;
+    static mill m;
+    mr_engine_config config = mill_defaults();
+    mr_engine_metrics metrics;
+    config.list_k = 1; // the best item is often the same
+    config.explore_bp = 0;
+    config.seen = MR_SEEN_KEEP;
+    mill_open(&m, &config);
+    run_commits(&m, 0, 20);
+    mr_engine_measure(m.engine, &metrics);
+    assert_true(m.unchanged_count > 100 && m.list_count > 100);
+    assert_int_equal(metrics.lists_published, m.list_count);
+    assert_int_equal(metrics.lists_made, m.list_count + m.unchanged_count);
+    mill_close(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -723,6 +744,7 @@ int main(void)
         cmocka_unit_test(a_missing_port_and_a_wrong_parameter_are_refused_by_name),
         cmocka_unit_test(rows_that_mean_something_else_stop_the_start),
         cmocka_unit_test(lists_follow_the_taste_of_their_user),
+        cmocka_unit_test(each_list_that_is_due_is_handed_out_or_told_to_be_as_it_was),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -31,7 +31,7 @@ typedef struct item_row { // as mr_item begins (core/rows.h)
     uint32_t events;
 } item_row;
 
-typedef struct pair_table { // as covisit's row
+typedef struct pair_table { // as the rows of covisit and ease
     int64_t total, era;
     uint32_t count, reserved;
     struct {
@@ -60,7 +60,7 @@ static void assert_same_item(const stored_row *row, const stored_row *other)
         assert_int_equal(row->value_size, other->value_size);
         assert_memory_equal(row->value + 8 + sizeof a, other->value + 8 + sizeof b,
                             row->value_size - 8 - sizeof a);
-    } else if (is_row_of(row, "covisit.neighbours")) { // cells stand in the order of their coming
+    } else if (is_row_of(row, "covisit.neighbours") || is_row_of(row, "ease.gram")) { // cells stand in the order of their coming
         pair_table a = {0}, b = {0};
         memcpy(&a, row->value + 8, row->value_size - 8);
         memcpy(&b, other->value + 8, other->value_size - 8);

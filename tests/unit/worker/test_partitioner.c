@@ -85,6 +85,7 @@ static void where_keys_are_numbers_a_user_is_hashed_as_a_number(void **state)
     config.lead = "";
     config.input_count = 1;
     config.inputs[0].kind = MR_EVENT_CLICK;
+    config.inputs[0].topic = "clicks";
     config.inputs[0].key = MR_MESSAGE_KEY_LONG;
     assert_true(mr_bytes_equal(mr_partition_key(&config, mr_bytes_text("-2"), room),
                                mr_bytes_of(minus_two, 8)));

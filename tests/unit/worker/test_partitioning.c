@@ -27,8 +27,10 @@ static void begin(fixture *f, uint32_t inputs)
     memset(f, 0, sizeof *f);
     f->config.lead = "";
     f->config.input_count = inputs;
-    for (uint32_t i = 0; i < inputs; i++)
+    for (uint32_t i = 0; i < inputs; i++) {
         f->config.inputs[i].kind = MR_EVENT_CLICK;
+        f->config.inputs[i].topic = "clicks";
+    }
     assert_int_equal(mr_partition_tally_open(&f->config, 1000, &f->tally, &err), MR_OK);
 }
 

@@ -328,6 +328,43 @@ static void a_message_that_waits_is_given_back_with_its_partition(void **state)
     assert_int_equal(learn(f, 100, 0, times), 1);
 }
 
+// The same with times as some producer's clock says them.
+static void send_skewed(fixture *f, int64_t record_ms, int64_t ahead_ms)
+{
+    send(f, CLICKS, 0, 1, record_ms + ahead_ms);
+    f->logs[CLICKS][0].times[f->logs[CLICKS][0].count - 1] = record_ms;
+}
+
+static void an_event_of_the_future_gets_the_time_of_its_record_by_choice(void **state)
+{
+    fixture *f = *state;
+    enum { NOW = 1700000000 };
+    const int64_t now_ms = NOW * 1000ll, skew_ms = f->config->clock_skew_max;
+    int64_t times[8];
+    for (int action = MR_SKEW_REFUSE; action <= MR_SKEW_CLAMP; action++) {
+        f->config->clock_skew_action = action;
+        f->logs[CLICKS][0].count = 0;
+        send_skewed(f, now_ms, 0);
+        send_skewed(f, now_ms + 1, skew_ms); // as far as is allowed
+        send_skewed(f, now_ms + 2, skew_ms + 1);
+        send_skewed(f, now_ms + 3, 365 * 86400000ll);
+        send_skewed(f, now_ms + 4, -86400000ll); // late, and nobody's business here
+        read_all(f);
+        while (pump(f, 1))
+            continue;
+        assert_int_equal(learn(f, 1000, 0, times), 5);
+        assert_true(times[0] == now_ms - 86400000ll + 4 && times[1] == now_ms);
+        if (action == MR_SKEW_CLAMP) { // in the order of the times that count
+            assert_true(times[2] == now_ms + 2 && times[3] == now_ms + 3);
+            assert_true(times[4] == now_ms + 1 + skew_ms);
+        } else { // the engine refuses them
+            assert_true(times[3] == now_ms + 2 + skew_ms + 1);
+            assert_true(times[4] == now_ms + 3 + 365 * 86400000ll);
+        }
+        assert_int_equal(mr_source_count(f->source)->clamped, action == MR_SKEW_CLAMP ? 2 : 0);
+    }
+}
+
 static void a_finder_that_cannot_go_on_ends_the_worker(void **state)
 {
     fixture *f = *state;
@@ -350,6 +387,7 @@ int main(void)
         TEST(a_schema_that_comes_in_time_changes_no_order),
         TEST(what_is_missing_for_good_is_a_dead_letter_in_its_place),
         TEST(a_message_that_waits_is_given_back_with_its_partition),
+        TEST(an_event_of_the_future_gets_the_time_of_its_record_by_choice),
         TEST(a_finder_that_cannot_go_on_ends_the_worker),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
