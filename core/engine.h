@@ -58,13 +58,23 @@ typedef struct mr_fetch {
                      mr_error *err);
 } mr_fetch;
 
-// Told of every target that was measured, once a round is learned, in order of (task, event): where
-// its item stood in what would have been published. fresh: protocol `new`. The sums of
-// mr_engine_sums are these numbers, added in this order.
+typedef struct mr_hit_value { // of one target in one ranking, expected over ties
+    float recall, ndcg, rr;
+} mr_hit_value;
+
+typedef struct mr_target { // an act whose item was ranked before it was learned
+    uint64_t user_key;
+    bool fresh;                         // protocol `new`
+    uint32_t user_events, item_events;  // learned of them before
+    uint32_t column_count;
+    const mr_hit_value *hits; // by column, then in what would have been published
+} mr_target;
+
+// Told of every target that was measured, once a round is learned, in order of (task, event). The
+// sums of mr_engine_sums are these numbers, added in this order.
 typedef struct mr_probed {
     void *context;
-    void (*target)(void *context, uint64_t user_key, bool fresh, float recall, float ndcg,
-                   float rr); // NULL: nobody asks
+    void (*target)(void *context, const mr_target *target); // borrowed; NULL: nobody asks
 } mr_probed;
 
 typedef enum mr_seen_mode {

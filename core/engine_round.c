@@ -426,10 +426,13 @@ static void ask(asking *a, const mr_signal *signal, mr_filter filter, probe_kind
 {
     mr_engine *engine = a->engine;
     mr_work *work = a->work;
-    const uint64_t key = mr_users_at(&engine->users, signal->user)->key;
+    const mr_user *user = mr_users_at(&engine->users, signal->user);
+    const uint64_t key = user->key;
     MR_ASSERT(work->probe_count < work->probe_max);
     mr_probe_result *result = &work->probes[work->probe_count++];
     result->user = key;
+    result->user_events = user->events;
+    result->item_events = mr_items_at(&engine->items, signal->item)->events;
     result->protocol = kind.protocol;
     result->product = kind.product;
     result->measured = kind.measured;
@@ -437,7 +440,7 @@ static void ask(asking *a, const mr_signal *signal, mr_filter filter, probe_kind
     a->asks[a->count++] = (mr_probe_ask){
         .user = signal->user,
         .target = signal->item,
-        .known = mr_items_at(&engine->items, signal->item)->events > 0,
+        .known = result->item_events > 0,
         .filter = filter,
         .blend = kind.product ? &engine->blend : &engine->shadow,
         .weight = probe_weight(signal),
@@ -598,10 +601,14 @@ static void learn_task(void *arg, uint32_t task)
 static void tell(const mr_engine *engine, const mr_probe_result *result)
 {
     const mr_probed *probed = &engine->config.probed;
-    const mr_hit_value hit = result->hits[engine->columns.count];
+    const mr_target target = {.user_key = result->user,
+                              .fresh = result->protocol == MR_PROTOCOL_NEW,
+                              .user_events = result->user_events,
+                              .item_events = result->item_events,
+                              .column_count = engine->columns.count,
+                              .hits = result->hits};
     if (probed->target != NULL)
-        probed->target(probed->context, result->user, result->protocol == MR_PROTOCOL_NEW,
-                       hit.recall, hit.ndcg, hit.rr);
+        probed->target(probed->context, &target);
 }
 
 // Who acted waits for a list; who asked to be forgotten, for none.

@@ -98,6 +98,9 @@ void mr_options_unload(mr_options *options, mr_config *config);
 struct mr_replay_options;
 int mr_command_sweep(mr_options *options, struct mr_replay_options *replay);
 
+// bench models. Returns the exit status.
+int mr_command_bench_models(mr_options *options);
+
 // replay --epochs, with so many input files on its command line. Returns the exit status.
 int mr_command_rerun(mr_options *options, uint32_t input_count);
 

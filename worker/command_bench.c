@@ -20,6 +20,14 @@ static const mr_option rows[] = {
     {"events", "N", "pipeline: how many events are run through (500000)"},
     {"rows", "N", "restore: how many rows the changelog has (1000000)"},
     {"partitions", "N", "pipeline, restore: of the topics (4)"},
+    {"input", "FILE",
+     "models: a log, as replay reads it; may be given often, each is a table of its own (those that "
+     "are known in MILLRACE_DATA)"},
+    {"mapping", "FILE", "models: the logs are foreign ones, as of replay"},
+    {"seeds", "N", "models: from the configuration's on, for the intervals (5)"},
+    {"warmup", "SHARE", "models: share of the events that is learned from but not scored (0.1)"},
+    {"only", "TEXT", "models: rows whose name has this in it"},
+    {"markdown", NULL, "models: the table for a page"},
     {"json", NULL, "prints one JSON object instead of a table"},
     {0},
 };
@@ -129,11 +137,12 @@ static bool is_known(const char *name)
             return true;
         mr_nearest_offer(&search, b->name);
     }
-    if (strcmp(name, "all") == 0)
+    mr_nearest_offer(&search, "models");
+    if (strcmp(name, "all") == 0 || strcmp(name, "models") == 0)
         return true;
     fprintf(stderr,
-            "millrace bench: '%.40s': want decode, learn, topk, bandit, state, pipeline, restore "
-            "or all%s%s\n",
+            "millrace bench: '%.40s': want decode, learn, topk, bandit, state, models, pipeline, "
+            "restore or all%s%s\n",
             name, search.best != NULL ? "; the nearest is " : "",
             search.best != NULL ? search.best : "");
     return false;
@@ -179,11 +188,12 @@ int mr_command_bench(int argc, char **argv)
 {
     mr_options options = {
         .command = "bench",
-        .operands = "decode|learn|topk|bandit|state|pipeline|restore|all",
+        .operands = "decode|learn|topk|bandit|state|models|pipeline|restore|all",
         .summary = "Measures the parts that decide how fast the worker is. Each figure has a "
                    "reference that is measured\nin the same run; a ratio is ours to the "
                    "reference's, and more is better. pipeline and restore need a real\n"
-                   "broker, and are left out of all without one.",
+                   "broker, and are left out of all without one. models is a table of its own, not "
+                   "in all: how\nwell each method foresees the acts of logs, and what it costs.",
         .rows = rows,
         .configured = true,
         .operands_min = 1,
@@ -196,6 +206,8 @@ int mr_command_bench(int argc, char **argv)
     const char *name = argv[options.operand_first];
     if (!is_known(name))
         return MR_EXIT_USAGE;
+    if (strcmp(name, "models") == 0)
+        return mr_command_bench_models(&options);
     if (!read_number(mr_options_get(&options, "events"), 1000000000, &events))
         return mr_command_fail("bench", "--events: want a number from 1 on", MR_EXIT_USAGE);
     if (!read_number(mr_options_get(&options, "rows"), 1000000000, &row_count))

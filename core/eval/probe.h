@@ -16,10 +16,6 @@ enum { MR_CUT = 20, MR_HISTORY_SEEN_MAX = 4096 };
 
 typedef enum mr_protocol { MR_PROTOCOL_ALL, MR_PROTOCOL_NEW, MR_PROTOCOLS } mr_protocol;
 
-typedef struct mr_hit_value { // expected over ties
-    float recall, ndcg, rr;
-} mr_hit_value;
-
 // Values at MR_CUT of a target with `above` items over it and `tied` of its score, itself included.
 mr_hit_value mr_hit_value_of(double above, double tied);
 
@@ -30,6 +26,7 @@ typedef struct mr_probe_sums {
 
 typedef struct mr_probe_result { // of one target under one protocol
     uint64_t user;               // key of whose target it is
+    uint32_t user_events, item_events; // learned of them before
     bool product;                // of the protocol that the product serves; else of the other
     bool measured, learned;      // counts for the sums; teaches the blend
     mr_protocol protocol;

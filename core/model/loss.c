@@ -71,8 +71,10 @@ void mr_loss_hinge(const mr_candidates *of, float margin, uint32_t items)
     for (uint32_t i = 1; i < of->count; i++)
         violators += of->scores[i] + margin > of->scores[0];
     const uint64_t rank = violators > 0 ? (uint64_t)items * violators / negatives : 0;
+    const double most = mr_log(1.0 + (double)(items > 0 ? items : 1));
     const float share =
-        violators > 0 ? of->weight * (float)mr_log(1.0 + (double)rank) / (float)violators : 0.0f;
+        violators > 0 ? of->weight * (float)(mr_log(1.0 + (double)rank) / most) / (float)violators
+                      : 0.0f;
     for (uint32_t i = 1; i < of->count; i++)
         of->gradients[i] = of->scores[i] + margin > of->scores[0] ? share : 0.0f;
     of->gradients[0] = -share * (float)violators;

@@ -44,7 +44,7 @@ void mr_loss_bpr(const mr_candidates *of);
 void mr_loss_softmax(const mr_candidates *of, const float *log_q, double temperature, float cap);
 
 // The mean over violators j of rank max(0, margin - (s_0 - s_j)), where violators are negatives
-// with a loss and rank = weight ln(1 + floor(items violators / negatives)).
+// with a loss and rank = weight ln(1 + floor(items violators / negatives)) / ln(1 + items).
 // Source: Hsieh et al., "Collaborative Metric Learning", with the rank estimated by one draw of
 // many negatives instead of draws until the first violator.
 void mr_loss_hinge(const mr_candidates *of, float margin, uint32_t items);

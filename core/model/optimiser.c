@@ -44,7 +44,10 @@ uint32_t mr_optimiser_floats(mr_optimiser_kind kind, uint32_t n)
 
 float mr_optimiser_scale(mr_optimiser_kind kind)
 {
-    return kind == MR_OPTIMISER_ADAM ? 0.04f : kind == MR_OPTIMISER_CURVATURE ? 3.0f : 1.0f;
+    return kind == MR_OPTIMISER_SGD         ? 4.5f
+           : kind == MR_OPTIMISER_ADAM      ? 0.1f
+           : kind == MR_OPTIMISER_CURVATURE ? 0.4f
+                                            : 1.0f;
 }
 
 static float clip_norm(const mr_vec *vec, const float *x, uint32_t n, float limit)
@@ -81,10 +84,11 @@ static float agreement(const mr_vec *vec, float *state, uint32_t n, const mr_gra
     a->second = (float)slow * a->second + (float)(1.0 - slow) * norm;
     a->steps += 1.0f;
     const float part = settled(slow, a->steps);
-    const float ratio =
-        g->events >= (float)EXACT_EVENTS
-            ? mr_signal_to_noise(vec->dot(g->sum, g->sum, n) * each * each, norm)
-            : mr_signal_to_noise(vec->dot(state, state, n) / (part * part), a->second / part);
+    float ratio = 0.0f; // a single gradient does not say how much it is to be trusted
+    if (g->events >= (float)EXACT_EVENTS)
+        ratio = mr_signal_to_noise(vec->dot(g->sum, g->sum, n) * each * each, norm);
+    else if (a->steps > 1.0f)
+        ratio = mr_signal_to_noise(vec->dot(state, state, n) / (part * part), a->second / part);
     return ratio > 1.0f ? 1.0f : ratio < noise_floor ? noise_floor : ratio;
 }
 

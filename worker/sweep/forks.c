@@ -53,11 +53,11 @@ mr_status mr_forks_allow(const mr_config *config, const char *path, bool midway,
 
 // ---- what a branch does
 
-static void see_target(void *context, uint64_t user, bool fresh, float recall, float ndcg, float rr)
+static void see_target(void *context, const mr_target *target)
 {
     side *s = context;
     if (s->counts)
-        mr_scores_add(&s->scores, user, fresh, recall, ndcg, rr);
+        mr_scores_add(&s->scores, target);
 }
 
 static void see_event(void *context, const mr_event *event)

@@ -59,13 +59,14 @@ static mr_tally tally_of(const mr_scores *scores, mr_score_source source)
                       scores->sums + (size_t)source * mr_tally_size(MR_SCORE_TERMS, RESAMPLES)};
 }
 
-void mr_scores_add(mr_scores *scores, uint64_t user, bool fresh, float recall, float ndcg, float rr)
+void mr_scores_add(mr_scores *scores, const mr_target *target)
 {
-    const double x[MR_SCORE_TERMS] = {(double)recall, (double)ndcg, (double)rr};
-    const mr_tally tally = tally_of(scores, fresh ? MR_SCORE_NEW : MR_SCORE_ALL);
-    if (user != scores->drawn) {
-        mr_draw_cluster(&scores->draw, scores->seed, user, RESAMPLES);
-        scores->drawn = user;
+    const mr_hit_value hit = target->hits[target->column_count];
+    const double x[MR_SCORE_TERMS] = {(double)hit.recall, (double)hit.ndcg, (double)hit.rr};
+    const mr_tally tally = tally_of(scores, target->fresh ? MR_SCORE_NEW : MR_SCORE_ALL);
+    if (target->user_key != scores->drawn) {
+        mr_draw_cluster(&scores->draw, scores->seed, target->user_key, RESAMPLES);
+        scores->drawn = target->user_key;
     }
     mr_tally_add(&tally, x, &scores->draw);
 }

@@ -8,6 +8,7 @@
 #ifndef MR_WORKER_SWEEP_SCORES_H
 #define MR_WORKER_SWEEP_SCORES_H
 
+#include "core/engine.h"
 #include "worker/measure/measure.h"
 
 typedef enum mr_score_source {
@@ -37,8 +38,8 @@ typedef struct mr_scores {
 MR_CHECKED mr_status mr_scores_open(mr_scores *scores, uint64_t seed, mr_error *err);
 void mr_scores_close(mr_scores *scores); // also of zeros
 void mr_scores_reset(mr_scores *scores);  // what came so far is not scored
-void mr_scores_add(mr_scores *scores, uint64_t user, bool fresh, float recall, float ndcg,
-                   float rr);
+// Adds what would have been published for a target.
+void mr_scores_add(mr_scores *scores, const mr_target *target);
 
 typedef struct mr_estimate { // 95 % interval over users
     double value;

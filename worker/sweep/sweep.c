@@ -14,6 +14,7 @@
 enum { BATCH = 256, NOTE_BYTES = 64 }; // arrivals: few milliseconds of work for a branch
 
 typedef struct branch {
+    const struct sweep *sweep;
     mr_replay_options options;
     mr_branch *branch; // NULL: dropped
     mr_scores scores;
@@ -44,10 +45,13 @@ typedef struct sweep {
 
 // ---- one branch, on whatever lane
 
-static void see_target(void *context, uint64_t user, bool fresh, float recall, float ndcg, float rr)
+static void see_target(void *context, const mr_target *target)
 {
     branch *b = context;
-    mr_scores_add(&b->scores, user, fresh, recall, ndcg, rr);
+    const mr_sweep_options *options = b->sweep->options;
+    mr_scores_add(&b->scores, target);
+    if (options->scored != NULL && b->sweep->warm)
+        options->scored(options->context, (uint32_t)(b - b->sweep->branches), target);
 }
 
 static void see_list(void *context, const mr_list *list)
@@ -289,6 +293,7 @@ static mr_status open_branch(sweep *s, uint32_t index, mr_error *err)
 {
     branch *b = &s->branches[index];
     const mr_sweep_configuration *from = &s->options->configurations[index];
+    b->sweep = s;
     b->options = *s->options->replay;
     b->options.config = from->config;
     b->options.methods = from->methods;
@@ -424,8 +429,12 @@ static mr_status run_all(sweep *s, mr_error *err)
                        mr_replay_source(s->options->replay));
     MR_TRY(for_all(s, end_branch, err));
     for (uint32_t i = 0; i < s->count; i++)
-        if (s->branches[i].branch != NULL)
+        if (s->branches[i].branch != NULL) {
             add_row(s, i, 0);
+            if (s->options->ended != NULL)
+                s->options->ended(s->options->context, i,
+                                  mr_branch_result(s->branches[i].branch));
+        }
     mr_sweep_order(s->result);
     return MR_OK;
 }
@@ -476,7 +485,10 @@ mr_status mr_sweep_run(const mr_sweep_options *options, mr_sweep_result *result,
 {
     const mr_clock clock = mr_clock_system();
     const int64_t begun_ms = clock.now_ms(clock.context);
-    sweep s = {.options = options, .result = result, .count = options->count};
+    sweep s = {.options = options,
+               .result = result,
+               .count = options->count,
+               .warm = options->replay->warmup <= 0};
     MR_ASSERT(options->count >= 1 && options->count <= MR_SWEEP_BRANCHES_MAX);
     *result = (mr_sweep_result){.metric = options->metric,
                                 .warmup = options->replay->warmup,

@@ -40,6 +40,11 @@ typedef struct mr_sweep_options {
     uint32_t lanes, rungs;
     uint64_t seed; // of the resamples
     mr_score_name metric;
+    // Who else looks: at every target that is scored, from whatever lane, one at a time for a
+    // configuration; and at what a branch has counted when it has ended. NULL: nobody.
+    void *context;
+    void (*scored)(void *context, uint32_t index, const mr_target *target);
+    void (*ended)(void *context, uint32_t index, const mr_replay_result *result);
 } mr_sweep_options;
 
 typedef struct mr_sweep_row {
