@@ -267,6 +267,9 @@ uint64_t mr_engine_closes(const mr_engine *engine);
 // at most: bytes of keys and payloads, with some for the caller's envelope. Rows whose used part is
 // short take less. O(families).
 size_t mr_engine_open_bytes(const mr_engine *engine, uint32_t lists);
+// The same where so many events of one item each were learned since the last close, whatever they
+// touch. O(families).
+size_t mr_engine_most_bytes(const mr_engine *engine, uint64_t events, uint64_t lists);
 
 // Users whose lists wait. They stay in memory until a close has made their lists, so where a round
 // finds no room, closes without a round help until nobody waits: each of them makes lists.

@@ -110,17 +110,33 @@ void mr_engine_measure(mr_engine *engine, mr_engine_metrics *metrics)
     ask_methods(engine, metrics);
 }
 
+enum { ROW_BYTES = 64 }; // a part's key and header, and an envelope around them
+
+static size_t user_row_bytes(const mr_users *users)
+{
+    return users->stride + ROW_BYTES + 8u * (users->part_count + 1) + MR_ROW_KEY_MAX;
+}
+
 size_t mr_engine_open_bytes(const mr_engine *engine, uint32_t lists)
 {
-    enum { ROW_BYTES = 64 }; // a part's key and header, and an envelope around them
     const mr_users *users = &engine->users;
     // A list changes its user's row, which may not have changed yet.
-    size_t bytes = ((size_t)users->dirty_count + lists) *
-                   (users->stride + ROW_BYTES + 8u * (users->part_count + 1) + MR_ROW_KEY_MAX);
+    size_t bytes = ((size_t)users->dirty_count + lists) * user_row_bytes(users);
     for (uint32_t f = 0; f < engine->family_count; f++) {
         const mr_part *part = &engine->parts[f], *named = &engine->named[f].part;
         bytes += (size_t)part->dirty_count * (part->stride + ROW_BYTES);
         bytes += (size_t)named->dirty_count * (named->stride + ROW_BYTES);
+    }
+    return bytes;
+}
+
+size_t mr_engine_most_bytes(const mr_engine *engine, uint64_t events, uint64_t lists)
+{
+    size_t bytes = (events + lists) * user_row_bytes(&engine->users);
+    for (uint32_t f = 0; f < engine->family_count; f++) {
+        const mr_named *named = &engine->named[f];
+        bytes += events * (engine->parts[f].stride + ROW_BYTES);
+        bytes += (size_t)named->slots.max * (named->part.stride + ROW_BYTES);
     }
     return bytes;
 }

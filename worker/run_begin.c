@@ -129,13 +129,31 @@ static void wake(void *context)
     worker->intake.wake(worker->intake.context);
 }
 
+// What a commit may hold beyond commit.bytes_max, which says when no more is learned into it: the
+// lists of its close, all that may be due, and its first round, which always has a place.
+static size_t bytes_above_max(const mr_worker *worker)
+{
+    enum { LIST_BYTES = 768, ENTRY_BYTES = 96, LETTER_BYTES = 4096 }; // beside ids and values
+    const mr_config *config = worker->config;
+    const uint64_t lists = (uint64_t)config->lists_per_commit_max * worker->tasks;
+    const uint64_t events = (uint64_t)config->epoch_events_max * worker->tasks;
+    const uint64_t entries = lists * (uint64_t)config->lists_k;
+    return mr_engine_most_bytes(worker->engine, events, lists) +
+           lists * (LIST_BYTES + (uint64_t)config->users_id_bytes_max) +
+           entries * (ENTRY_BYTES + (uint64_t)config->items_id_bytes_max) + events * LETTER_BYTES +
+           worker->tasks * (uint64_t)config->epoch_bytes_max;
+}
+
 static mr_status open_commits(mr_worker *worker, bool threaded, mr_error *err)
 {
     const mr_generations_options gathering = {
-        .commit_bytes_max = (size_t)worker->config->commit_bytes_max,
+        .commit_bytes_max = (size_t)worker->config->commit_bytes_max + bytes_above_max(worker),
         .gather_bytes = (size_t)worker->config->state_gather_bytes,
         .gather_ms = worker->config->state_gather_ms,
     };
+    mr_log(MR_LOG_INFO, "run", "largest commit",
+           mr_log_long("mib", (int64_t)(gathering.commit_bytes_max >> 20)),
+           mr_log_long("mib_of_learning", worker->config->commit_bytes_max >> 20));
     MR_TRY(mr_generations_open(&gathering, worker->tasks, &worker->store, &worker->clock,
                                &worker->generations, err));
     const mr_committer_options options = {

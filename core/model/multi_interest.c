@@ -32,7 +32,7 @@
 #include "core/list/found.h"
 #include "core/model/stand_in.h"
 
-enum { INTERESTS_MAX = 8, DIM_MAX = 256, REPEL = 16, TABLE = 2048 };
+enum { INTERESTS_MAX = 8, REPEL = 16, TABLE = 2048 };
 #define TOO_ALIKE 0.8f // repulsion begins
 #define THE_SAME 0.97f // two interests become one
 #define PUSH 0.1f
@@ -46,7 +46,7 @@ static const mr_param params[] = {
     {"dim", "",
      "leading numbers of the item vectors that interests are made of, rounded up to 16: the "
      "embedding's dim; 0: off",
-     offsetof(config, dim), 0, 0, DIM_MAX},
+     offsetof(config, dim), 0, 0, MR_SPACE_DIM_MAX},
     {"interests", "", "long interests of a user; 0: none", offsetof(config, interests), 4, 0,
      INTERESTS_MAX},
     {"half_life_s", "s", "time after which a long interest counts half",
@@ -219,46 +219,19 @@ static void keep_apart(const interests *set, const mr_vec *vec)
         }
 }
 
-// ---- the item vectors, as many of their numbers as interests have
-
-typedef struct space {
-    const mr_instance *of;
-    const mr_model *model;
-    const mr_view *view;
-    uint32_t dim;
-} space;
-
-static space space_of(const mr_instance *self, const mr_view *view)
-{
-    const mr_instance *of = mr_view_instance(view, "embedding");
-    return (space){of, (const mr_model *)(const void *)of->state, view, dim(self->config)};
-}
-
-// Numbers that the space does not have are zeros, put into scratch.
-static const float *item_vector(const space *s, uint32_t slot, float scratch[DIM_MAX])
-{
-    uint32_t have;
-    const float *v = s->model->vector(s->of, s->view, MR_KEY_ITEM, slot, &have);
-    if (have >= s->dim)
-        return v;
-    memset(scratch, 0, s->dim * sizeof *scratch);
-    memcpy(scratch, v, have * sizeof *scratch);
-    return scratch;
-}
-
 static void observe(const mr_instance *self, const mr_view *view, const mr_signal *signals,
                     uint32_t signal_count, struct mr_deltas *deltas, mr_arena *arena)
 {
     (void)deltas, (void)arena;
-    const space items = space_of(self, view);
-    float scratch[DIM_MAX];
+    const mr_space items = mr_space_of(view, "embedding", dim(self->config));
+    float scratch[MR_SPACE_DIM_MAX];
     for (uint32_t s = 0; has_long(self->config) && s < signal_count; s++) {
         const mr_signal *signal = &signals[s];
         if (signal->kind != MR_SIGNAL_ACT || !(signal->weight > 0.0f))
             continue;
         mr_user *user = mr_view_user(view, signal->user);
         const interests set = set_of(self->config, LONG, mr_user_part(self, user));
-        learn(&set, view->vec, item_vector(&items, signal->item, scratch), signal->weight,
+        learn(&set, view->vec, mr_space_item(&items, signal->item, scratch), signal->weight,
               (uint32_t)(signal->time_ms / 1000));
         if (user->events % REPEL == 0)
             keep_apart(&set, view->vec);
@@ -271,13 +244,13 @@ static void observe(const mr_instance *self, const mr_view *view, const mr_signa
 static interests remember(const mr_instance *self, const mr_view *view, const mr_user *user,
                           void *at)
 {
-    const space items = space_of(self, view);
+    const mr_space items = mr_space_of(view, "embedding", dim(self->config));
     const interests set = set_of(self->config, SHORT, at);
-    float scratch[DIM_MAX];
+    float scratch[MR_SPACE_DIM_MAX];
     for (uint32_t p = user->recent_count; p-- > 0;) {
         const uint32_t slot = mr_items_find(view->items, user->recent[p].item_key);
         if (slot != MR_MAP_NONE)
-            learn(&set, view->vec, item_vector(&items, slot, scratch), 1.0f,
+            learn(&set, view->vec, mr_space_item(&items, slot, scratch), 1.0f,
                   user->recent[p].time_s);
     }
     return set;

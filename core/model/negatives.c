@@ -91,17 +91,23 @@ static bool among_recent(const mr_user *user, uint64_t hints, uint64_t key)
     return false;
 }
 
-void mr_block_score(mr_block *b, const mr_view *view, const mr_signal *signal, const float *user,
-                    const float *rows, uint32_t n)
+void mr_block_meet(mr_block *b, const mr_view *view, const mr_signal *signal)
 {
     const mr_user *of = mr_view_user(view, signal->user);
     const uint64_t hints = hints_of_recent(of);
     b->slots[0] = signal->item;
     b->payloads[0] = NULL;
-    view->vec->dot_rows(user, rows, b->slots, b->count, n, b->scores);
     for (uint32_t i = 1; i < b->count; i++) {
         const uint64_t key = view->items->slots.keys[b->slots[i]];
         if (key == signal->item_key || among_recent(of, hints, key))
             b->scores[i] = MR_LOSS_LEFT_OUT;
     }
+}
+
+void mr_block_score(mr_block *b, const mr_view *view, const mr_signal *signal, const float *user,
+                    const float *rows, uint32_t n)
+{
+    b->slots[0] = signal->item;
+    view->vec->dot_rows(user, rows, b->slots, b->count, n, b->scores);
+    mr_block_meet(b, view, signal);
 }

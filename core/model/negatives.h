@@ -31,6 +31,9 @@ void mr_block_open(mr_block *block, uint32_t draws, mr_arena *arena);
 // Draws the block of the act at `index` of its epoch, if it is not there already.
 void mr_block_fill(mr_block *block, const mr_sampler *sampler, const mr_view *view, uint32_t index);
 
+// Puts the act's item at 0, and MR_LOSS_LEFT_OUT in the place of the scores of negatives that are
+// that item or among the user's recent ones.
+void mr_block_meet(mr_block *block, const mr_view *view, const mr_signal *signal);
 // Scores the act's item and all negatives of a user: dot products of `user` with rows, which lie by
 // slot, n floats each. Negatives that are the act's item or among the user's recent ones are left
 // out (MR_LOSS_LEFT_OUT).

@@ -6,6 +6,23 @@ static const mr_model *model_of(const mr_instance *instance)
     return (const mr_model *)(const void *)instance->state;
 }
 
+mr_space mr_space_of(const mr_view *view, const char *name, uint32_t dim)
+{
+    MR_ASSERT(dim <= MR_SPACE_DIM_MAX);
+    return (mr_space){mr_view_instance(view, name), view, dim};
+}
+
+const float *mr_space_item(const mr_space *space, uint32_t slot, float scratch[MR_SPACE_DIM_MAX])
+{
+    uint32_t have;
+    const float *v = model_of(space->of)->vector(space->of, space->view, MR_KEY_ITEM, slot, &have);
+    if (have >= space->dim)
+        return v;
+    memset(scratch, 0, space->dim * sizeof *scratch);
+    memcpy(scratch, v, have * sizeof *scratch);
+    return scratch;
+}
+
 static uint32_t part_bytes(const mr_instance *instance)
 {
     const mr_state *state = instance->state;

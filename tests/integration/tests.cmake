@@ -45,6 +45,7 @@ mr_integration(standby)
 mr_integration(torture) # the short form; torture.sh BUILD_DIR --faults 300 is the long one
 mr_integration(repartition)
 mr_integration(growth)
+mr_integration(large_commits)
 mr_integration(topics)
 mr_integration(burst) # the short form; burst.sh BUILD_DIR --burst 60 is the long one
 

@@ -15,6 +15,10 @@ enum { TOGETHER_MAX = 8, SET_BYTES = 32 }; // engines in one pass; "seed=..."
 #define ALONE_POPULARITY "models.off=covisit,embedding,diag_linucb"
 #define ALONE_COVISIT "models.off=popularity,embedding,diag_linucb"
 #define ALONE_EMBEDDING "models.off=popularity,covisit,diag_linucb"
+#define ALONE_EASE "models.off=popularity,covisit,embedding,diag_linucb"
+#define EASE "models.ease.pairs=12"
+#define INTERESTS "models.multi_interest.dim=64"
+#define SEQUENCE "models.sequence.dim=64"
 #define LOSS "models.embedding.loss="
 #define OPTIMISER "models.embedding.optimiser="
 
@@ -39,7 +43,17 @@ static const mr_model_row rows[] = {
     {"embedding, optimiser adam", "embedding", {ALONE_EMBEDDING, OPTIMISER "adam"}},
     {"embedding, optimiser gsnr", "embedding", {ALONE_EMBEDDING, OPTIMISER "gsnr"}},
     {"embedding, optimiser curvature", "embedding", {ALONE_EMBEDDING, OPTIMISER "curvature"}},
+    {"ease", "ease", {ALONE_EASE, EASE}},
+    {"short interest, with its embedding", "interest_short", {ALONE_EMBEDDING, INTERESTS}},
+    {"long interests, with their embedding", "interest_long", {ALONE_EMBEDDING, INTERESTS}},
+    {"sequence, minGRU, with its embedding", "sequence", {ALONE_EMBEDDING, SEQUENCE}},
+    {"sequence, GRU, with its embedding",
+     "sequence",
+     {ALONE_EMBEDDING, SEQUENCE, "models.sequence.cell=gru"}},
     {"blend", "blend", {NULL}},
+    {"blend, with ease", "blend", {EASE}},
+    {"blend, with interests", "blend", {INTERESTS}},
+    {"blend, with sequence", "blend", {SEQUENCE}},
     {"blend, optimiser sgd", "blend", {OPTIMISER "sgd"}},
     {"blend, chain and sgd", "blend", {LOSS "chain", OPTIMISER "sgd"}},
     {"blend, softmax and sgd", "blend", {LOSS "softmax", OPTIMISER "sgd"}},

@@ -321,13 +321,20 @@ static inline void fleet_traffic(fleet *f, uint32_t first_round, uint32_t rounds
 
 // ---- configurations, and what tests ask of rows
 
+// Also models that are off unless they are set.
 static inline mr_engine_config shared_defaults(void)
 {
     static const mr_model *const extra[] = {&mr_counting};
+    static const mr_setting settings[] = {{"ease", "pairs", 12},
+                                          {"multi_interest", "dim", 16},
+                                          {"sequence", "dim", 16},
+                                          {"sequence", "every", 2}};
     mr_engine_config config = mill_defaults();
     config.exchange_bytes = 1 << 20;
     config.extra = extra;
     config.extra_count = 1;
+    config.settings = settings;
+    config.setting_count = sizeof settings / sizeof settings[0];
     return config;
 }
 

@@ -10,7 +10,9 @@ static mr_engine_config all_models(void)
     static const mr_setting settings[] = {{"linucb", "dim", 16},
                                           {"ease", "pairs", 12},
                                           {"multi_interest", "dim", 32},
-                                          {"pagerank", "pushes", 8}};
+                                          {"pagerank", "pushes", 8},
+                                          {"sequence", "dim", 16},
+                                          {"sequence", "every", 2}};
     mr_engine_config config = mill_defaults();
     config.settings = settings;
     config.setting_count = sizeof settings / sizeof settings[0];
@@ -481,6 +483,7 @@ static void what_a_close_hands_out_is_bounded_before_it(void **state)
         mill_close_commit(&m);
         assert_in_range(m.row_bytes, 1, bound + TASK_BYTES * config.tasks);
         assert_true(bound < 4 * m.row_bytes + TASK_BYTES * config.tasks);
+        assert_true(bound <= mr_engine_most_bytes(m.engine, (c + 1) % 3 * 5 * 48, most));
         assert_int_equal(mr_engine_open_bytes(m.engine, 0), 0);
     }
     mill_close(&m);

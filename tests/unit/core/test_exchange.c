@@ -184,8 +184,11 @@ static mr_bytes make_record(made_record *r, int wrong)
 {
     static char names[3][16]; // two of the second shard in order of key; one of the first
     static const mr_family counts = {.delta = MR_DELTA_SUM, .version = 1};
-    const mr_family_entry counting = {
-        .family = &counts, .code = code_of("counting.item"), .delta_bytes = 16};
+    static const mr_instance instance = {.config = NULL};
+    const mr_family_entry counting = {.family = &counts,
+                                      .instance = &instance,
+                                      .code = code_of("counting.item"),
+                                      .delta_bytes = 16};
     mr_family_entry other = counting;
     uint32_t found = 0;
     for (uint32_t n = 0; found < 2; n++) {

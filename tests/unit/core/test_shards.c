@@ -204,6 +204,7 @@ static void what_is_counted_is_the_fold_of_the_events(void **state)
     mr_engine_config config = shared_defaults();
     config.off = off;
     config.off_count = 4;
+    config.setting_count = 0; // what is off otherwise
     fleet_open(&f, &config, 3, "abca");
     run_commits(&f, 0, 6);
     fleet_settle(&f);
