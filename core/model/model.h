@@ -281,6 +281,10 @@ typedef struct mr_model {
     // a likelier act; `count` numbers, padded with zeros to a multiple of 16. NULL: has no space.
     const float *(*vector)(const mr_instance *self, const mr_view *view, mr_key_kind whose,
                            uint32_t slot, uint32_t *count);
+    // The items next to the one at `slot` in the model's graph, none of them twice, with their
+    // shares, > 0 and adding up to 1; returns their count, at most max. NULL: has no graph.
+    uint32_t (*neighbours)(const mr_instance *self, const mr_view *view, uint32_t slot,
+                           uint32_t *slots, float *shares, uint32_t max);
     // The clusters and weights that the user stands in, for the list's record; returns their count.
     uint32_t (*context)(const mr_instance *self, const mr_view *view, uint32_t user,
                         uint32_t *clusters, float *weights, uint32_t max);
@@ -322,6 +326,9 @@ const mr_instance *mr_view_instance(const mr_view *view, const char *name);
 // The vector of an item or a user in the space of the model `name`, which `needs` names.
 const float *mr_view_vector(const mr_view *view, const char *name, mr_key_kind whose, uint32_t slot,
                             uint32_t *count);
+// The neighbours of an item in the graph of the model `name`, which `needs` names.
+uint32_t mr_view_neighbours(const mr_view *view, const char *name, uint32_t slot, uint32_t *slots,
+                            float *shares, uint32_t max);
 
 // The tables, in order of their .def files.
 extern const mr_model *const mr_models[];
