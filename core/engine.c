@@ -287,7 +287,7 @@ static size_t scratch_bytes(const mr_engine *engine)
         if (((const mr_model *)(const void *)instance->state)->batched)
             return (8u << 20) + MR_LIST_BATCH * 1024ull * 64 + 4ull * engine->config.items_max;
     }
-    return (256u << 10) + 64ull * engine->config.items_max +
+    return (1u << 20) + 64ull * engine->config.items_max +
            (engine->config.measure_all ? 2u << 20 : 0);
 }
 

@@ -185,7 +185,13 @@ static uint64_t origin_of(const mr_engine *engine, const mr_event *event)
 // Whether a rule keeps the event from being learned.
 static bool is_held(const mr_engine *engine, const mr_view *view, const mr_event *event)
 {
-    const int64_t now_ms = event->time_ms > view->clock_ms ? event->time_ms : view->clock_ms;
+    const bool one = !has_lines(event) && mr_event_has(event, MR_FIELD_item);
+    const mr_asked asked = {
+        .origin = origin_of(engine, event),
+        .item_key = one ? mr_item_key(event->item) : 0,
+        .act = (uint8_t)event->kind,
+        .now_ms = event->time_ms > view->clock_ms ? event->time_ms : view->clock_ms,
+    };
     if (event->kind == MR_EVENT_CATALOGUE || event->kind == MR_EVENT_CONTROL)
         return false;
     for (uint32_t r = 0; r < engine->rule_count; r++) {
@@ -193,8 +199,7 @@ static bool is_held(const mr_engine *engine, const mr_view *view, const mr_event
         const mr_rule *rule = (const mr_rule *)(const void *)instance->state;
         if (rule->holds != NULL &&
             rule->holds(instance, view,
-                        mr_slots_find(&engine->users.slots, mr_user_key(event->user)),
-                        origin_of(engine, event), now_ms))
+                        mr_slots_find(&engine->users.slots, mr_user_key(event->user)), &asked))
             return true;
     }
     return false;

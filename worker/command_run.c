@@ -271,7 +271,7 @@ static mr_status run_once(const mr_options *options, const mr_config *given, int
 static int run(const mr_options *options, const mr_config *config)
 {
     mr_error err = {0};
-    mr_status status;
+    mr_status status = MR_OK;
     const int signal_fd = open_signals();
     if (signal_fd < 0)
         return mr_command_fail("run", strerror(errno), MR_EXIT_FAILED);

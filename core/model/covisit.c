@@ -147,15 +147,17 @@ static void rebuild(const mr_instance *self, const mr_view *view)
 
 // ---- scoring
 
-static void add_neighbours(const mr_instance *self, const mr_view *view, uint32_t item,
-                           float weight, mr_sums *sums)
+// The neighbours of an item that are there now, with `weight` times their similarity; returns how
+// many.
+static uint32_t look_up(const mr_instance *self, const mr_view *view, uint32_t item, float weight,
+                        uint32_t slots[MR_NEIGHBOURS_MAX], float scores[MR_NEIGHBOURS_MAX])
 {
     const config *c = self->config;
     const mr_neighbours *t = mr_items_row(view->items, self->family_first, item);
     const norms *all = self->cache;
     const float shrink = (float)(c->shrink * MR_DECAY_UNIT), first = all[item].first;
-    uint32_t slots[MR_NEIGHBOURS_MAX], count = 0;
-    float counts[MR_NEIGHBOURS_MAX], norms_of[MR_NEIGHBOURS_MAX];
+    float norms_of[MR_NEIGHBOURS_MAX];
+    uint32_t count = 0;
     for (uint32_t i = 0; i < t->count; i++) {
         if (i + AHEAD < t->count)
             mr_map_prefetch(&view->items->slots.map, t->cells[i + AHEAD].key);
@@ -164,14 +166,23 @@ static void add_neighbours(const mr_instance *self, const mr_view *view, uint32_
             continue;
         __builtin_prefetch(&all[slot]);
         slots[count] = slot;
-        counts[count++] = (float)t->cells[i].count;
+        scores[count++] = (float)t->cells[i].count;
     }
     for (uint32_t i = 0; i < count; i++)
         norms_of[i] = all[slots[i]].second;
     for (uint32_t i = 0; i < count; i++) // side by side
-        counts[i] = weight * counts[i] / (first * norms_of[i] + shrink);
+        scores[i] = weight * scores[i] / (first * norms_of[i] + shrink);
+    return count;
+}
+
+static void add_neighbours(const mr_instance *self, const mr_view *view, uint32_t item,
+                           float weight, mr_sums *sums)
+{
+    uint32_t slots[MR_NEIGHBOURS_MAX];
+    float scores[MR_NEIGHBOURS_MAX];
+    const uint32_t count = look_up(self, view, item, weight, slots, scores);
     for (uint32_t i = 0; i < count; i++)
-        mr_sums_add(sums, slots[i], counts[i]);
+        mr_sums_add(sums, slots[i], scores[i]);
 }
 
 // The neighbours of a user's newest items with their scores: made once for a user, kept in the
@@ -227,6 +238,23 @@ static void score(const mr_instance *self, const mr_view *view, uint32_t user,
         out[i] = mr_sums_of(sums, slots[i]);
 }
 
+// Port: shares in proportion to similarity.
+static uint32_t neighbours(const mr_instance *self, const mr_view *view, uint32_t slot,
+                           uint32_t *slots, float *shares, uint32_t max)
+{
+    uint32_t found[MR_NEIGHBOURS_MAX];
+    float scores[MR_NEIGHBOURS_MAX], sum = 0.0f;
+    uint32_t count = look_up(self, view, slot, 1.0f, found, scores);
+    count = count < max ? count : max;
+    for (uint32_t i = 0; i < count; i++)
+        sum += scores[i];
+    for (uint32_t i = 0; i < count && sum > 0.0f; i++) {
+        slots[i] = found[i];
+        shares[i] = scores[i] / sum;
+    }
+    return sum > 0.0f ? count : 0;
+}
+
 static uint32_t column_count(const void *c)
 {
     (void)c;
@@ -252,4 +280,5 @@ const mr_model mr_model_covisit = {
     .column_count = column_count,
     .candidates = candidates,
     .score = score,
+    .neighbours = neighbours,
 };

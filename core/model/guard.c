@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// guard: holds back users and origins that act faster than people do.
+// guard: holds back users and origins that act faster than people do, and what they only repeat.
 //
 // An origin is whatever an event's context says of where it came from, an address or a device
 // (mr_engine_config.origin). A user, or an origin, that has more than so many acts in a window is
@@ -14,6 +14,11 @@
 // one does no harm. Rows add up who shares them: `cells` should be a few times the origins that act
 // in a window, and origin_acts several times what an honest one does.
 //
+// A third limit is on what one account can say of one item: an act of the same kind on an item that
+// stands among the user's latest ones, less than repeat_s ago, is held back, so that an account
+// counts once. It asks nothing but the user's history, of which it is no part: who repeats himself
+// is heard again repeat_s after the first time. Events that name several items pass.
+//
 // Time is the clock of the task, which no late or backdated event turns back. Whoever acts is
 // counted while a round is learned, and held back from the next one on: a user can exceed the limit
 // by what one epoch holds. Rows of origins belong to shards as all named rows do: an origin is
@@ -25,7 +30,7 @@
 #include "core/rows.h"
 
 typedef struct config {
-    double acts, origin_acts, window_s, quarantine_s, cells;
+    double acts, origin_acts, window_s, quarantine_s, cells, repeat_s;
 } config;
 
 static const mr_param params[] = {
@@ -41,6 +46,10 @@ static const mr_param params[] = {
      offsetof(config, quarantine_s), 86400, 1, 31536000},
     {"cells", "", "rows of each of the two tables of origins, 16 bytes each",
      offsetof(config, cells), 16384, 1, 1048576},
+    {"repeat_s", "s",
+     "the same act of a user on the same item is learned once in so long, as far as his history "
+     "reaches back; 0: each time",
+     offsetof(config, repeat_s), 0, 0, 31536000},
     {0},
 };
 
@@ -166,18 +175,32 @@ static const cell *cell_at(const mr_instance *self, const mr_view *view, uint32_
 
 // ---- what the engine asks
 
-static bool holds(const mr_instance *self, const mr_view *view, uint32_t user, uint64_t origin,
-                  int64_t now_ms)
+static bool repeats(const config *c, const mr_user *user, const mr_asked *asked)
+{
+    if (c->repeat_s < 1 || asked->item_key == 0)
+        return false;
+    for (uint32_t r = 0; r < user->recent_count; r++) {
+        const mr_recent *recent = &user->recent[r];
+        if (recent->item_key == asked->item_key && recent->act == asked->act &&
+            asked->now_ms < (int64_t)(((double)recent->time_s + c->repeat_s) * 1000))
+            return true;
+    }
+    return false;
+}
+
+static bool holds(const mr_instance *self, const mr_view *view, uint32_t user,
+                  const mr_asked *asked)
 {
     const config *c = self->config;
-    const pace *p = mr_user_part(self, mr_view_user(view, user));
-    if (holds_at(*p, now_ms))
+    mr_user *of = mr_view_user(view, user);
+    const pace *p = mr_user_part(self, of);
+    if (holds_at(*p, asked->now_ms) || repeats(c, of, asked))
         return true;
-    if (origin == 0 || c->origin_acts < 1)
+    if (asked->origin == 0 || c->origin_acts < 1)
         return false;
     for (uint32_t family = FAMILY_FIRST; family <= FAMILY_SECOND; family++) {
-        const uint32_t slot = slot_of(self, view, family, origin);
-        if (!holds_at(cell_at(self, view, family, slot)->pace, now_ms))
+        const uint32_t slot = slot_of(self, view, family, asked->origin);
+        if (!holds_at(cell_at(self, view, family, slot)->pace, asked->now_ms))
             return false;
     }
     return true;
@@ -234,7 +257,8 @@ static uint32_t measure(const mr_instance *self, const mr_view *view, mr_measure
 
 static bool on(const void *c)
 {
-    return ((const config *)c)->acts >= 1 || ((const config *)c)->origin_acts >= 1;
+    const config *of = c;
+    return of->acts >= 1 || of->origin_acts >= 1 || of->repeat_s >= 1;
 }
 
 const mr_rule mr_rule_guard = {

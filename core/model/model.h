@@ -281,6 +281,10 @@ typedef struct mr_model {
     // a likelier act; `count` numbers, padded with zeros to a multiple of 16. NULL: has no space.
     const float *(*vector)(const mr_instance *self, const mr_view *view, mr_key_kind whose,
                            uint32_t slot, uint32_t *count);
+    // The items next to the one at `slot` in the model's graph, none of them twice, with their
+    // shares, > 0 and adding up to 1; returns their count, at most max. NULL: has no graph.
+    uint32_t (*neighbours)(const mr_instance *self, const mr_view *view, uint32_t slot,
+                           uint32_t *slots, float *shares, uint32_t max);
     // The clusters and weights that the user stands in, for the list's record; returns their count.
     uint32_t (*context)(const mr_instance *self, const mr_view *view, uint32_t user,
                         uint32_t *clusters, float *weights, uint32_t max);
@@ -296,13 +300,20 @@ typedef struct mr_policy { // draws lists, and knows the probability of what it 
     uint32_t (*draw)(const mr_instance *self, struct mr_slate *slate, mr_rng *rng, double *q);
 } mr_policy;
 
+typedef struct mr_asked { // of an event before it is learned
+    uint64_t origin;   // where it came from; 0: nobody says
+    uint64_t item_key; // what it is about; 0: nothing, or several items
+    uint8_t act;       // mr_event_kind
+    int64_t now_ms;    // the clock, or the event's time where that is later
+} mr_asked;
+
 typedef struct mr_rule { // filters and priors, as functions of the items above: q stays exact
     mr_state state;
     bool (*on)(const void *config); // whether it does anything; NULL: always
-    // Whether events of the user at slot `user`, or of that origin, are counted only, instead of
-    // learned: asked before a round is learned, of everything but control events. NULL: never.
-    bool (*holds)(const mr_instance *self, const mr_view *view, uint32_t user, uint64_t origin,
-                  int64_t now_ms);
+    // Whether an event of the user at slot `user` is counted only, instead of learned: asked before
+    // a round is learned, of everything but control events. NULL: never.
+    bool (*holds)(const mr_instance *self, const mr_view *view, uint32_t user,
+                  const mr_asked *asked);
     size_t (*slate_bytes)(const void *config); // what it keeps of one list at most; NULL: nothing
     void (*open)(const mr_instance *self, struct mr_slate *slate);
     // Clears the bits of candidates that may not stand at the next place; NULL: all may.
@@ -315,6 +326,9 @@ const mr_instance *mr_view_instance(const mr_view *view, const char *name);
 // The vector of an item or a user in the space of the model `name`, which `needs` names.
 const float *mr_view_vector(const mr_view *view, const char *name, mr_key_kind whose, uint32_t slot,
                             uint32_t *count);
+// The neighbours of an item in the graph of the model `name`, which `needs` names.
+uint32_t mr_view_neighbours(const mr_view *view, const char *name, uint32_t slot, uint32_t *slots,
+                            float *shares, uint32_t max);
 
 // The tables, in order of their .def files.
 extern const mr_model *const mr_models[];

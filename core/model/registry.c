@@ -49,3 +49,12 @@ const float *mr_view_vector(const mr_view *view, const char *name, mr_key_kind w
     MR_ASSERT(model->vector != NULL);
     return model->vector(instance, view, whose, slot, count);
 }
+
+uint32_t mr_view_neighbours(const mr_view *view, const char *name, uint32_t slot, uint32_t *slots,
+                            float *shares, uint32_t max)
+{
+    const mr_instance *instance = mr_view_instance(view, name);
+    const mr_model *model = (const mr_model *)(const void *)instance->state;
+    MR_ASSERT(model->neighbours != NULL);
+    return model->neighbours(instance, view, slot, slots, shares, max);
+}

@@ -168,6 +168,17 @@ kept_out mechanism "the brokers do not know sasl.mechanism SCRAM-SHA-1; they hav
 [ ! -e "$now/librdkafka.so.1" ] || kept_out old "$refused SCRAM-SHA-512: .*from librdkafka 2.6.1 on, and this is $old" \
   env "${password}_FILE=$work/password" "$millrace"
 
+# One of two brokers is not the one that it should be: the other one is asked.
+other_port=$((${KAFKA_PORT:?} + 50))
+openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=other -keyout "$work/other.key" -out "$work/false.pem" 2> "$work/ca.log"
+openssl s_server -quiet -accept "127.0.0.1:$other_port" -cert "$work/false.pem" -key "$work/other.key" > "$work/false.log" 2>&1 &
+false_broker=$!
+for turn in 1 2 3; do # whichever the client asks first
+  mill check --connect --set "kafka.bootstrap_servers=127.0.0.1:$other_port,$brokers" > "$work/check.log" 2>&1 \
+    || broken "with a false broker, turn $turn: $(cat "$work/check.log")"
+done
+kill "$false_broker" && wait "$false_broker" 2> /dev/null || true
+
 # Each of the rights, by the system's librdkafka and by the one with SCRAM.
 lacks() { # lacks CASE OPERATION RESOURCE NAME TOLD [RIGHT]: without it, but with another RIGHT, if need be
   local case=$1 text="user 'worker' lacks $2 on ${3/-/ } '$5': kafka-acls --add --allow-principal User:worker"

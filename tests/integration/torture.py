@@ -824,7 +824,7 @@ def run(rig):
         "events": sent, "commits": len(books["user-rows"]), "lists": len(books["lists"]),
         "takeover_beyond_session_s": takeovers(rig, books),
         "join_pause_p50_s": quantile(joins, 0.5), "join_pause_max_s": quantile(joins, 1),
-        "leave_pause_max_s": quantile(leaves, 1), "stops": len(rig.stops),
+        "leave_pause_p50_s": quantile(leaves, 0.5), "leave_pause_max_s": quantile(leaves, 1), "stops": len(rig.stops),
         "stop_p50_s": quantile([1000 * s for s, _, _ in rig.stops], 0.5),
         "stop_max_s": quantile([1000 * s for s, _, _ in rig.stops], 1),
         "stops_cut_short": sum(code != 0 for _, code, _ in rig.stops),

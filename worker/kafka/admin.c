@@ -9,9 +9,10 @@
 
 enum {
     CALL_MS = 10000,
-    MEET_MS = 200, // between two looks for what keeps us out
-    ASK_MS = 2000, // of a question that the loop asks, which learns and serves the group meanwhile
-    SEE_MS = 20,   // between two looks for a topic that was made
+    MEET_MS = 200,    // between two looks for what keeps us out
+    OTHERS_MS = 4000, // for the other brokers, where one keeps us out
+    ASK_MS = 2000,    // of a question that the loop asks, which learns and serves the group meanwhile
+    SEE_MS = 20,      // between two looks for a topic that was made
 };
 
 struct mr_kafka_admin {
@@ -104,16 +105,24 @@ static bool is_in(const mr_kafka_admin *admin)
     return true;
 }
 
-// Waits until a broker has let us in. The client itself would try a wrong password for ever.
+// Waits until a broker has let us in. The client itself would try a wrong password for ever. Of
+// several brokers one may be wrong alone, with a certificate that has run out, say: the others have
+// a few seconds to answer then.
 static mr_status meet(mr_kafka_admin *admin, mr_error *err)
 {
     const mr_clock clock = mr_clock_system();
-    const int64_t until = clock.now_ms(clock.context) + CALL_MS;
+    const int64_t others_ms = admin->config->kafka_bootstrap_servers.count > 1 ? OTHERS_MS : 0;
+    int64_t until = clock.now_ms(clock.context) + CALL_MS;
+    bool kept_out = false;
     while (!admin->met) {
         admin->met = is_in(admin);
         rd_kafka_poll(admin->handle, 0); // calls on_error
-        if (!admin->met && (mr_kafka_keeps_out(admin->trouble, admin->trouble_text) ||
-                            clock.now_ms(clock.context) > until))
+        const int64_t now = clock.now_ms(clock.context);
+        if (!kept_out && mr_kafka_keeps_out(admin->trouble, admin->trouble_text)) {
+            kept_out = true;
+            until = now + others_ms < until ? now + others_ms : until;
+        }
+        if (!admin->met && now >= until)
             return mr_kafka_kept_out(admin->config, admin->trouble, admin->trouble_text, err);
     }
     return MR_OK;

@@ -213,6 +213,51 @@ static void a_restart_changes_nobodys_quarantine(void **state)
     mill_close(&b);
 }
 
+static const mr_setting no_repeats[] = {{"guard", "repeat_s", 60}};
+
+static void an_account_counts_once_for_an_item_until_the_time_is_over(void **state)
+{
+    (void)state;
+    static mill m;
+    const mr_engine_config config = with(no_repeats, 1);
+    mill_open(&m, &config);
+    act(&m, 1, MR_EVENT_CLICK, 7, "a", start_ms);
+    for (uint32_t i = 1; i < 60; i++)
+        act(&m, 1, MR_EVENT_CLICK, 7, "a", start_ms + i * second_ms);
+    assert_int_equal(limited(&m), 59);
+    act(&m, 1, MR_EVENT_CART, 7, "a", start_ms + 59 * second_ms);  // another act
+    act(&m, 1, MR_EVENT_CLICK, 8, "a", start_ms + 59 * second_ms); // another item
+    act(&m, 2, MR_EVENT_CLICK, 7, "a", start_ms + 59 * second_ms); // somebody else
+    assert_int_equal(limited(&m), 59);
+    act(&m, 1, MR_EVENT_CLICK, 7, "a", start_ms + 61 * second_ms); // of user 1: time moves by task
+    act(&m, 1, MR_EVENT_CLICK, 7, "a", start_ms + 62 * second_ms);
+    assert_int_equal(limited(&m), 60);
+    // A backdated one is as old as the clock.
+    act(&m, 1, MR_EVENT_CLICK, 7, "a", start_ms - 1000 * second_ms);
+    assert_int_equal(limited(&m), 61);
+    mill_close(&m);
+}
+
+static void what_names_several_items_is_no_repeat(void **state)
+{
+    (void)state;
+    static mill m;
+    const mr_engine_config config = with(no_repeats, 1);
+    made_event made;
+    mr_error err;
+    mill_open(&m, &config);
+    for (uint32_t i = 0; i < 3; i++) {
+        mill_act(&made, MR_EVENT_PURCHASE, 1, 7, start_ms);
+        made.lines[0] = (mr_line){made.arrival.event.item, 1, 0, 0};
+        made.arrival.event.lines = made.lines;
+        made.arrival.event.line_count = 1;
+        assert_int_equal(mill_round(&m, &made, 1, &err), MR_OK);
+    }
+    assert_int_equal(limited(&m), 0);
+    assert_int_equal(totals(&m).learned, 3);
+    mill_close(&m);
+}
+
 static void a_guard_that_is_off_leaves_no_byte(void **state)
 {
     (void)state;
@@ -241,6 +286,8 @@ int main(void)
         cmocka_unit_test(many_users_behind_one_origin_are_held_back_together),
         cmocka_unit_test(who_is_held_back_may_still_ask_to_be_forgotten),
         cmocka_unit_test(a_restart_changes_nobodys_quarantine),
+        cmocka_unit_test(an_account_counts_once_for_an_item_until_the_time_is_over),
+        cmocka_unit_test(what_names_several_items_is_no_repeat),
         cmocka_unit_test(a_guard_that_is_off_leaves_no_byte),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
