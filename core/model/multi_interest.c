@@ -25,8 +25,8 @@
 // of one interest, the score, the retrieval); "Hierarchical Multi-Interest Co-Network For
 // Coarse-Grained Ranking" (long and short apart). Departures: (1) centres are running means instead
 // of the output of a network, (2) they learn from acts alone, not from the loss, and the vectors
-// nothing from them, (3) no gate of our own, (4) lists are mixed by the rules (mmr, category_cap)
-// instead of by the sum over pairs of categories. Means want a space of dot products: under the
+// nothing from them, (3) no gate of our own, (4) the sum over pairs of categories, by which lists
+// are chosen, is a rule of its own (variety). Means want a space of dot products: under the
 // embedding's loss `metric` they are none.
 #include "core/deltas.h"
 #include "core/list/found.h"
