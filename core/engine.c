@@ -262,8 +262,9 @@ uint32_t mr_engine_cells_per_signal(const mr_engine *engine)
 static uint32_t deltas_max(const mr_engine *engine, uint32_t rows_max[MR_FAMILIES_MAX])
 {
     const uint32_t signals = signals_max(&engine->config);
-    const uint32_t most = mr_engine_delta_rows(signals, engine->config.epoch_events_max);
     for (uint32_t f = 0; f < engine->family_count; f++) {
+        const uint32_t most = mr_engine_delta_rows(engine->families[f].family, signals,
+                                                   engine->config.epoch_events_max);
         const uint32_t all = mr_engine_family_rows(engine, f);
         rows_max[f] = most < all ? most : all;
     }
@@ -309,9 +310,9 @@ static size_t kept_bytes(const mr_engine *engine)
 
 static size_t list_arena_bytes(const mr_engine *engine)
 {
-    return kept_bytes(engine) + sizeof(mr_found) * engine->columns.count * MR_LIST_BATCH + sizeof(mr_union) +
-           sizeof(mr_slate) + (MR_FEATURES_MAX + 8) * MR_UNION_MAX * sizeof(float) +
-           scratch_bytes(engine);
+    return kept_bytes(engine) + sizeof(mr_found) * engine->columns.count * MR_LIST_BATCH +
+           sizeof(mr_union) + sizeof(mr_slate) +
+           (MR_FEATURES_MAX + 8) * MR_UNION_MAX * sizeof(float) + scratch_bytes(engine);
 }
 
 static size_t work_bytes(const mr_engine *engine)
@@ -393,8 +394,7 @@ static size_t total_bytes(const mr_engine *engine)
         mr_users_stride(engine->user_parts, engine->user_part_count, c->user_id_bytes_max);
     return rows_bytes(engine) +
            mr_users_bytes(stride, c->user_id_bytes_max, c->users_max, c->tasks) +
-           exchange_bytes(engine) +
-           mr_arena_round(c->users_max * sizeof(mr_sorted)) +
+           exchange_bytes(engine) + mr_arena_round(c->users_max * sizeof(mr_sorted)) +
            mr_arena_round((size_t)c->users_max * MR_SERVED * 8) +
            c->tasks * (work_bytes(engine) + mr_task_bytes(c->dedup_events_max, open_events_max(c)) +
                        mr_arena_round(sizeof(mr_task)) + mr_arena_round(sizeof(mr_work))) +

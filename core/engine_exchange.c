@@ -109,11 +109,13 @@ static bool set_has_room(const mr_delta_set *set, uint32_t rows, uint32_t all)
 bool mr_engine_outbox_room(const mr_engine *engine, uint32_t task, uint32_t events, uint32_t lines)
 {
     const mr_deltas *deltas = &engine->work[task].outbox.deltas;
-    const uint32_t rows = mr_engine_delta_rows(lines, events);
-    for (uint32_t f = 0; f < engine->family_count; f++)
-        if (engine->families[f].family->delta != MR_DELTA_NONE &&
-            !set_has_room(&deltas->sets[f], rows, mr_engine_family_rows(engine, f)))
+    for (uint32_t f = 0; f < engine->family_count; f++) {
+        const mr_family *family = engine->families[f].family;
+        if (family->delta != MR_DELTA_NONE &&
+            !set_has_room(&deltas->sets[f], mr_engine_delta_rows(family, lines, events),
+                          mr_engine_family_rows(engine, f)))
             return false;
+    }
     if (!set_has_room(&engine->work[task].outbox.items, lines,
                       mr_engine_family_rows(engine, engine->items.base)))
         return false;

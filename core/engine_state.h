@@ -186,11 +186,15 @@ static inline uint32_t mr_engine_shard_of(const mr_engine *engine, const mr_fami
                : mr_engine_shard(engine, key);
 }
 
-// How many rows of a family so many signals of so many events change at most: their own, those of
-// blocks of shared negatives, and a few more.
-static inline uint32_t mr_engine_delta_rows(uint32_t signals, uint32_t events)
+// How many rows of a family so many signals of so many events change at most: their own; of sums
+// those of blocks of shared negatives, of cells those that users' newest items were paired with;
+// and a few more.
+static inline uint32_t mr_engine_delta_rows(const mr_family *family, uint32_t signals,
+                                            uint32_t events)
 {
-    return signals + (events / 64 + 1) * 256 + 64;
+    const uint32_t others =
+        family->delta == MR_DELTA_CELLS ? events * MR_RECENT_MAX : (events / 64 + 1) * 256;
+    return signals + others + 64;
 }
 
 // engine_tasks.c: whether nothing has changed since the last close.

@@ -19,7 +19,8 @@
 enum {
     ASK_MS = 2000,
     TAKE_MAX = 256,
-    GROWTH_MS = 10000,   // between two looks at how many partitions there are
+    GROWTH_MS = 10000,   // between two looks at how many partitions there are,
+    LOOK_MS = 1000,      // each of which takes as long at most; brokers answer at once, as a rule
     LAG_MS = 250,        // that a question for the ends of logs may take
     MESSAGE_BYTES = 512, // that librdkafka takes for a message beside its key and value, about
 };
@@ -438,7 +439,7 @@ static void look_for_growth(mr_kafka_consumer *consumer)
     if (consumer->woken_ms - consumer->looked_ms < GROWTH_MS)
         return;
     consumer->looked_ms = consumer->woken_ms;
-    if (rd_kafka_metadata(consumer->handle, 0, NULL, &told, LAG_MS) != RD_KAFKA_RESP_ERR_NO_ERROR)
+    if (rd_kafka_metadata(consumer->handle, 0, NULL, &told, LOOK_MS) != RD_KAFKA_RESP_ERR_NO_ERROR)
         return; // the next look may be luckier
     for (int t = 0; t < told->topic_cnt && !shared; t++) {
         const rd_kafka_metadata_topic_t *topic = &told->topics[t];

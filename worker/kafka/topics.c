@@ -6,7 +6,7 @@
 
 #include "worker/log.h"
 
-enum { MEET_MS = 10000, LOOK_MS = 250, RETRY_MS = 1000 };
+enum { MEET_MS = 10000, LOOK_MS = 1000, RETRY_MS = 1000 };
 
 static mr_status make(mr_kafka_admin *admin, const mr_config *config, int wait_ms, bool tell,
                       mr_config **matched, uint32_t *left_out, mr_error *err)

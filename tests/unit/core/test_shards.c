@@ -60,7 +60,8 @@ static void assert_same_item(const stored_row *row, const stored_row *other)
         assert_int_equal(row->value_size, other->value_size);
         assert_memory_equal(row->value + 8 + sizeof a, other->value + 8 + sizeof b,
                             row->value_size - 8 - sizeof a);
-    } else if (is_row_of(row, "covisit.neighbours") || is_row_of(row, "ease.gram")) { // cells stand in the order of their coming
+    } else if (is_row_of(row, "covisit.neighbours") ||
+               is_row_of(row, "ease.gram")) { // cells stand in the order of their coming
         pair_table a = {0}, b = {0};
         memcpy(&a, row->value + 8, row->value_size - 8);
         memcpy(&b, other->value + 8, other->value_size - 8);
@@ -712,9 +713,90 @@ static void rows_of_another_release_are_not_viewed(void **state)
     fleet_close(&f);
 }
 
+// ---- the room for what goes to others
+
+enum { PAIRED = MR_RECENT_MAX };
+
+static bool is_of(char kind, uint32_t number, uint32_t task)
+{
+    char id[16];
+    snprintf(id, sizeof id, "%c%u", kind, number);
+    const mr_bytes name = mr_bytes_text(id);
+    return (kind == 'u' ? mr_partition_of(name, 2) : (uint32_t)(mr_item_key(name) % 2)) == task;
+}
+
+// The first ids of a kind that belong to the task, as numbers.
+static void first_of(char kind, uint32_t task, uint32_t *numbers, uint32_t count)
+{
+    for (uint32_t number = 0, i = 0; i < count; number++)
+        if (is_of(kind, number, task))
+            numbers[i++] = number;
+}
+
+// Clicks of `count` users of task 0 from the first one on, each on an item of his own of shard 1.
+static mr_status click_once(fleet *f, const uint32_t *users, const uint32_t *items, uint32_t first,
+                            uint32_t count, uint32_t turn, mr_error *err)
+{
+    made_event events[16];
+    mr_arrival arrivals[16];
+    for (uint32_t i = 0; i < count; i++) {
+        mill_act(&events[i], MR_EVENT_CLICK, users[first + i],
+                 items[(first + i) * (PAIRED + 1) + turn], 1700000000000 + turn * 1000);
+        events[i].arrival.offset = i;
+        arrivals[i] = events[i].arrival;
+    }
+    mr_epoch epoch = {.task = 0, .arrivals = arrivals, .count = count};
+    return mr_engine_round(f->engines[0], &epoch, 1, err);
+}
+
+// Each click is paired with 24 items of somebody else's, so that it changes 25 rows there.
+static void a_full_outbox_asks_for_a_close_before_it_overflows(void **state)
+{
+    enum { USERS = 96, ITEMS = USERS * (PAIRED + 1) };
+    static const mr_setting pairs[] = {{"covisit", "pairs", PAIRED}};
+    static fleet f;
+    uint32_t users[USERS], full = 0;
+    uint32_t *items = malloc(ITEMS * sizeof *items);
+    mr_error err;
+    (void)state;
+    first_of('u', 0, users, USERS);
+    first_of('i', 1, items, ITEMS);
+    for (uint32_t odd = 0; odd < 16; odd++) { // the last round before it is full comes out anyhow
+        mr_engine_config config = integer_defaults();
+        config.tasks = 2;
+        config.items_max = 2 * ITEMS;
+        config.epoch_events_max = 16;
+        config.lists = false;
+        config.settings = pairs;
+        config.setting_count = 1;
+        fleet_open(&f, &config, 2, "ab");
+        for (uint32_t turn = 0; turn < PAIRED; turn++)
+            for (uint32_t first = 0; first < USERS; first += 16) {
+                assert_int_equal(click_once(&f, users, items, first, 16, turn, &err), MR_OK);
+                if (first % 32 == 16)
+                    fleet_settle(&f);
+            }
+        uint32_t first = odd;
+        mr_status status = odd > 0 ? click_once(&f, users, items, 0, odd, PAIRED, &err) : MR_OK;
+        for (; status == MR_OK && first + 16 <= USERS; first += 16)
+            status = click_once(&f, users, items, first, 16, PAIRED, &err);
+        if (status != MR_OK) {
+            assert_int_equal(status, MR_RETRY);
+            assert_non_null(strstr(err.text, "full until a close"));
+            fleet_settle(&f);
+            assert_int_equal(click_once(&f, users, items, first - 16, 16, PAIRED, &err), MR_OK);
+            full++;
+        }
+        fleet_close(&f);
+    }
+    assert_int_equal(full, 16);
+    free(items);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_full_outbox_asks_for_a_close_before_it_overflows),
         cmocka_unit_test(the_sum_of_several_workers_is_that_of_one),
         cmocka_unit_test(an_impression_and_a_catalogue_reach_the_owner),
         cmocka_unit_test(what_users_say_is_heard_by_every_worker),
