@@ -114,7 +114,8 @@ static void add_columns(mr_engine *engine, mr_instance *instance)
 {
     const mr_model *model = (const mr_model *)(const void *)instance->state;
     instance->column_first = engine->columns.count;
-    instance->column_count = model->column_count(instance->config);
+    instance->column_count =
+        model->column_count != NULL ? model->column_count(instance->config) : 1;
     for (uint32_t c = 0; c < instance->column_count; c++) {
         MR_ASSERT(engine->columns.count < MR_ENGINE_COLUMNS_MAX);
         const uint32_t at = engine->columns.count++;

@@ -3,15 +3,14 @@
 
 #include <string.h>
 
-_Static_assert(MR_PUSH_TABLE == 1 << (32 - 19), "place() takes the top bits");
-_Static_assert(MR_PUSH_NODES < UINT16_MAX, "an index fits the table");
+#include "core/base/place.h"
+
+_Static_assert(2 * MR_PUSH_NODES <= 1 << MR_PUSH_BITS && MR_PUSH_NODES < UINT16_MAX,
+               "it never fills");
 
 static uint32_t place(const mr_push *push, uint32_t node)
 {
-    uint32_t i = (node * 0x9e3779b1u) >> 19;
-    while (push->table[i] != 0 && push->nodes[push->table[i] - 1] != node)
-        i = (i + 1) % MR_PUSH_TABLE;
-    return i;
+    return mr_place_of(push->table, MR_PUSH_BITS, push->nodes, node);
 }
 
 void mr_push_clear(mr_push *push)

@@ -17,7 +17,7 @@
 
 enum {
     MR_PUSH_NODES = 4096, // that one computation may reach; what comes after them is left out
-    MR_PUSH_TABLE = 2 * MR_PUSH_NODES,
+    MR_PUSH_BITS = 13,
     MR_PUSH_DEGREE = 64, // neighbours of a node
 };
 
@@ -25,7 +25,7 @@ typedef struct mr_push {
     uint32_t count;
     uint32_t nodes[MR_PUSH_NODES]; // in the order in which they were reached
     float rank[MR_PUSH_NODES], rest[MR_PUSH_NODES];
-    uint16_t table[MR_PUSH_TABLE]; // open addressing by node: index + 1; 0: empty
+    uint16_t table[1 << MR_PUSH_BITS]; // core/base/place.h
 } mr_push;
 
 void mr_push_clear(mr_push *push);

@@ -255,12 +255,6 @@ static uint32_t neighbours(const mr_instance *self, const mr_view *view, uint32_
     return sum > 0.0f ? count : 0;
 }
 
-static uint32_t column_count(const void *c)
-{
-    (void)c;
-    return 1;
-}
-
 static const mr_column columns[] = {{"covisit", MR_SCALE_COUNT}};
 
 const mr_model mr_model_covisit = {
@@ -277,7 +271,6 @@ const mr_model mr_model_covisit = {
               .cells = cells_of_signal,
               .apply_cells = apply_cells},
     .columns = columns,
-    .column_count = column_count,
     .candidates = candidates,
     .score = score,
     .neighbours = neighbours,

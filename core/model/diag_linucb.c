@@ -751,12 +751,6 @@ static uint32_t measure(const mr_instance *self, const mr_view *view, mr_measure
     return 1;
 }
 
-static uint32_t column_count(const void *c)
-{
-    (void)c;
-    return 1;
-}
-
 static const mr_column columns[] = {{"diag_linucb", MR_SCALE_COUNT}};
 static const char *const needs[] = {"embedding", NULL};
 
@@ -777,7 +771,6 @@ const mr_model mr_model_diag_linucb = {
               .apply_cells = apply_cells,
               .measure = measure},
     .columns = columns,
-    .column_count = column_count,
     .candidates = candidates,
     .score = score,
     .spread = spread,

@@ -284,12 +284,6 @@ static void score(const mr_instance *self, const mr_view *view, uint32_t user,
         out[i] = mr_sums_of(sums, slots[i]);
 }
 
-static uint32_t column_count(const void *c)
-{
-    (void)c;
-    return 1;
-}
-
 static const mr_column columns[] = {{"ease", MR_SCALE_COUNT}};
 
 const mr_model mr_model_ease = {
@@ -304,7 +298,6 @@ const mr_model mr_model_ease = {
               .apply_cells = apply_cells},
     .on = on,
     .columns = columns,
-    .column_count = column_count,
     .candidates = candidates,
     .score = score,
 };

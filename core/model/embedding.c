@@ -700,12 +700,6 @@ static void score(const mr_instance *self, const mr_view *view, uint32_t user,
                         out);
 }
 
-static uint32_t column_count(const void *c)
-{
-    (void)c;
-    return 1;
-}
-
 static const mr_column columns[] = {{"embedding", MR_SCALE_REAL}};
 
 const mr_model mr_model_embedding = {
@@ -723,7 +717,6 @@ const mr_model mr_model_embedding = {
               .tell = tell},
     .vector = vector,
     .columns = columns,
-    .column_count = column_count,
     .batched = true,
     .candidates = candidates,
     .score = score,

@@ -314,12 +314,6 @@ static void spread(const mr_instance *self, const mr_view *view, uint32_t user,
     }
 }
 
-static uint32_t column_count(const void *c)
-{
-    (void)c;
-    return 1;
-}
-
 static const mr_column columns[] = {{"linucb", MR_SCALE_REAL}};
 static const char *const needs[] = {"embedding", NULL};
 
@@ -338,7 +332,6 @@ const mr_model mr_model_linucb = {
               .apply = apply},
     .on = on,
     .columns = columns,
-    .column_count = column_count,
     .batched = true,
     .candidates = candidates,
     .score = score,

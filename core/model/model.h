@@ -62,8 +62,8 @@ typedef struct mr_family {
     mr_key_kind key;
     mr_delta_kind delta;
     uint8_t version; // of the row's layout, below 8; a stored part of another stops the start
-    // Which of several layouts or meanings that a configuration gives the row, below 32; counts as a
-    // part of the version. NULL: 0.
+    // Which of several layouts or meanings that a configuration gives the row, below 32; counts as
+    // a part of the version. NULL: 0.
     uint8_t (*variant)(const void *config);
     uint32_t (*row_bytes)(const void *config);   // in memory, fixed, a multiple of 8
     uint32_t (*delta_bytes)(const void *config); // of a SUM's payload, a multiple of 4
@@ -259,7 +259,7 @@ typedef struct mr_model {
     mr_state state;
     bool (*on)(const void *config); // whether it does anything; NULL: always
     const mr_column *columns;
-    uint32_t (*column_count)(const void *config);
+    uint32_t (*column_count)(const void *config); // NULL: one
     // Whether `candidates` gains from many users at once; otherwise it is called user by user,
     // right before `score` of the same user.
     bool batched;
@@ -301,10 +301,10 @@ typedef struct mr_policy { // draws lists, and knows the probability of what it 
 } mr_policy;
 
 typedef struct mr_asked { // of an event before it is learned
-    uint64_t origin;   // where it came from; 0: nobody says
-    uint64_t item_key; // what it is about; 0: nothing, or several items
-    uint8_t act;       // mr_event_kind
-    int64_t now_ms;    // the clock, or the event's time where that is later
+    uint64_t origin;      // where it came from; 0: nobody says
+    uint64_t item_key;    // what it is about; 0: nothing, or several items
+    uint8_t act;          // mr_event_kind
+    int64_t now_ms;       // the clock, or the event's time where that is later
 } mr_asked;
 
 typedef struct mr_rule { // filters and priors, as functions of the items above: q stays exact

@@ -28,11 +28,12 @@
 // nothing from them, (3) no gate of our own, (4) the sum over pairs of categories, by which lists
 // are chosen, is a rule of its own (variety). Means want a space of dot products: under the
 // embedding's loss `metric` they are none.
+#include "core/base/place.h"
 #include "core/deltas.h"
 #include "core/list/found.h"
 #include "core/model/stand_in.h"
 
-enum { INTERESTS_MAX = 8, REPEL = 16, TABLE = 2048 };
+enum { INTERESTS_MAX = 8, REPEL = 16, TABLE_BITS = 11 };
 #define TOO_ALIKE 0.8f // repulsion begins
 #define THE_SAME 0.97f // two interests become one
 #define PUSH 0.1f
@@ -290,29 +291,20 @@ static asked ask(const config *c, const interests *set, mr_stand_ins *all, uint3
     return a;
 }
 
-static uint32_t place(const uint16_t *table, const uint32_t *slots, uint32_t slot)
-{
-    uint32_t i = (slot * 0x9e3779b1u) >> 21;
-    while (table[i] != 0 && slots[table[i] - 1] != slot)
-        i = (i + 1) % TABLE;
-    return i;
-}
-
-_Static_assert(TABLE == 1 << (32 - 21) && 2 * INTERESTS_MAX * MR_FOUND_MAX <= TABLE,
-               "the table never fills");
+_Static_assert(2 * INTERESTS_MAX * MR_FOUND_MAX <= 1 << TABLE_BITS, "the table never fills");
 
 // The best of the maximum over a user's interests, from the best of each.
 static void best_of(const asked *a, const mr_found *of, const mr_items *items, mr_arena *arena,
                     mr_found *found)
 {
     const size_t mark = arena->used;
-    uint16_t *table = mr_arena_push(arena, TABLE * sizeof *table);
+    uint16_t *table = mr_arena_push(arena, sizeof *table << TABLE_BITS);
     uint32_t *slots = mr_arena_push(arena, INTERESTS_MAX * MR_FOUND_MAX * sizeof *slots), count = 0;
     float *scores = mr_arena_push(arena, INTERESTS_MAX * MR_FOUND_MAX * sizeof *scores);
-    memset(table, 0, TABLE * sizeof *table);
+    memset(table, 0, sizeof *table << TABLE_BITS);
     for (uint32_t k = 0; k < a->count; k++)
         for (uint32_t i = 0; i < of[k].count; i++) {
-            const uint32_t at = place(table, slots, of[k].slots[i]);
+            const uint32_t at = mr_place_of(table, TABLE_BITS, slots, of[k].slots[i]);
             const float score = of[k].scores[i] + a->bonus[k];
             if (table[at] == 0) {
                 slots[count] = of[k].slots[i];

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/model/neighbours.h"
 
+#include "core/base/place.h"
 #include "core/list/found.h"
 
 enum { ERA_BITS = 16 }; // of decay.h: an era weighs 2^16 of the one before it
@@ -69,14 +70,10 @@ bool mr_neighbours_earlier(const mr_user *user, uint32_t place)
 
 static uint32_t place_of(const mr_sums *sums, uint32_t slot)
 {
-    uint32_t i = (slot * 0x9e3779b1u) >> 20;
-    while (sums->table[i] != 0 && sums->slots[sums->table[i] - 1] != slot)
-        i = (i + 1) % MR_SUMS_TABLE;
-    return i;
+    return mr_place_of(sums->table, MR_SUMS_BITS, sums->slots, slot);
 }
 
-_Static_assert(MR_SUMS_TABLE == 1 << (32 - 20), "place_of() takes the top bits");
-_Static_assert(2 * MR_SUMS_MAX < MR_SUMS_TABLE && MR_SUMS_MAX < UINT16_MAX, "it never fills");
+_Static_assert(2 * MR_SUMS_MAX < 1 << MR_SUMS_BITS && MR_SUMS_MAX < UINT16_MAX, "it never fills");
 
 void mr_sums_clear(mr_sums *sums)
 {

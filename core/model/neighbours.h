@@ -17,7 +17,7 @@
 enum {
     MR_NEIGHBOURS_MAX = 64,
     MR_SUMS_MAX = MR_RECENT_MAX * MR_NEIGHBOURS_MAX,
-    MR_SUMS_TABLE = 4096,
+    MR_SUMS_BITS = 12,
 };
 
 typedef struct mr_neighbour {
@@ -48,7 +48,7 @@ typedef struct mr_sums { // one number an item, of the items as they were found
     uint32_t count;
     uint32_t slots[MR_SUMS_MAX];
     float scores[MR_SUMS_MAX];
-    uint16_t table[MR_SUMS_TABLE]; // open addressing by slot: index + 1; 0: empty
+    uint16_t table[1 << MR_SUMS_BITS]; // core/base/place.h
 } mr_sums;
 
 void mr_sums_clear(mr_sums *sums);

@@ -124,12 +124,6 @@ static void score(const mr_instance *self, const mr_view *view, uint32_t user,
         out[i] = mr_push_rank(push, (float)c->restart, slots[i]);
 }
 
-static uint32_t column_count(const void *c)
-{
-    (void)c;
-    return 1;
-}
-
 static const mr_column columns[] = {{"pagerank", MR_SCALE_COUNT}};
 static const char *const needs[] = {"covisit", NULL};
 
@@ -141,7 +135,6 @@ const mr_model mr_model_pagerank = {
               .needs = needs},
     .on = on,
     .columns = columns,
-    .column_count = column_count,
     .candidates = candidates,
     .score = score,
 };

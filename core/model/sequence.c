@@ -412,12 +412,6 @@ static void score(const mr_instance *self, const mr_view *view, uint32_t user,
     arena->used = mark;
 }
 
-static uint32_t column_count(const void *c)
-{
-    (void)c;
-    return 1;
-}
-
 static const mr_column columns[] = {{"sequence", MR_SCALE_REAL}};
 static const char *const needs[] = {"embedding", NULL};
 
@@ -433,7 +427,6 @@ const mr_model mr_model_sequence = {
               .apply = apply},
     .on = on,
     .columns = columns,
-    .column_count = column_count,
     .batched = true,
     .candidates = candidates,
     .score = score,

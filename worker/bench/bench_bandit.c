@@ -223,28 +223,29 @@ static const struct {
     {"bandit_lints_50x32", THOMPSON, 50, 32},
 };
 
+enum { EPOCHS = 3 };
+static const uint32_t epochs[EPOCHS] = {1, 64, 1024};
 static const struct {
     chooser how;
-    uint32_t epoch;
-    const char *name;
+    const char *names[EPOCHS];
 } regrets[] = {
-    {UPPER_BOUND, 1, "bandit_linucb_regret_epoch_1"},
-    {UPPER_BOUND, 64, "bandit_linucb_regret_epoch_64"},
-    {UPPER_BOUND, 1024, "bandit_linucb_regret_epoch_1024"},
-    {DRAWN, 1, "bandit_drawn_regret_epoch_1"},
-    {DRAWN, 64, "bandit_drawn_regret_epoch_64"},
-    {DRAWN, 1024, "bandit_drawn_regret_epoch_1024"},
-    {THOMPSON, 1, "bandit_lints_regret_epoch_1"},
-    {THOMPSON, 64, "bandit_lints_regret_epoch_64"},
-    {THOMPSON, 1024, "bandit_lints_regret_epoch_1024"},
+    {UPPER_BOUND,
+     {"bandit_linucb_regret_epoch_1", "bandit_linucb_regret_epoch_64",
+      "bandit_linucb_regret_epoch_1024"}},
+    {DRAWN,
+     {"bandit_drawn_regret_epoch_1", "bandit_drawn_regret_epoch_64",
+      "bandit_drawn_regret_epoch_1024"}},
+    {THOMPSON,
+     {"bandit_lints_regret_epoch_1", "bandit_lints_regret_epoch_64",
+      "bandit_lints_regret_epoch_1024"}},
 };
 
 mr_status mr_bench_bandit(mr_figure *figures, uint32_t *count, mr_error *err)
 {
     const uint32_t room = *count;
+    double references[EPOCHS];
     loop *l = calloc(1, sizeof *l);
     float *contexts = calloc((size_t)SPEED_EVENTS * DIM_MAX, sizeof *contexts);
-    double references[1025] = {0}; // by length of the epoch; 0: not yet
     *count = 0;
     if (l == NULL || contexts == NULL) {
         free(l);
@@ -256,18 +257,18 @@ mr_status mr_bench_bandit(mr_figure *figures, uint32_t *count, mr_error *err)
         measure_speed(l, speeds[i].how, speeds[i].arms, speeds[i].d, contexts,
                       &figures[(*count)++]);
     }
-    for (uint32_t i = 0; i < sizeof regrets / sizeof regrets[0] && *count < room; i++) {
-        double *reference = &references[regrets[i].epoch];
-        if (*reference == 0)
-            *reference = regret_of(l, EPSILON_GREEDY, regrets[i].epoch);
-        const double value = regret_of(l, regrets[i].how, regrets[i].epoch);
-        figures[(*count)++] = (mr_figure){.name = regrets[i].name,
-                                          .value = value,
-                                          .unit = "clicks a decision",
-                                          .reference = "epsilon-greedy, the same epochs",
-                                          .reference_value = *reference,
-                                          .ratio = *reference / value};
-    }
+    for (uint32_t e = 0; e < EPOCHS; e++)
+        references[e] = regret_of(l, EPSILON_GREEDY, epochs[e]);
+    for (uint32_t i = 0; i < sizeof regrets / sizeof regrets[0]; i++)
+        for (uint32_t e = 0; e < EPOCHS && *count < room; e++) {
+            const double value = regret_of(l, regrets[i].how, epochs[e]);
+            figures[(*count)++] = (mr_figure){.name = regrets[i].names[e],
+                                              .value = value,
+                                              .unit = "clicks a decision",
+                                              .reference = "epsilon-greedy, the same epochs",
+                                              .reference_value = references[e],
+                                              .ratio = references[e] / value};
+        }
     free(l);
     free(contexts);
     return MR_OK;

@@ -5,6 +5,7 @@
 
 #include "core/list/slate.h"
 #include "tests/unit/core/mill.h"
+#include "tests/unit/core/rules.h"
 
 enum { ITEMS = 60, CATEGORIES = 6, USERS = 40, SAME_USER = 3 };
 static const int64_t start_ms = 1700000000000, day_ms = 86400000;
@@ -382,14 +383,6 @@ typedef struct stage { // a slate over made-up vectors, under one rule
     void *memory;
     mr_slate slate;
 } stage;
-
-static const mr_rule *rule_called(const char *name)
-{
-    uint32_t r = 0;
-    while (strcmp(mr_rules[r]->state.name, name) != 0)
-        r++;
-    return mr_rules[r];
-}
 
 static void set_stage(stage *s, const char *rule, uint32_t count)
 {

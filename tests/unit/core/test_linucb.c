@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // linucb through the engine: what lists say of mean and deviation against ridge regression solved
 // by elimination from the stored sums, the stored sums against the events, and the worked figures.
-#include <math.h>
-
-#include "core/rows.h"
-#include "tests/unit/core/mill.h"
+#include "tests/unit/core/asked.h"
 
 enum { DIM = 16, USERS = 6, ITEMS = 9, SLATE = 3, HEAD = 24 }; // HEAD: bytes before a row's values
 
@@ -57,31 +54,17 @@ static uint32_t look(mill *m, uint32_t round, uint32_t shown[SLATE])
     return clicked;
 }
 
-static const stored_row *sums_row(mill *m, const char *item)
+static stored_row *sums_row(mill *m, const char *item)
 {
-    uint8_t key[11] = {MR_ROW_ITEM};
-    mr_put_u16_be(key + 1, (uint16_t)(mr_hash64("linucb.sums", 11, 0) | 1u));
-    mr_put_u64_be(key + 3, mr_item_key(mr_bytes_text(item)));
-    return mill_find(m, 0, mr_bytes_of(key, sizeof key));
+    return asked_item_row(m, "linucb.sums", (uint32_t)atoi(item + 1));
 }
 
 static uint8_t *context_of(mill *m, uint32_t user)
 {
-    char key[16];
-    snprintf(key, sizeof key, "%cu%u", MR_ROW_USER, user);
-    const stored_row *row = mill_find(m, 0, mr_bytes_text(key));
-    assert_non_null(row);
-    for (uint32_t at = 4; at < row->value_size;) { // the directory of parts
-        uint16_t code;
-        uint32_t size;
-        memcpy(&code, row->value + at, 2);
-        memcpy(&size, row->value + at + 4, 4);
-        if (code == (uint16_t)(mr_hash64("linucb.context", 14, 0) | 1u))
-            return row->value + at + 8;
-        at += 8 + size;
-    }
-    fail_msg("%s has no context", key);
-    return NULL;
+    uint32_t size;
+    uint8_t *context = asked_part(m, "linucb.context", user, &size);
+    assert_non_null(context);
+    return context;
 }
 
 // Mean and deviation at x by Gauss-Jordan elimination of (I + A) (y z) = (b x).
@@ -190,7 +173,7 @@ static void the_worked_figures(void **state)
     uint32_t shown[SLATE];
     for (uint32_t round = 0; round < USERS; round++)
         look(&m, round, shown);
-    stored_row *row = (stored_row *)(uintptr_t)sums_row(&m, "i0");
+    stored_row *row = sums_row(&m, "i0");
     assert_non_null(row);
     double values[DIM + DIM * (DIM + 1) / 2] = {2, 1.5};
     values[DIM] = 2;                // A_00

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "core/list/slate.h"
+#include "tests/unit/core/rules.h"
 
 enum { MANY = 40 };
 
@@ -25,14 +26,6 @@ typedef struct stage {
     float relevance[MANY];
     mr_slate slate;
 } stage;
-
-static const mr_rule *rule_called(const char *name)
-{
-    uint32_t r = 0;
-    while (strcmp(mr_rules[r]->state.name, name) != 0)
-        r++;
-    return mr_rules[r];
-}
 
 // The order of a list of `places` out of `count` items.
 static const uint32_t *drawn(const float *relevance, const uint64_t *categories, uint32_t count,
