@@ -65,13 +65,16 @@ typedef struct mr_family {
     // Which of several layouts or meanings that a configuration gives the row, below 32; counts as
     // a part of the version. NULL: 0.
     uint8_t (*variant)(const void *config);
-    uint32_t (*row_bytes)(const void *config);   // in memory, fixed, a multiple of 8
+    uint32_t (*row_bytes)(const void *config);   // fixed, a multiple of 8
     uint32_t (*delta_bytes)(const void *config); // of a SUM's payload, a multiple of 4
     uint32_t (*rows_max)(const void *config);    // NAMED only
     // The value of a row that is absent; NULL: zeros.
     void (*init)(const void *config, uint64_t key, uint64_t seed, void *row);
     // How many leading bytes differ from init's: what is stored; NULL: all. The rest is init's.
     uint32_t (*used)(const void *config, const void *row);
+    // Bytes behind the row that it has in memory alone, a multiple of 8; 0s when a row comes. Where
+    // there are any, `apply` reads them, the row's first line and little else.
+    uint32_t index_bytes;
     // Adds a delta to another (COUNT: integers; SUM: floats, in order).
     void (*combine)(const void *config, void *into, const void *from);
 } mr_family;
