@@ -320,12 +320,13 @@ static void observe(const mr_instance *self, const mr_view *view, const mr_signa
     (void)arena;
     for (uint32_t s = 0; s < signal_count; s++) {
         const mr_signal *signal = &signals[s];
-        if (signal->kind == MR_SIGNAL_CONTROL)
+        if (signal->kind != MR_SIGNAL_ACT && signal->kind != MR_SIGNAL_SHOWN)
             continue;
         membership *m = membership_of(self, view, signal->user);
         if (signal->kind == MR_SIGNAL_ACT && m->acts++ % REFRESH == 0)
             assign(self, view, signal->user, deltas);
-        reward(self, view, signal, m, deltas);
+        if (!signal->organic || !view->impressions) // else nothing that was shown has earned it
+            reward(self, view, signal, m, deltas);
     }
 }
 

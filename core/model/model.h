@@ -91,6 +91,7 @@ typedef enum mr_signal_kind {
     MR_SIGNAL_ACT,     // a user acted on an item: click, cart, purchase, rating
     MR_SIGNAL_SHOWN,   // an item was shown to a user (from an impression)
     MR_SIGNAL_CONTROL, // a user's word about his own lists: no item
+    MR_SIGNAL_REFUND,  // an item that was bought is given back
 } mr_signal_kind;
 
 typedef struct mr_signal {
@@ -103,6 +104,8 @@ typedef struct mr_signal {
     uint64_t item_key;
     uint64_t event_hash; // mr_hash64 of the event's id, odd; 0: it has none
     uint64_t origin;     // mr_hash64 of where it came from, odd; 0: nobody says
+    uint64_t list;       // hash of the list that it names, odd; 0: none
+    uint64_t order;      // hash of the order that it belongs to, odd; 0: none
     int64_t time_ms;
     float weight;     // click 1, cart 2, purchase 3 by default; rate limits and caps included
     float value;      // rating, or strength of a CONTROL; NAN where absent
@@ -110,7 +113,8 @@ typedef struct mr_signal {
     int32_t position; // -1 where unknown
     uint32_t index;   // place in the epoch
     bool repeat;      // the item stands among the user's recent events already
-    bool answers;     // the event names the list that it answers
+    bool answers;     // it answers a list: the event names one, or `join` found it
+    bool organic;     // it is known to answer no list: no reward of one
 } mr_signal;
 
 // The newest events of a user, shared by every method: 16 bytes each, newest first.
@@ -241,6 +245,9 @@ typedef struct mr_state { // whatever keeps rows has this as its first member
     // date.
     void (*changed)(const mr_instance *self, const mr_view *view, uint32_t family, uint32_t slot);
 
+    // Completes what a signal says of the list that it answers, before anybody looks at it; NULL:
+    // knows nothing of that.
+    void (*join)(const mr_instance *self, const mr_view *view, mr_signal *signal);
     // One wave: no user twice. Writes user parts of the signals' users, and deltas.
     void (*observe)(const mr_instance *self, const mr_view *view, const mr_signal *signals,
                     uint32_t signal_count, struct mr_deltas *deltas, mr_arena *arena);

@@ -9,7 +9,8 @@ static mr_engine_config all_models(void)
 {
     static const mr_setting settings[] = {{"linucb", "dim", 16},         {"ease", "pairs", 12},
                                           {"multi_interest", "dim", 32}, {"pagerank", "pushes", 8},
-                                          {"sequence", "dim", 16},       {"sequence", "every", 2}};
+                                          {"sequence", "dim", 16},       {"sequence", "every", 2},
+                                          {"attribution", "touches", 32}};
     mr_engine_config config = mill_defaults();
     config.settings = settings;
     config.setting_count = sizeof settings / sizeof settings[0];
