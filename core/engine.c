@@ -94,6 +94,7 @@ static mr_status add_instance(mr_engine *engine, const mr_state *state,
     MR_TRY(check_needs(engine, state, err));
     engine->instance_count++;
     engine->described |= state->describe != NULL;
+    engine->joins |= state->join != NULL;
     for (uint32_t f = 0; f < state->family_count; f++) {
         char name[128];
         MR_ASSERT(engine->family_count < MR_FAMILIES_MAX);

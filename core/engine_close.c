@@ -43,7 +43,7 @@ static mr_bytes part_value(const closing *c, const mr_part *part, uint32_t slot)
     const uint32_t used = mr_part_used(part, slot);
     memset(out, 0, PAYLOAD_HEADER);
     out[0] = mr_family_version(part->family, part->config);
-    memcpy(out + 4, &part->stride, 4);
+    memcpy(out + 4, &part->row_bytes, 4);
     memcpy(out + PAYLOAD_HEADER, mr_part_row(part, slot), used);
     return mr_bytes_of(out, PAYLOAD_HEADER + used);
 }

@@ -124,8 +124,8 @@ size_t mr_engine_open_bytes(const mr_engine *engine, uint32_t lists)
     size_t bytes = ((size_t)users->dirty_count + lists) * user_row_bytes(users);
     for (uint32_t f = 0; f < engine->family_count; f++) {
         const mr_part *part = &engine->parts[f], *named = &engine->named[f].part;
-        bytes += (size_t)part->dirty_count * (part->stride + ROW_BYTES);
-        bytes += (size_t)named->dirty_count * (named->stride + ROW_BYTES);
+        bytes += (size_t)part->dirty_count * (part->row_bytes + ROW_BYTES);
+        bytes += (size_t)named->dirty_count * (named->row_bytes + ROW_BYTES);
     }
     return bytes;
 }
@@ -135,8 +135,8 @@ size_t mr_engine_most_bytes(const mr_engine *engine, uint64_t events, uint64_t l
     size_t bytes = (events + lists) * user_row_bytes(&engine->users);
     for (uint32_t f = 0; f < engine->family_count; f++) {
         const mr_named *named = &engine->named[f];
-        bytes += events * (engine->parts[f].stride + ROW_BYTES);
-        bytes += (size_t)named->slots.max * (named->part.stride + ROW_BYTES);
+        bytes += events * (engine->parts[f].row_bytes + ROW_BYTES);
+        bytes += (size_t)named->slots.max * (named->part.row_bytes + ROW_BYTES);
     }
     return bytes;
 }

@@ -42,7 +42,10 @@ static void prefetch_row(const mr_engine *engine, const mr_family_entry *entry, 
 {
     const mr_part *part =
         entry->family->key == MR_KEY_NAMED ? &entry->named->part : &engine->parts[family];
-    mr_prefetch(mr_part_row(part, slot), part->stride);
+    const uint32_t from = entry->family->index_bytes > 0 ? part->row_bytes : 0;
+    const uint8_t *row = mr_part_row(part, slot);
+    __builtin_prefetch(row);
+    mr_prefetch(row + from, part->stride - from);
 }
 
 // ---- rows of several sources
@@ -206,6 +209,8 @@ static void mark_changed(const merge *m, uint32_t family)
             continue;
         const mr_delta_set *set = &deltas->sets[family];
         for (uint32_t i = 0; i < set->count; i++) {
+            if (i + AHEAD < set->count)
+                prefetch_row(engine, entry, family, set->slots[i + AHEAD]);
             if (set->joined[i])
                 continue;
             mr_part_touch(part, set->slots[i]);

@@ -13,6 +13,8 @@
 enum {
     SIGNALS_FOR_LANES = 64, // fewer are learned faster than a lane wakes up
     PROBE_DENSE = 256,      // first acts of a task, each of which is a probe
+    PROBE_EVENTS = 64,      // a longer epoch has as many probes as one of so many events
+    AHEAD = 4,              // events that are asked for before they are needed: rows lie far apart
 };
 
 // ---- fetch
@@ -185,7 +187,8 @@ static uint64_t origin_of(const mr_engine *engine, const mr_event *event)
 // Whether a rule keeps the event from being learned.
 static bool is_held(const mr_engine *engine, const mr_view *view, const mr_event *event)
 {
-    const bool one = !has_lines(event) && mr_event_has(event, MR_FIELD_item);
+    const bool one = !has_lines(event) && mr_event_has(event, MR_FIELD_item) &&
+                     !mr_event_is_refund(event, 0);
     const mr_asked asked = {
         .origin = origin_of(engine, event),
         .item_key = one ? mr_item_key(event->item) : 0,
@@ -205,14 +208,47 @@ static bool is_held(const mr_engine *engine, const mr_view *view, const mr_event
     return false;
 }
 
+static uint64_t text_hash(const mr_event *event, mr_field field, mr_bytes text)
+{
+    return mr_event_has(event, field) && text.size > 0 ? mr_hash64(text.data, text.size, 0) | 1u
+                                                       : 0;
+}
+
+// A list is named by its id, or else by its version, which no other list of the user has.
+static uint64_t list_of(const mr_event *event)
+{
+    const uint64_t by_id = text_hash(event, MR_FIELD_list, event->list);
+    return by_id == 0 && mr_event_has(event, MR_FIELD_list_version)
+               ? mr_hash64(&event->list_version, sizeof event->list_version, 0) | 1u
+               : by_id;
+}
+
+// By what an event, not judged yet, is known. A purchase without an id of its own is known by its
+// order and its first item, since an order may come as an event for each item.
+static uint64_t identity_of(const mr_event *event)
+{
+    const uint64_t by_id = text_hash(event, MR_FIELD_event_id, event->event_id);
+    if (by_id != 0 || event->kind != MR_EVENT_PURCHASE || mr_event_is_refund(event, 0) ||
+        !mr_event_has(event, MR_FIELD_order) || event->order.size == 0)
+        return by_id;
+    const mr_bytes item = has_lines(event) ? event->lines[0].item : event->item;
+    const bool named = has_lines(event) || mr_event_has(event, MR_FIELD_item);
+    return mr_hash64(event->order.data, event->order.size, named ? mr_item_key(item) : 0) | 1u;
+}
+
 static mr_status ingest_item(mr_engine *engine, mr_work *work, const mr_arrival *arrival,
                              mr_bytes item, float weight, double propensity, int32_t position,
                              uint32_t user, uint32_t index, uint64_t event_hash, mr_error *err)
 {
     const mr_event *event = &arrival->event;
+    const bool refund = mr_event_is_refund(event, position > 0 ? (uint32_t)position : 0);
     mr_signal signal = {
         .origin = origin_of(engine, event),
-        .kind = event->kind == MR_EVENT_IMPRESSION ? MR_SIGNAL_SHOWN : MR_SIGNAL_ACT,
+        .list = list_of(event),
+        .order = text_hash(event, MR_FIELD_order, event->order),
+        .kind = refund                               ? MR_SIGNAL_REFUND
+                : event->kind == MR_EVENT_IMPRESSION ? MR_SIGNAL_SHOWN
+                                                     : MR_SIGNAL_ACT,
         .act = event->kind,
         .event_hash = event_hash,
         .time_ms = event->time_ms,
@@ -227,10 +263,10 @@ static mr_status ingest_item(mr_engine *engine, mr_work *work, const mr_arrival 
     add_signal(engine, work, user, signal);
     mr_task *task = &engine->tasks[work->epoch->task];
     const bool later = has_lines(event) && position > 0; // an event is known by its first line
-    if (signal.kind == MR_SIGNAL_ACT)
-        mr_task_remember(task, later ? 0 : event_hash, signal.item_key);
-    else
+    if (signal.kind == MR_SIGNAL_SHOWN)
         task->shown++;
+    else
+        mr_task_remember(task, later ? 0 : event_hash, refund ? 0 : signal.item_key);
     return MR_OK;
 }
 
@@ -323,6 +359,17 @@ static void refuse(mr_arrival *arrival, mr_task *task, const mr_error *err)
     task->counters.refused++;
 }
 
+// By what the event is known, 0: by nothing; asks for the place where the task would know it.
+static uint64_t hash_ahead(const mr_task *task, const mr_epoch *epoch, uint32_t a)
+{
+    if (a >= epoch->count || epoch->arrivals[a].cause != MR_CAUSE_NONE)
+        return 0;
+    const uint64_t hash = identity_of(&epoch->arrivals[a].event);
+    if (hash != 0)
+        mr_map_prefetch(&task->by_hash, hash);
+    return hash;
+}
+
 static void ingest(mr_engine *engine, mr_work *work)
 {
     mr_task *task = &engine->tasks[work->epoch->task];
@@ -331,11 +378,16 @@ static void ingest(mr_engine *engine, mr_work *work)
         engine->config.clock_skew_max_ms, engine->config.vector_length,
         engine->config.vector_model};
     const mr_view view = mr_engine_view(engine, work->epoch->task); // as of the round's start
+    uint64_t hashes[AHEAD];
+    for (uint32_t a = 0; a < AHEAD; a++)
+        hashes[a] = hash_ahead(task, work->epoch, a);
     work->signal_count = work->wave_count = work->catalogue_count = work->probe_count = 0;
     for (uint32_t a = 0; a < work->epoch->count; a++) {
         mr_arrival *arrival = &work->epoch->arrivals[a];
         const mr_event *event = &arrival->event;
+        const uint64_t hash = hashes[a % AHEAD];
         mr_error err;
+        hashes[a % AHEAD] = hash_ahead(task, work->epoch, a + AHEAD);
         arrival->learned = false;
         task->counters.read++;
         if (arrival->cause != MR_CAUSE_NONE) { // could not be decoded: counted here, once
@@ -346,9 +398,6 @@ static void ingest(mr_engine *engine, mr_work *work)
             refuse(arrival, task, &err);
             continue;
         }
-        const uint64_t hash = mr_event_has(event, MR_FIELD_event_id) && event->event_id.size > 0
-                                  ? mr_hash64(event->event_id.data, event->event_id.size, 0) | 1u
-                                  : 0;
         if (mr_task_knows(task, hash)) {
             task->counters.duplicate++;
             continue;
@@ -477,15 +526,16 @@ static void probe_served(mr_engine *engine, mr_work *work, const mr_signal *sign
 }
 
 // The blend learns from one act in so many: from all of a task's first ones, then from ever fewer.
-// Not where lists are answered: what a young blend was rewarded for it would soon show alone.
-static uint32_t probe_every(const mr_engine *engine, const mr_work *work)
+// Where lists are answered it is not dense at first: what a young blend was rewarded for it would
+// soon show alone. Epochs are long where events come fast or a backlog is worked off. There are
+// probes enough by the second then, and their time is wanted: they go on getting fewer.
+static uint64_t probe_every(const mr_engine *engine, const mr_work *work)
 {
-    const uint64_t every = engine->tasks[work->epoch->task].past_end / PROBE_DENSE;
-    if (work->view.impressions)
-        return engine->config.probe_every;
-    if (every <= 1)
-        return 1;
-    return every < engine->config.probe_every ? (uint32_t)every : engine->config.probe_every;
+    const uint64_t every = engine->config.probe_every, count = work->epoch->count;
+    const uint64_t least = work->view.impressions ? every : 1;
+    const uint64_t most = count > PROBE_EVENTS ? every * count / PROBE_EVENTS : every;
+    const uint64_t now = engine->tasks[work->epoch->task].past_end / PROBE_DENSE;
+    return now < least ? least : now < most ? now : most;
 }
 
 static void probe(asking *a, const mr_signal *signal)
@@ -550,6 +600,13 @@ static void forget(mr_engine *engine, uint32_t slot)
     memset(&engine->served[(size_t)slot * MR_SERVED], 0, MR_SERVED * sizeof engine->served[0]);
 }
 
+static void join(mr_engine *engine, mr_work *work, mr_signal *signal)
+{
+    for (uint32_t i = 0; engine->joins && i < engine->instance_count; i++)
+        if (engine->instances[i].state->join != NULL)
+            engine->instances[i].state->join(&engine->instances[i], &work->view, signal);
+}
+
 static void learn_wave(mr_engine *engine, mr_work *work, uint32_t count)
 {
     const size_t mark = work->arena.used;
@@ -557,6 +614,7 @@ static void learn_wave(mr_engine *engine, mr_work *work, uint32_t count)
     begin_asking(&a, engine, work);
     for (uint32_t s = 0; s < count; s++) {
         mr_signal *signal = &work->wave[s];
+        join(engine, work, signal);
         signal->repeat = is_repeat(mr_users_at(&engine->users, signal->user), signal->item_key);
         if (signal->kind == MR_SIGNAL_ACT)
             probe(&a, signal);

@@ -115,6 +115,7 @@ struct mr_engine {
     bool serial;             // this round is too small to be worth waking lanes for
     int64_t expiry_clock_ms; // clock of the close before
     uint64_t acts;           // sum over items of their events, guests left out
+    bool joins;              // some method completes signals
     bool blend_moved;        // in this round
     bool apart;              // in this round: some tasks are not taken
     bool loading;            // tasks were taken, and are not ready yet

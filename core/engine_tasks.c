@@ -52,17 +52,17 @@ void mr_engine_release(mr_engine *engine, uint32_t task)
 mr_status mr_engine_check_payload(const mr_part *part, mr_bytes value, mr_error *err)
 {
     const uint8_t version = mr_family_version(part->family, part->config);
-    uint32_t stride = 0;
+    uint32_t bytes = 0;
     if (value.size >= PAYLOAD_HEADER)
-        memcpy(&stride, value.data + 4, 4);
-    if (value.size < PAYLOAD_HEADER || value.data[0] != version ||
-        stride != part->stride || value.size - PAYLOAD_HEADER > stride)
+        memcpy(&bytes, value.data + 4, 4);
+    if (value.size < PAYLOAD_HEADER || value.data[0] != version || bytes != part->row_bytes ||
+        value.size - PAYLOAD_HEADER > bytes)
         return mr_fail(err, MR_FATAL,
                        "row of family '%s': version %u with rows of %u bytes, want "
                        "version %u with %u: set the parameters back, or let a new app id learn "
                        "from the topics",
-                       part->family->name, value.size > 0 ? value.data[0] : 0u, stride,
-                       version, part->stride);
+                       part->family->name, value.size > 0 ? value.data[0] : 0u, bytes, version,
+                       part->row_bytes);
     return MR_OK;
 }
 

@@ -145,7 +145,7 @@ static void follow(mr_engine *engine, uint32_t family, uint32_t slot, bool all)
 static void put_value(mr_engine *engine, mr_part *part, uint32_t slot, uint64_t name,
                       mr_bytes value)
 {
-    if (value.size < 8 + part->stride) // what is not stored is init's
+    if (value.size < 8 + part->stride) // what is not stored is init's, or made anew
         mr_part_reset_row(part, slot, name, engine->config.seed);
     if (value.size > 0)
         mr_engine_put_payload(part, slot, value);

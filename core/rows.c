@@ -40,7 +40,7 @@ void mr_slots_free(mr_slots *slots, uint32_t slot)
 
 static uint32_t part_stride(const mr_family *family, const void *config)
 {
-    const uint32_t bytes = family->row_bytes(config);
+    const uint32_t bytes = family->row_bytes(config) + family->index_bytes;
     MR_ASSERT(bytes % 8 == 0 && bytes > 0);
     return bytes;
 }
@@ -58,6 +58,7 @@ void mr_part_init(mr_part *part, const mr_family *family, const void *config, ui
     part->family = family;
     part->config = config;
     part->code = code;
+    part->row_bytes = family->row_bytes(config);
     part->stride = part_stride(family, config);
     part->rows = mr_arena_push(arena, (size_t)max * part->stride);
     part->hashes = mr_arena_push(arena, max * sizeof(mr_hash128));
@@ -78,9 +79,9 @@ void mr_part_reset_row(mr_part *part, uint32_t slot, uint64_t key, uint64_t seed
 uint32_t mr_part_used(const mr_part *part, uint32_t slot)
 {
     if (part->family->used == NULL)
-        return part->stride;
+        return part->row_bytes;
     const uint32_t used = part->family->used(part->config, mr_part_row(part, slot));
-    MR_ASSERT(used <= part->stride);
+    MR_ASSERT(used <= part->row_bytes);
     return used;
 }
 

@@ -70,7 +70,7 @@ typedef struct mr_part {
     const mr_family *family;
     const void *config;
     uint16_t code;
-    uint32_t stride;
+    uint32_t row_bytes, stride; // of what is stored; with what a row has in memory alone
     uint8_t *rows;
     mr_hash128 *hashes; // of the stored value; 0, 0: none stored
     uint8_t *dirty;

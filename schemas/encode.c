@@ -187,6 +187,7 @@ static void put_purchase(mr_writer *out, const mr_event *e)
         put_end(out);
     put_list(out, e);
     put_context(out, e);
+    put_optional_text(out, e, MR_FIELD_order, e->order);
 }
 
 static void put_impression(mr_writer *out, const mr_event *e)

@@ -30,6 +30,7 @@ static const place places[MR_FIELD_COUNT] = {
     [MR_FIELD_session] = {MR_SORT_TEXT, offsetof(mr_event, session)},
     [MR_FIELD_list] = {MR_SORT_TEXT, offsetof(mr_event, list)},
     [MR_FIELD_list_version] = {MR_SORT_LONG, offsetof(mr_event, list_version)},
+    [MR_FIELD_order] = {MR_SORT_TEXT, offsetof(mr_event, order)},
     [MR_FIELD_position] = {MR_SORT_LONG, offsetof(mr_event, position)},
     [MR_FIELD_propensity] = {MR_SORT_DOUBLE, offsetof(mr_event, propensity)},
     [MR_FIELD_value] = {MR_SORT_DOUBLE, offsetof(mr_event, value)},

@@ -152,6 +152,22 @@ static json_t *models_json(const mr_replay_result *result)
     return models;
 }
 
+// What methods tell of themselves at the end.
+static json_t *told_json(const mr_replay_result *result)
+{
+    json_t *methods = json_object();
+    for (uint32_t i = 0; i < result->last.measure_count; i++) {
+        const mr_engine_measured *told = &result->last.measures[i];
+        json_t *method = json_object_get(methods, told->method);
+        if (method == NULL) {
+            method = json_object();
+            json_object_set_new(methods, told->method, method);
+        }
+        json_object_set_new(method, told->name, json_real(told->value));
+    }
+    return methods;
+}
+
 static json_t *counters_json(const mr_replay_result *result)
 {
     const mr_task_counters *c = &result->counters;
@@ -194,6 +210,7 @@ json_t *mr_replay_json(const mr_replay_result *result)
     json_object_set_new(root, "models", models_json(result));
     json_object_set_new(root, "served", metrics_json(result->scored.served));
     json_object_set_new(root, "counters", counters_json(result));
+    json_object_set_new(root, "told", told_json(result));
     if (result->judged)
         json_object_set_new(root, "measures", mr_measure_json(&result->measure));
     json_t *arms = json_array();
@@ -247,6 +264,23 @@ static void print_row(const mr_replay_result *result, uint32_t model, FILE *out)
             fresh.ndcg / f, fresh.rr / f, learn_us(result, model), rank_us(result, model));
 }
 
+// One line a method that counts something.
+static void print_told(const mr_replay_result *result, FILE *out)
+{
+    const char *method = "";
+    for (uint32_t i = 0; i < result->last.measure_count; i++) {
+        const mr_engine_measured *told = &result->last.measures[i];
+        if (told->value == 0)
+            continue;
+        if (strcmp(method, told->method) != 0)
+            fprintf(out, "%s  %s:", *method == '\0' ? "" : "\n", told->method);
+        fprintf(out, " %s %.10g", told->name, told->value);
+        method = told->method;
+    }
+    if (*method != '\0')
+        fputc('\n', out);
+}
+
 void mr_replay_print(const mr_replay_result *result, FILE *out)
 {
     const uint32_t n = result->last.column_count;
@@ -280,6 +314,7 @@ void mr_replay_print(const mr_replay_result *result, FILE *out)
             (unsigned long long)result->counters.duplicate,
             (unsigned long long)result->counters.late,
             (unsigned long long)result->counters.refused);
+    print_told(result, out);
     fprintf(out, "  state %016llx%016llx  lists %016llx%016llx\n",
             (unsigned long long)result->state_hash.high, (unsigned long long)result->state_hash.low,
             (unsigned long long)result->lists_hash.high,

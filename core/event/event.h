@@ -7,6 +7,7 @@
 #ifndef MR_CORE_EVENT_EVENT_H
 #define MR_CORE_EVENT_EVENT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/base/bytes.h"
@@ -45,7 +46,7 @@ typedef enum mr_field {
 
 typedef struct mr_line { // a line item of a purchase, or an entry of an impression's slate
     mr_bytes item;
-    double quantity;   // 1 where absent
+    double quantity;   // 1 where absent; of a purchase below 0: a refund
     double price;      // for one piece; 0 where absent
     double propensity; // of a slate's entry; NAN where absent
 } mr_line;
@@ -65,7 +66,7 @@ typedef struct mr_event {
     mr_event_kind kind;
     uint32_t present; // 1u << MR_FIELD_...
 
-    mr_bytes user, item, event_id, session, list, query, action, target, title;
+    mr_bytes user, item, event_id, session, list, order, query, action, target, title;
     int64_t time_ms;      // UTC, event time
     int64_t list_version; // of the list that the event answers or shows
     double value;         // rating, dwell in seconds, explore level
@@ -92,6 +93,15 @@ typedef struct mr_event {
 static inline bool mr_event_has(const mr_event *event, mr_field field)
 {
     return (event->present >> field & 1u) != 0;
+}
+
+// Whether the event's line of that number (0 where it has none) is given back, not bought.
+static inline bool mr_event_is_refund(const mr_event *event, uint32_t line)
+{
+    if (event->kind != MR_EVENT_PURCHASE)
+        return false;
+    return line < event->line_count ? event->lines[line].quantity < 0
+                                    : mr_event_has(event, MR_FIELD_quantity) && event->quantity < 0;
 }
 
 // "click", "purchase", ...: the names in configuration, CSV and metrics.

@@ -51,7 +51,8 @@ static mr_status check_numbers(const mr_event *event, mr_error *err)
 {
     MR_TRY(check_number(event, MR_FIELD_value, event->value, -1e15, 1e15, err));
     MR_TRY(check_number(event, MR_FIELD_price, event->price, 0, 1e15, err));
-    MR_TRY(check_number(event, MR_FIELD_quantity, event->quantity, 0, 1e9, err));
+    const double least = event->kind == MR_EVENT_PURCHASE ? -1e9 : 0; // below 0: a refund
+    MR_TRY(check_number(event, MR_FIELD_quantity, event->quantity, least, 1e9, err));
     return check_number(event, MR_FIELD_propensity, event->propensity, 0, 1, err);
 }
 
@@ -71,7 +72,9 @@ static mr_status check_lines(const mr_event *event, const mr_ingest_limits *limi
                              "field 'lines', entry %u: quantity %g, price "
                              "%g",
                              i, line->quantity, line->price);
-        if (line->quantity < 0 || line->price < 0 || line->propensity < 0 || line->propensity > 1)
+        const bool refund = line->quantity < 0 && event->kind == MR_EVENT_PURCHASE;
+        if ((line->quantity < 0 && !refund) || line->price < 0 || line->propensity < 0 ||
+            line->propensity > 1)
             return mr_reject(err, MR_CAUSE_out_of_range,
                              "field 'lines', entry %u: quantity %g, "
                              "price %g, propensity %g",

@@ -5,7 +5,8 @@
 // An act on item j by a user whose newest items are i_1 (newest), i_2, ... adds for each of the
 // first `pairs` of them
 //     w = weight * rank(p) * (1 inside `session_s`, else `beyond`),   rank(p) = 1 / p
-// to c[i][j] (what follows i), and back * w to c[j][i]. Similarity and score are
+// to c[i][j] (what follows i), and of the first `back_pairs` back * w to c[j][i]. Similarity and
+// score are
 //     sim(i, j) = c_ij / (n_i^a n_j^(1-a) + beta),   s(u, j) = sum_p recency^(p-1) sim(i_p, j).
 // Source: item-to-item co-visitation (Davidson et al., "The YouTube Video Recommendation System").
 // Tables and their fading are those of neighbours.h.
@@ -14,7 +15,8 @@
 enum { TOTAL_KEY = 0, AHEAD = 8 };
 
 typedef struct config {
-    double half_life_s, session_s, pairs, beyond, back, exponent, shrink, recency, history;
+    double half_life_s, session_s, pairs, beyond, back, back_pairs, exponent, shrink, recency,
+        history;
 } config;
 
 static const mr_param params[] = {
@@ -26,6 +28,8 @@ static const mr_param params[] = {
      MR_RECENT_MAX},
     {"beyond", "", "weight of pairs across sessions", offsetof(config, beyond), 0.2, 0, 1},
     {"back", "", "weight of the pair in the other direction", offsetof(config, back), 0.5, 0, 1},
+    {"back_pairs", "", "newest events that get the other direction too",
+     offsetof(config, back_pairs), 5, 0, MR_RECENT_MAX},
     {"exponent", "", "share of the first item's total in the norm", offsetof(config, exponent), 0.8,
      0, 1},
     {"shrink", "", "added to the norm: doubts rare pairs", offsetof(config, shrink), 5, 0, 1e6},
@@ -46,7 +50,8 @@ static const mr_family families[] = {
      .delta = MR_DELTA_CELLS,
      .version = 1,
      .row_bytes = mr_neighbours_bytes,
-     .used = mr_neighbours_used},
+     .used = mr_neighbours_used,
+     .index_bytes = MR_NEIGHBOURS_INDEX},
 };
 
 static int64_t half_life_ms(const config *c)
@@ -59,14 +64,15 @@ static int64_t half_life_ms(const config *c)
 // Every cell also counts for its item's total; the difference, where an item's total gets more than
 // its cell does, is returned.
 static int64_t pair(const mr_instance *self, mr_deltas *deltas, const mr_signal *signal,
-                    mr_decay_weight now, uint32_t other, uint64_t other_key, double weight)
+                    mr_decay_weight now, uint32_t other, uint64_t other_key, double weight,
+                    double back_weight)
 {
-    const config *c = self->config;
     const int64_t ahead = mr_decay_units_of(now, weight);
-    const int64_t back = mr_decay_units_of(now, weight * c->back);
+    const int64_t back = mr_decay_units_of(now, back_weight);
     const uint32_t f = self->family_first;
     mr_deltas_cell(deltas, f, other, (mr_cell){signal->item_key, ahead, now.era});
-    mr_deltas_cell(deltas, f, signal->item, (mr_cell){other_key, back, now.era});
+    if (back > 0)
+        mr_deltas_cell(deltas, f, signal->item, (mr_cell){other_key, back, now.era});
     return ahead - back;
 }
 
@@ -92,7 +98,8 @@ static void observe(const mr_instance *self, const mr_view *view, const mr_signa
             const double weight = (double)signal->weight / (p + 1) *
                                   (gap_s < c->session_s && -gap_s < c->session_s ? 1.0 : c->beyond);
             if (weight > 0)
-                more += pair(self, deltas, signal, now, other, recent->item_key, weight);
+                more += pair(self, deltas, signal, now, other, recent->item_key, weight,
+                             p < (uint32_t)c->back_pairs ? weight * c->back : 0.0);
         }
         if (more != 0)
             mr_deltas_cell(deltas, self->family_first, signal->item,

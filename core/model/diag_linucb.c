@@ -38,6 +38,9 @@ enum {
 #define WEAK 0.1f  // a user's cluster of less weight learns nothing from him
 
 enum { FIELD_N, FIELD_S, FIELD_D, FIELDS };
+// A cell's key is cluster * FIELDS + field. An act that is a try of the item too adds the same to n
+// and to s: one cell, whose cluster stands BOTH further on.
+enum { BOTH = CLUSTERS_MAX };
 
 typedef struct config {
     double clusters, tau, prior, prior_weight, half_life_s, cap;
@@ -98,8 +101,10 @@ typedef struct trials { // of an item's edges, for spread alone
 typedef struct cache {
     uint32_t fresh[FRESH]; // the newest items, newest first
     uint32_t fresh_count;
-    mr_top *tops;     // by cluster: its items by n
-    indexed *of_item; // by slot
+    uint32_t clusters[CLUSTERS_MAX]; // 0, 1, 2...: all of them
+    float *means;                    // of centroids, clusters x DIM, as of the round's start
+    mr_top *tops;                    // by cluster: its items by n
+    indexed *of_item;                // by slot
     trials *trials_of_item;
 } cache;
 
@@ -257,11 +262,12 @@ static void assign(const mr_instance *self, const mr_view *view, uint32_t user, 
     float q[DIM];
     if (!direction_of(view, user, q))
         return;
+    const cache *derived = self->cache;
+    float likeness[CLUSTERS_MAX];
+    view->vec->dot_rows(q, derived->means, derived->clusters, clusters_max(c), DIM, likeness);
     m->count = 0;
-    for (uint32_t cluster = 0; cluster < clusters_max(c); cluster++) {
-        const centroid *center = mr_named_find(named_of(self, view, FAMILY_CENTROID), cluster);
-        insert_nearest(m, cluster, view->vec->dot(q, center->mean, DIM));
-    }
+    for (uint32_t cluster = 0; cluster < clusters_max(c); cluster++)
+        insert_nearest(m, cluster, likeness[cluster]);
     const float best = m->nearest[0].weight;
     float sum = 0;
     for (uint32_t i = 0; i < m->count; i++) {
@@ -282,37 +288,28 @@ static void assign(const mr_instance *self, const mr_view *view, uint32_t user, 
 static void reward(const mr_instance *self, const mr_view *view, const mr_signal *signal,
                    const membership *m, mr_deltas *deltas)
 {
-    const config *c = self->config;
-    const int64_t half_life = half_life_ms(c);
-    const int64_t era = mr_decay_era(signal->time_ms, half_life);
+    const mr_decay_weight now = mr_decay_weight_of(signal->time_ms, half_life_ms(self->config));
+    const uint32_t edges_at = self->family_first + FAMILY_EDGES;
     const bool act = signal->kind == MR_SIGNAL_ACT;
     // With impressions an item that was shown counts as tried, and an act as its reward; without
     // them an act is all there is.
     const bool tried = !act || !view->impressions;
+    const uint64_t field = act && !tried ? FIELD_S : FIELD_N;
     for (uint32_t i = 0; i < m->count; i++) {
         if (m->nearest[i].weight < WEAK)
             break; // and those after it
         const double w = (double)m->nearest[i].weight;
-        const uint64_t cell = (uint64_t)m->nearest[i].cluster * FIELDS;
-        const uint32_t f = self->family_first + FAMILY_EDGES;
-        if (tried) {
-            mr_deltas_cell(
-                deltas, f, signal->item,
-                (mr_cell){cell + FIELD_N, mr_decay_units(signal->time_ms, half_life, w), era});
-            mr_deltas_cell(
-                deltas, f, signal->item,
-                (mr_cell){cell + FIELD_D, mr_decay_units(signal->time_ms, half_life, w * w), era});
-        }
-        if (act)
-            mr_deltas_cell(
-                deltas, f, signal->item,
-                (mr_cell){cell + FIELD_S, mr_decay_units(signal->time_ms, half_life, w), era});
-        if (act && !view->impressions) {
+        const uint64_t cell = (m->nearest[i].cluster + (act && tried ? BOTH : 0ull)) * FIELDS;
+        const int64_t units = mr_decay_units_of(now, w);
+        mr_deltas_cell(deltas, edges_at, signal->item, (mr_cell){cell + field, units, now.era});
+        if (tried)
+            mr_deltas_cell(deltas, edges_at, signal->item,
+                           (mr_cell){cell + FIELD_D, mr_decay_units_of(now, w * w), now.era});
+        if (act && tried) {
             const uint32_t slot =
                 mr_slots_find(&named_of(self, view, FAMILY_ACTIVITY)->slots, m->nearest[i].cluster);
-            mr_decayed_add(
-                mr_deltas_at(deltas, self->family_first + FAMILY_ACTIVITY, slot),
-                (mr_decayed){.newest = mr_decay_units(signal->time_ms, half_life, w), .era = era});
+            mr_decayed_add(mr_deltas_at(deltas, self->family_first + FAMILY_ACTIVITY, slot),
+                           (mr_decayed){.newest = units, .era = now.era});
         }
     }
 }
@@ -323,19 +320,20 @@ static void observe(const mr_instance *self, const mr_view *view, const mr_signa
     (void)arena;
     for (uint32_t s = 0; s < signal_count; s++) {
         const mr_signal *signal = &signals[s];
-        if (signal->kind == MR_SIGNAL_CONTROL)
+        if (signal->kind != MR_SIGNAL_ACT && signal->kind != MR_SIGNAL_SHOWN)
             continue;
         membership *m = membership_of(self, view, signal->user);
         if (signal->kind == MR_SIGNAL_ACT && m->acts++ % REFRESH == 0)
             assign(self, view, signal->user, deltas);
-        reward(self, view, signal, m, deltas);
+        if (!signal->organic || !view->impressions) // else nothing that was shown has earned it
+            reward(self, view, signal, m, deltas);
     }
 }
 
 static uint32_t cells_of_signal(const void *c)
 {
     (void)c;
-    return NEAREST * FIELDS;
+    return NEAREST * 2;
 }
 
 // row->count: there is none.
@@ -375,16 +373,24 @@ static void apply_cells(const mr_instance *self, const mr_view *view, uint32_t f
 {
     (void)family, (void)key;
     edges *of = row;
+    uint64_t last = UINT64_MAX; // cells of a cluster stand together
+    edge *e = NULL;
     for (uint32_t i = 0; i < cell_count; i++) {
-        const uint64_t cluster = cells[i].key / FIELDS;
+        const mr_decayed more = {.newest = cells[i].value, .era = cells[i].era};
+        const uint64_t named = cells[i].key / FIELDS, field = cells[i].key % FIELDS;
+        const uint64_t cluster = named < BOTH ? named : named - BOTH;
         if (cluster >= clusters_max(self->config))
             continue;
-        const uint32_t at = find_edge(of, cluster);
-        edge *e =
-            at < of->count ? &of->cells[at] : make_edge(self, view, of, cluster, cells[i].era);
-        if (e != NULL)
-            mr_decayed_add(&e->sums[cells[i].key % FIELDS],
-                           (mr_decayed){.newest = cells[i].value, .era = cells[i].era});
+        if (named != last) {
+            const uint32_t at = find_edge(of, cluster);
+            e = at < of->count ? &of->cells[at] : make_edge(self, view, of, cluster, cells[i].era);
+            last = named;
+        }
+        if (e == NULL)
+            continue;
+        mr_decayed_add(&e->sums[field], more);
+        if (named != cluster && field == FIELD_N)
+            mr_decayed_add(&e->sums[FIELD_S], more);
     }
 }
 
@@ -412,7 +418,8 @@ static void apply(const mr_instance *self, const mr_view *view, uint32_t family,
 
 static size_t cache_bytes(const void *c, uint32_t items_max)
 {
-    return mr_arena_round(sizeof(cache)) + mr_arena_round(clusters_max(c) * sizeof(mr_top)) +
+    return mr_arena_round(sizeof(cache)) + mr_arena_round(clusters_max(c) * DIM * sizeof(float)) +
+           mr_arena_round(clusters_max(c) * sizeof(mr_top)) +
            mr_arena_round(items_max * sizeof(indexed)) + mr_arena_round(items_max * sizeof(trials));
 }
 
@@ -420,6 +427,8 @@ static void place_cache(const mr_instance *self, uint32_t items_max)
 {
     cache *derived = self->cache;
     uint8_t *at = (uint8_t *)derived + mr_arena_round(sizeof(cache));
+    derived->means = (float *)(void *)at;
+    at += mr_arena_round(clusters_max(self->config) * DIM * sizeof(float));
     derived->tops = (mr_top *)(void *)at;
     at += mr_arena_round(clusters_max(self->config) * sizeof(mr_top));
     derived->of_item = (indexed *)(void *)at;
@@ -460,7 +469,7 @@ static float in_era(int64_t units, int64_t of, int64_t era)
     return of == era ? (float)units : of + 1 == era ? (float)units * 0x1p-16f : 0.0f;
 }
 
-// Brings what is derived of an item up to date.
+// Brings what is derived of an item up to date: tops have the edges that it knows of.
 static void offer(const mr_instance *self, const mr_view *view, uint32_t slot)
 {
     cache *derived = self->cache;
@@ -472,13 +481,23 @@ static void offer(const mr_instance *self, const mr_view *view, uint32_t slot)
     for (uint32_t i = 0; i < row->count; i++) {
         const edge *e = &row->cells[i];
         const double n = mr_decayed_in(&e->sums[FIELD_N], era);
+        const bool moved = of->clusters[i] != e->cluster + 1 || of->n[i] != (float)n;
         of->clusters[i] = (uint16_t)(e->cluster + 1);
         of->n[i] = (float)n;
         of->s[i] = (float)mr_decayed_in(&e->sums[FIELD_S], era);
         derived->trials_of_item[slot].d[i] = (float)mr_decayed_in(&e->sums[FIELD_D], era);
         of->birth[i] = in_era(e->birth, e->birth_era, era);
-        mr_top_raise(&derived->tops[e->cluster], view->items, slot, n);
+        if (moved)
+            mr_top_raise(&derived->tops[e->cluster], view->items, slot, n);
     }
+}
+
+static void note_mean(const mr_instance *self, const mr_view *view, uint32_t slot)
+{
+    const mr_named *named = named_of(self, view, FAMILY_CENTROID);
+    const centroid *center = mr_part_row(&named->part, slot);
+    memcpy(((cache *)self->cache)->means + named->slots.keys[slot] * DIM, center->mean,
+           sizeof center->mean);
 }
 
 static void rebuild(const mr_instance *self, const mr_view *view)
@@ -486,6 +505,11 @@ static void rebuild(const mr_instance *self, const mr_view *view)
     const mr_items *items = view->items;
     place_cache(self, items->slots.max);
     cache *derived = self->cache;
+    for (uint32_t slot = 0; slot < clusters_max(self->config); slot++) {
+        derived->clusters[slot] = slot;
+        note_mean(self, view, slot);
+    }
+    memset(derived->of_item, 0, items->slots.used * sizeof *derived->of_item);
     derived->fresh_count = 0;
     int64_t era = 0;
     for (uint32_t slot = 0; slot < items->slots.used; slot++) {
@@ -521,9 +545,12 @@ static void refill(const mr_instance *self, const mr_view *view, uint32_t cluste
     }
 }
 
-// An edge that went, or that went and came again, counts less than the tops know.
+// An item's edges keep their places. One that went, or that went and came again, counts less than
+// its cluster's top knows.
 static void changed(const mr_instance *self, const mr_view *view, uint32_t family, uint32_t slot)
 {
+    if (family == FAMILY_CENTROID)
+        note_mean(self, view, slot);
     if (family != FAMILY_EDGES)
         return;
     cache *derived = self->cache;
@@ -536,11 +563,10 @@ static void changed(const mr_instance *self, const mr_view *view, uint32_t famil
             rebuild(self, view);
             return;
         }
-    for (uint32_t i = 0; i < EDGES && was.clusters[i] != 0; i++) {
-        const uint32_t e = find_edge(row, was.clusters[i] - 1u);
-        if (e == row->count || (float)mr_decayed_in(&row->cells[e].sums[FIELD_N], era) < was.n[i])
+    for (uint32_t i = 0; i < EDGES && was.clusters[i] != 0; i++)
+        if (i >= row->count || row->cells[i].cluster + 1 != was.clusters[i] ||
+            (float)mr_decayed_in(&row->cells[i].sums[FIELD_N], era) < was.n[i])
             mr_top_withdraw(&derived->tops[was.clusters[i] - 1u], slot);
-    }
     offer(self, view, slot);
     for (uint32_t i = 0; i < EDGES && was.clusters[i] != 0; i++)
         if (mr_top_is_short(&derived->tops[was.clusters[i] - 1u], BEST))

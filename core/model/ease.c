@@ -48,7 +48,8 @@ static const mr_family families[] = {
      .delta = MR_DELTA_CELLS,
      .version = 1,
      .row_bytes = mr_neighbours_bytes,
-     .used = mr_neighbours_used},
+     .used = mr_neighbours_used,
+     .index_bytes = MR_NEIGHBOURS_INDEX},
 };
 
 static bool on(const void *c)

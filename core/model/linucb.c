@@ -193,9 +193,9 @@ static void observe(const mr_instance *self, const mr_view *view, const mr_signa
     (void)arena;
     for (uint32_t s = 0; s < signal_count; s++) {
         const mr_signal *signal = &signals[s];
-        if (signal->kind == MR_SIGNAL_CONTROL)
+        if (signal->kind != MR_SIGNAL_ACT && signal->kind != MR_SIGNAL_SHOWN)
             continue;
-        if (view->impressions)
+        if (view->impressions && !signal->organic)
             learn(self, view, signal, deltas);
         if (signal->kind == MR_SIGNAL_ACT &&
             context_of(self, view, signal->user)->acts++ % REFRESH == 0)

@@ -65,13 +65,16 @@ typedef struct mr_family {
     // Which of several layouts or meanings that a configuration gives the row, below 32; counts as
     // a part of the version. NULL: 0.
     uint8_t (*variant)(const void *config);
-    uint32_t (*row_bytes)(const void *config);   // in memory, fixed, a multiple of 8
+    uint32_t (*row_bytes)(const void *config);   // fixed, a multiple of 8
     uint32_t (*delta_bytes)(const void *config); // of a SUM's payload, a multiple of 4
     uint32_t (*rows_max)(const void *config);    // NAMED only
     // The value of a row that is absent; NULL: zeros.
     void (*init)(const void *config, uint64_t key, uint64_t seed, void *row);
     // How many leading bytes differ from init's: what is stored; NULL: all. The rest is init's.
     uint32_t (*used)(const void *config, const void *row);
+    // Bytes behind the row that it has in memory alone, a multiple of 8; 0s when a row comes. Where
+    // there are any, `apply` reads them, the row's first line and little else.
+    uint32_t index_bytes;
     // Adds a delta to another (COUNT: integers; SUM: floats, in order).
     void (*combine)(const void *config, void *into, const void *from);
 } mr_family;
@@ -88,6 +91,7 @@ typedef enum mr_signal_kind {
     MR_SIGNAL_ACT,     // a user acted on an item: click, cart, purchase, rating
     MR_SIGNAL_SHOWN,   // an item was shown to a user (from an impression)
     MR_SIGNAL_CONTROL, // a user's word about his own lists: no item
+    MR_SIGNAL_REFUND,  // an item that was bought is given back
 } mr_signal_kind;
 
 typedef struct mr_signal {
@@ -100,6 +104,8 @@ typedef struct mr_signal {
     uint64_t item_key;
     uint64_t event_hash; // mr_hash64 of the event's id, odd; 0: it has none
     uint64_t origin;     // mr_hash64 of where it came from, odd; 0: nobody says
+    uint64_t list;       // hash of the list that it names, odd; 0: none
+    uint64_t order;      // hash of the order that it belongs to, odd; 0: none
     int64_t time_ms;
     float weight;     // click 1, cart 2, purchase 3 by default; rate limits and caps included
     float value;      // rating, or strength of a CONTROL; NAN where absent
@@ -107,7 +113,8 @@ typedef struct mr_signal {
     int32_t position; // -1 where unknown
     uint32_t index;   // place in the epoch
     bool repeat;      // the item stands among the user's recent events already
-    bool answers;     // the event names the list that it answers
+    bool answers;     // it answers a list: the event names one, or `join` found it
+    bool organic;     // it is known to answer no list: no reward of one
 } mr_signal;
 
 // What the catalogue says of an item: all of it, instead of what it said before.
@@ -249,6 +256,9 @@ typedef struct mr_state { // whatever keeps rows has this as its first member
     // date.
     void (*changed)(const mr_instance *self, const mr_view *view, uint32_t family, uint32_t slot);
 
+    // Completes what a signal says of the list that it answers, before anybody looks at it; NULL:
+    // knows nothing of that.
+    void (*join)(const mr_instance *self, const mr_view *view, mr_signal *signal);
     // One wave: no user twice. Writes user parts of the signals' users, and deltas.
     void (*observe)(const mr_instance *self, const mr_view *view, const mr_signal *signals,
                     uint32_t signal_count, struct mr_deltas *deltas, mr_arena *arena);

@@ -9,7 +9,7 @@ enum { ERA_BITS = 16 }; // of decay.h: an era weighs 2^16 of the one before it
 uint32_t mr_neighbours_bytes(const void *config)
 {
     (void)config;
-    return sizeof(mr_neighbours);
+    return sizeof(mr_neighbours) - MR_NEIGHBOURS_INDEX;
 }
 
 uint32_t mr_neighbours_used(const void *config, const void *row)
@@ -18,6 +18,93 @@ uint32_t mr_neighbours_used(const void *config, const void *row)
     return (uint32_t)offsetof(mr_neighbours, cells) +
            ((const mr_neighbours *)row)->count * (uint32_t)sizeof(mr_neighbour);
 }
+
+// ---- the index
+
+typedef uint64_t word;
+enum { WORD = sizeof(word), WORDS = MR_NEIGHBOURS_MAX / WORD };
+
+static uint8_t tag_of(uint64_t key)
+{
+    return (uint8_t)(key >> 56);
+}
+
+// Four steps for each power of two; count >= 0.
+static uint8_t level_of(int64_t count)
+{
+    if (count < 4)
+        return (uint8_t)count;
+    const uint32_t log = 63 - (uint32_t)__builtin_clzll((uint64_t)count);
+    return (uint8_t)(4 * log + ((uint64_t)count >> (log - 2)) - 8);
+}
+
+// Bit 8 i + 7 is set where byte i is `byte`.
+static word equal_bytes(const uint8_t *bytes, uint8_t byte)
+{
+    const word low = 0x7f7f7f7f7f7f7f7full;
+    word x;
+    memcpy(&x, bytes, WORD);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    x = __builtin_bswap64(x);
+#endif
+    x ^= 0x0101010101010101ull * byte;
+    return ~(((x & low) + low) | x | low);
+}
+
+static uint32_t first_of(word bytes)
+{
+    return (uint32_t)__builtin_ctzll(bytes) / 8;
+}
+
+static void note(mr_neighbours *row, uint32_t at)
+{
+    row->tags[at] = tag_of(row->cells[at].key);
+    row->levels[at] = level_of(row->cells[at].count);
+}
+
+static void make_index(mr_neighbours *row)
+{
+    for (uint32_t i = 0; i < row->count; i++)
+        note(row, i);
+    row->indexed = row->count;
+}
+
+static uint32_t find(const mr_neighbours *row, uint64_t key) // row->count: there is none
+{
+    for (uint32_t w = 0; w < WORDS; w++) {
+        word same = equal_bytes(row->tags + w * WORD, tag_of(key));
+        for (; same != 0; same &= same - 1) {
+            const uint32_t at = w * WORD + first_of(same);
+            if (at < row->count && row->cells[at].key == key)
+                return at;
+        }
+    }
+    return row->count;
+}
+
+static bool is_below(const mr_neighbour *a, const mr_neighbour *b)
+{
+    return a->count < b->count || (a->count == b->count && a->key > b->key);
+}
+
+static uint32_t smallest(const mr_neighbours *row) // of a full one
+{
+    uint32_t least = MR_NEIGHBOURS_MAX;
+    uint8_t level = UINT8_MAX;
+    for (uint32_t i = 0; i < MR_NEIGHBOURS_MAX; i++)
+        level = row->levels[i] < level ? row->levels[i] : level;
+    for (uint32_t w = 0; w < WORDS; w++) {
+        word same = equal_bytes(row->levels + w * WORD, level);
+        for (; same != 0; same &= same - 1) {
+            const uint32_t at = w * WORD + first_of(same);
+            if (least == MR_NEIGHBOURS_MAX || is_below(&row->cells[at], &row->cells[least]))
+                least = at;
+        }
+    }
+    return least;
+}
+
+// ---- counts
 
 void mr_neighbours_shift(mr_neighbours *row, int64_t era)
 {
@@ -28,6 +115,7 @@ void mr_neighbours_shift(mr_neighbours *row, int64_t era)
     for (uint32_t i = 0; i < row->count; i++)
         row->cells[i].count >>= bits;
     row->era = era;
+    make_index(row);
 }
 
 int64_t mr_neighbours_units(const mr_neighbours *row, const mr_cell *cell)
@@ -36,26 +124,19 @@ int64_t mr_neighbours_units(const mr_neighbours *row, const mr_cell *cell)
     return bits > 63 ? 0 : cell->value >> bits;
 }
 
-static uint32_t smallest(const mr_neighbours *row)
-{
-    uint32_t least = 0;
-    for (uint32_t i = 1; i < row->count; i++)
-        if (row->cells[i].count < row->cells[least].count ||
-            (row->cells[i].count == row->cells[least].count &&
-             row->cells[i].key > row->cells[least].key))
-            least = i;
-    return least;
-}
-
 void mr_neighbours_add(mr_neighbours *row, uint64_t key, int64_t units)
 {
-    for (uint32_t i = 0; i < row->count; i++)
-        if (row->cells[i].key == key) {
-            row->cells[i].count += units;
-            return;
-        }
-    const uint32_t at = row->count < MR_NEIGHBOURS_MAX ? row->count++ : smallest(row);
-    row->cells[at] = (mr_neighbour){key, units};
+    if (row->indexed != row->count)
+        make_index(row);
+    uint32_t at = find(row, key);
+    if (at < row->count) {
+        row->cells[at].count += units;
+    } else {
+        at = row->count < MR_NEIGHBOURS_MAX ? row->count++ : smallest(row);
+        row->cells[at] = (mr_neighbour){key, units};
+        row->indexed = row->count;
+    }
+    note(row, at);
 }
 
 bool mr_neighbours_earlier(const mr_user *user, uint32_t place)

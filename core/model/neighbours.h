@@ -8,6 +8,10 @@
 // so a table belongs to its owner: deltas are applied in order of cell key, once a round. Counts
 // are those of decay.h with one sum a cell: an older era is shifted away at the owner. Compared
 // with: Metwally et al., "Efficient Computation of Frequent and Top-k Elements in Data Streams".
+//
+// A table is 16 cache lines, and most are far from any cache when their turn comes. So a row has an
+// index in memory, a byte of each key and a byte of each count: three lines say which cell is
+// meant, and which one goes.
 #ifndef MR_CORE_MODEL_NEIGHBOURS_H
 #define MR_CORE_MODEL_NEIGHBOURS_H
 
@@ -29,16 +33,24 @@ typedef struct mr_neighbours { // a row
     int64_t total, era;        // total: the method's to define
     uint32_t count, reserved;
     mr_neighbour cells[MR_NEIGHBOURS_MAX];
+    // The index, never stored: of a row that came from elsewhere `indexed` is 0, and it is made
+    // when it is wanted first.
+    uint32_t indexed, reserved_too;
+    uint8_t tags[MR_NEIGHBOURS_MAX];   // a byte of the key
+    uint8_t levels[MR_NEIGHBOURS_MAX]; // the larger, the larger the count
 } mr_neighbours;
 
-// For a family: bytes of a row, and how many of them are in use.
+// For a family: bytes of a row, how many of them are in use, and of its index.
 uint32_t mr_neighbours_bytes(const void *config);
+enum { MR_NEIGHBOURS_INDEX = sizeof(mr_neighbours) - offsetof(mr_neighbours, indexed) };
 uint32_t mr_neighbours_used(const void *config, const void *row);
 
 // Brings the row to an era; an older one changes nothing.
 void mr_neighbours_shift(mr_neighbours *row, int64_t era);
 // What a cell of an era up to the row's is worth in units of the row's.
 int64_t mr_neighbours_units(const mr_neighbours *row, const mr_cell *cell);
+// Adds units > 0 to the cell of a key, which takes the place of the smallest one where all are
+// taken; of two of a count that is the one of the larger key.
 void mr_neighbours_add(mr_neighbours *row, uint64_t key, int64_t units);
 
 // Whether an entry of the user's newest events is of an item that a newer one is of too.

@@ -69,18 +69,20 @@ static void observe(const mr_instance *self, const mr_view *view, const mr_signa
                     uint32_t signal_count, struct mr_deltas *deltas, mr_arena *arena)
 {
     (void)view, (void)arena;
+    mr_decay_weight now[LADDER]; // at time_ms; signals of one time stand together
+    int64_t time_ms = INT64_MIN;
     for (uint32_t s = 0; s < signal_count; s++) {
         const mr_signal *signal = &signals[s];
         if (signal->kind != MR_SIGNAL_ACT)
             continue;
+        for (int h = 0; h < LADDER && time_ms != signal->time_ms; h++)
+            now[h] = mr_decay_weight_of(signal->time_ms, half_lives_ms[h]);
+        time_ms = signal->time_ms;
         counts *delta = mr_deltas_at(deltas, self->family_first, signal->item);
         for (int h = 0; h < LADDER; h++)
             mr_decayed_add(&delta->by_half_life[h],
-                           (mr_decayed){
-                               .newest = mr_decay_units(signal->time_ms, half_lives_ms[h],
-                                                        (double)signal->weight),
-                               .era = mr_decay_era(signal->time_ms, half_lives_ms[h]),
-                           });
+                           (mr_decayed){.newest = mr_decay_units_of(now[h], (double)signal->weight),
+                                        .era = now[h].era});
     }
 }
 

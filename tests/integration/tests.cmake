@@ -32,6 +32,10 @@ add_test(NAME replay_of_made_up_events
     COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/integration/replay_of_made_up_events.sh ${CMAKE_BINARY_DIR})
 set_tests_properties(replay_of_made_up_events PROPERTIES LABELS integration TIMEOUT 120)
 
+# Builds a copy of the source with the model of ARCHITECTURE.md.
+add_test(NAME walkthrough COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/integration/walkthrough.sh ${CMAKE_BINARY_DIR})
+set_tests_properties(walkthrough PROPERTIES LABELS integration TIMEOUT 900)
+
 # On the mock brokers of librdkafka: needs nothing.
 add_test(NAME demo_learns_and_leaves_nothing
     COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/integration/demo_learns_and_leaves_nothing.py $<TARGET_FILE:millrace>)

@@ -111,12 +111,12 @@ typedef void visit(void *context, mr_bytes *text);
 
 static void visit_texts(mr_event *event, visit *each, void *context)
 {
-    mr_bytes *const texts[] = {&event->user,    &event->item,   &event->event_id,
-                               &event->session, &event->list,   &event->query,
-                               &event->action,  &event->target, &event->title};
-    static const mr_field fields[] = {MR_FIELD_user,    MR_FIELD_item,   MR_FIELD_event_id,
-                                      MR_FIELD_session, MR_FIELD_list,   MR_FIELD_query,
-                                      MR_FIELD_action,  MR_FIELD_target, MR_FIELD_title};
+    mr_bytes *const texts[] = {&event->user, &event->item,  &event->event_id, &event->session,
+                               &event->list, &event->order, &event->query,    &event->action,
+                               &event->target, &event->title};
+    static const mr_field fields[] = {
+        MR_FIELD_user,  MR_FIELD_item,  MR_FIELD_event_id, MR_FIELD_session, MR_FIELD_list,
+        MR_FIELD_order, MR_FIELD_query, MR_FIELD_action,   MR_FIELD_target,  MR_FIELD_title};
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         if (mr_event_has(event, fields[i]))
             each(context, texts[i]);

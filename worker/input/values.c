@@ -37,6 +37,8 @@ mr_bytes *mr_values_text(mr_event *event, mr_field field)
         return &event->session;
     case MR_FIELD_list:
         return &event->list;
+    case MR_FIELD_order:
+        return &event->order;
     case MR_FIELD_query:
         return &event->query;
     case MR_FIELD_action:

@@ -188,11 +188,13 @@ void mr_measure_event(mr_measure *measure, const mr_event *event)
     case MR_EVENT_PURCHASE:
     case MR_EVENT_RATING:
         split_at(measure, event->time_ms);
-        if (event->kind != MR_EVENT_PURCHASE || event->line_count == 0)
+        if ((event->kind != MR_EVENT_PURCHASE || event->line_count == 0) &&
+            !mr_event_is_refund(event, 0))
             judge(measure, event, event->item, money_of(event));
         for (uint32_t i = 0; event->kind == MR_EVENT_PURCHASE && i < event->line_count; i++)
-            judge(measure, event, event->lines[i].item,
-                  event->lines[i].quantity * event->lines[i].price);
+            if (!mr_event_is_refund(event, i))
+                judge(measure, event, event->lines[i].item,
+                      event->lines[i].quantity * event->lines[i].price);
         break;
     case MR_EVENT_IMPRESSION:
     case MR_EVENT_SEARCH:

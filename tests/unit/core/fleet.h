@@ -359,12 +359,13 @@ static inline mr_engine_config shared_defaults(void)
 static inline mr_engine_config integer_defaults(void)
 {
     static const char *const off[] = {"embedding", "diag_linucb"};
-    static const mr_setting settings[] = {{"ease", "pairs", MR_RECENT_MAX}};
+    static const mr_setting settings[] = {{"ease", "pairs", MR_RECENT_MAX},
+                                          {"attribution", "touches", 48}};
     mr_engine_config config = shared_defaults();
     config.off = off;
     config.off_count = 2;
     config.settings = settings;
-    config.setting_count = 1;
+    config.setting_count = sizeof settings / sizeof settings[0];
     return config;
 }
 

@@ -103,8 +103,15 @@ static void numbers_must_be_numbers(void **state)
     lines[1].price = INFINITY;
     refused(&a, MR_CAUSE_not_finite, "entry 1");
     a = good(MR_EVENT_PURCHASE);
+    lines[0].quantity = -1; // a refund
+    taken(&a);
+    a = good(MR_EVENT_IMPRESSION);
     lines[0].quantity = -1;
     refused(&a, MR_CAUSE_out_of_range, "entry 0");
+    a = good(MR_EVENT_CART);
+    a.event.present |= 1u << MR_FIELD_quantity;
+    a.event.quantity = -1;
+    refused(&a, MR_CAUSE_out_of_range, "'quantity' is -1: want 0");
     a = good(MR_EVENT_CLICK);
     a.event.present |= 1u << MR_FIELD_propensity;
     a.event.propensity = 1.5;

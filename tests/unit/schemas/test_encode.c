@@ -189,6 +189,7 @@ static mr_event everything(mr_event_kind kind, mr_line *lines, float *vector)
         .event_id = mr_bytes_text("e1"),
         .session = mr_bytes_text("s1"),
         .list = mr_bytes_text("l1"),
+        .order = mr_bytes_text("o1"),
         .query = mr_bytes_text("gr\xc3\xb6\xc3\x9f"
                                "e"),
         .action = mr_bytes_text("mute"),
@@ -247,6 +248,7 @@ static void check_same(const mr_event *a, const mr_event *b)
     SAME_TEXT(event_id);
     SAME_TEXT(session);
     SAME_TEXT(list);
+    SAME_TEXT(order);
     SAME_TEXT(query);
     SAME_TEXT(action);
     SAME_TEXT(target);
@@ -275,7 +277,7 @@ static void check_same(const mr_event *a, const mr_event *b)
 static void every_event_is_read_back_by_avro_c_and_by_the_plan(void **state)
 {
     (void)state;
-    static const uint32_t fields[MR_EVENT_KIND_COUNT] = {11, 12, 8, 8, 7, 6, 8, 7};
+    static const uint32_t fields[MR_EVENT_KIND_COUNT] = {11, 12, 9, 8, 7, 6, 8, 7};
     for (uint32_t kind = 0; kind < MR_EVENT_KIND_COUNT; kind++) {
         mr_line lines[2];
         float vector[2];
