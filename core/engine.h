@@ -275,6 +275,13 @@ size_t mr_engine_most_bytes(const mr_engine *engine, uint64_t events, uint64_t l
 // finds no room, closes without a round help until nobody waits: each of them makes lists.
 uint32_t mr_engine_waiting(const mr_engine *engine);
 
+// What `told` of a close would say now of the item, or of the one at a place below
+// mr_engine_item_places; false: there is none, or it is another worker's and not heard of yet.
+// Borrows from the engine, until its next round or close.
+bool mr_engine_tell_of(const mr_engine *engine, mr_bytes item, mr_told *told);
+bool mr_engine_tell_at(const mr_engine *engine, uint32_t place, mr_told *told);
+uint32_t mr_engine_item_places(const mr_engine *engine);
+
 // ---- measuring
 
 enum { MR_ENGINE_COLUMNS_MAX = 20, MR_ENGINE_MEASURES_MAX = 32 };

@@ -34,7 +34,7 @@ void mr_engine_forget_told(mr_engine *engine, uint32_t slot, const mr_close_sink
     engine->told_ms[slot] = 0;
 }
 
-static void tell_item(mr_engine *engine, uint32_t slot, uint32_t shard, const mr_close_sink *sink)
+static mr_told told_of(const mr_engine *engine, uint32_t slot, uint32_t shard)
 {
     const mr_view view = mr_engine_view(engine, shard);
     mr_told told = begin(engine, slot, shard);
@@ -42,7 +42,28 @@ static void tell_item(mr_engine *engine, uint32_t slot, uint32_t shard, const mr
     for (uint32_t i = 0; i < engine->instance_count; i++)
         if (engine->instances[i].state->tell != NULL)
             engine->instances[i].state->tell(&engine->instances[i], &view, slot, &told);
-    sink->told(sink->context, &told);
+    return told;
+}
+
+bool mr_engine_tell_at(const mr_engine *engine, uint32_t place, mr_told *told)
+{
+    const mr_items *items = &engine->items;
+    MR_ASSERT(place < items->slots.used);
+    if (!mr_items_live(items, place) || items->guest[place] != 0)
+        return false;
+    *told = told_of(engine, place, mr_engine_shard(engine, items->slots.keys[place]));
+    return true;
+}
+
+bool mr_engine_tell_of(const mr_engine *engine, mr_bytes item, mr_told *told)
+{
+    const uint32_t slot = mr_items_find(&engine->items, mr_item_key(item));
+    return slot != MR_MAP_NONE && mr_engine_tell_at(engine, slot, told);
+}
+
+uint32_t mr_engine_item_places(const mr_engine *engine)
+{
+    return engine->items.slots.used;
 }
 
 static void look_at(mr_engine *engine, uint32_t slot, const mr_close_sink *sink)
@@ -60,7 +81,8 @@ static void look_at(mr_engine *engine, uint32_t slot, const mr_close_sink *sink)
         return;
     engine->untold[slot / 64] &= ~bit;
     engine->told_ms[slot] = clock;
-    tell_item(engine, slot, shard, sink);
+    const mr_told told = told_of(engine, slot, shard);
+    sink->told(sink->context, &told);
 }
 
 void mr_engine_tell(mr_engine *engine, const mr_close_sink *sink)

@@ -508,6 +508,11 @@ mr_status mr_branch_end(mr_branch *b, mr_error *err)
     return write_results(b, err);
 }
 
+const mr_engine *mr_branch_engine(const mr_branch *b)
+{
+    return b->engine;
+}
+
 mr_replay_result *mr_branch_result(mr_branch *b)
 {
     return b->result;

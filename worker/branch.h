@@ -42,6 +42,8 @@ void mr_branch_refuse(mr_branch *branch, mr_cause cause);
 MR_CHECKED mr_status mr_branch_end(mr_branch *branch, mr_error *err);
 bool mr_branch_began(const mr_branch *branch);
 
+// Its engine, to be asked and no more.
+const mr_engine *mr_branch_engine(const mr_branch *branch);
 // What it counts, at any time; the branch's, unless it is taken: then the caller's.
 mr_replay_result *mr_branch_result(mr_branch *branch);
 mr_replay_result *mr_branch_take_result(mr_branch *branch);

@@ -22,6 +22,8 @@ typedef struct branch {
     mr_list_differences differences;
     mr_perturbation perturbation;
     uint64_t changed; // acts
+    uint64_t *items;  // keys of what a user acted on whose acts are left out; may stand there often
+    uint64_t item_count, item_room;
     double cpu_seconds, value;
     mr_status status; // of the batch
     mr_error err;
@@ -67,6 +69,30 @@ static double cpu_now(void)
     return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
 }
 
+static mr_status note_item(branch *b, mr_bytes item)
+{
+    if (b->item_count == b->item_room) {
+        const uint64_t room = b->item_room > 0 ? 2 * b->item_room : 64;
+        uint64_t *items = realloc(b->items, room * sizeof *items);
+        if (items == NULL)
+            return mr_fail(&b->err, MR_FATAL, "out of memory");
+        b->items = items;
+        b->item_room = room;
+    }
+    b->items[b->item_count++] = mr_item_key(item);
+    return MR_OK;
+}
+
+// What the user acted on whose acts are left out.
+static mr_status note_items(branch *b, const mr_event *event)
+{
+    if (b->perturbation.what != MR_PERTURB_USER)
+        return MR_OK;
+    for (uint32_t i = 0; i < event->line_count; i++)
+        MR_TRY(note_item(b, event->lines[i].item));
+    return event->line_count == 0 ? note_item(b, event->item) : MR_OK;
+}
+
 // place: how many arrivals came before it.
 static mr_status learn(branch *b, uint64_t place, const mr_arrival *arrival)
 {
@@ -74,6 +100,8 @@ static mr_status learn(branch *b, uint64_t place, const mr_arrival *arrival)
     const mr_perturbed what =
         mr_perturbation_of(&b->perturbation, place, &arrival->event, &other.event);
     b->changed += what != MR_PERTURBED_KEPT;
+    if (what == MR_PERTURBED_GONE)
+        MR_TRY(note_items(b, &arrival->event));
     if (what == MR_PERTURBED_KEPT || what == MR_PERTURBED_AFTER)
         MR_TRY(mr_branch_add(b->branch, arrival, &b->err));
     return what == MR_PERTURBED_INSTEAD || what == MR_PERTURBED_AFTER
@@ -157,6 +185,26 @@ void mr_sweep_judge(mr_sweep_row *row, const mr_scores *scores, const mr_measure
     row->arp = shown->mean.arp;
 }
 
+static int by_key(const void *a, const void *b)
+{
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static mr_status judge_residue(const sweep *s, branch *b, mr_sweep_row *row, mr_error *err)
+{
+    uint64_t count = 0;
+    row->without_user = true;
+    if (b->item_count > 0)
+        qsort(b->items, b->item_count, sizeof *b->items, by_key);
+    for (uint64_t i = 0; i < b->item_count; i++)
+        if (count == 0 || b->items[i] != b->items[count - 1])
+            b->items[count++] = b->items[i];
+    b->item_count = count;
+    return mr_residue_of(mr_branch_engine(s->branches[0].branch), mr_branch_engine(b->branch),
+                         b->items, count, &row->residue, err);
+}
+
 static void judge_sensitivity(const sweep *s, const branch *b, mr_sweep_row *row)
 {
     uint64_t user;
@@ -198,6 +246,8 @@ static void close_branch(branch *b)
     b->branch = NULL;
     mr_scores_close(&b->scores);
     mr_journal_close(&b->journal);
+    free(b->items);
+    b->items = NULL;
 }
 
 static void count_branches(sweep *s)
@@ -432,6 +482,9 @@ static mr_status run_all(sweep *s, mr_error *err)
     for (uint32_t i = 0; i < s->count; i++)
         if (s->branches[i].branch != NULL) {
             add_row(s, i, 0);
+            if (s->branches[i].perturbation.what == MR_PERTURB_USER)
+                MR_TRY(judge_residue(s, &s->branches[i],
+                                     &s->result->rows[s->result->count - 1], err));
             if (s->options->ended != NULL)
                 s->options->ended(s->options->context, i,
                                   mr_branch_result(s->branches[i].branch));

@@ -9,7 +9,8 @@
 // on lanes or on time.
 //
 // A branch may learn a log that is changed a little (perturb.h); then its lists at the end are
-// compared with those of branch 0, user by user (sensitivity.h).
+// compared with those of branch 0, user by user (sensitivity.h), and what items keep of a user whose
+// acts it leaves out is measured (residue.h).
 //
 // Scored is what comes after the warm-up, from the first batch on that ends behind it.
 // Source of the rungs: Jamieson and Talwalkar, "Non-stochastic Best Arm Identification and
@@ -21,6 +22,7 @@
 #include "worker/branch.h"
 #include "worker/sweep/pairs.h"
 #include "worker/sweep/perturb.h"
+#include "worker/sweep/residue.h"
 #include "worker/sweep/scores.h"
 #include "worker/sweep/sensitivity.h"
 
@@ -59,6 +61,8 @@ typedef struct mr_sweep_row {
     bool perturbed;
     uint64_t changed; // perturbed: acts that were left out, replaced or put in
     mr_sensitivity sensitivity;
+    bool without_user; // all that was left out is one user's
+    mr_residue residue;
     double coverage, gini, arp; // of what its lists show (worker/measure/shown.h)
 } mr_sweep_row;
 

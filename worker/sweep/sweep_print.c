@@ -49,6 +49,14 @@ static json_t *sensitivity_json(const mr_sweep_row *row)
                      estimate_json(&s->jaccard));
 }
 
+static json_t *residue_json(const mr_residue *r)
+{
+    return json_pack("{s:I, s:I, s:o, s:o, s:o, s:o}", "items", (json_int_t)r->items, "others",
+                     (json_int_t)r->others, "share_of_counts", number(r->share), "vectors_moved",
+                     number(r->moved), "others_moved", number(r->moved_others), "auc",
+                     number(r->auc));
+}
+
 static json_t *hash_json(mr_hash128 hash)
 {
     return json_sprintf("%016llx%016llx", (unsigned long long)hash.high,
@@ -72,6 +80,8 @@ static json_t *row_json(const mr_sweep_row *row)
                                   number(row->gini), "arp", number(row->arp)));
     if (row->perturbed)
         json_object_set_new(object, "sensitivity", sensitivity_json(row));
+    if (row->without_user)
+        json_object_set_new(object, "residue", residue_json(&row->residue));
     if (row->dropped_at <= 0) {
         json_object_set_new(object, "state_hash", hash_json(row->state_hash));
         json_object_set_new(object, "lists_hash", hash_json(row->lists_hash));
@@ -202,6 +212,34 @@ static void print_sensitivity(const mr_sweep_result *result, FILE *out)
     }
 }
 
+// What forgetting a user leaves behind.
+static void print_residue(const mr_sweep_result *result, FILE *out)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < result->count; i++) {
+        const mr_sweep_row *row = &result->rows[i];
+        const mr_residue *r = &row->residue;
+        if (!row->without_user)
+            continue;
+        if (!any)
+            fprintf(out,
+                    "\n  what items would keep of a user who is forgotten now, against the log "
+                    "without him\n  %10s  %14s  %13s  %12s  %12s  %6s\n",
+                    "his items", "of their counts", "vectors moved", "other items'", "other items",
+                    "AUC");
+        any = true;
+        fprintf(out, "  %10llu  %14.2f%%  %13.4f  %12.4f  %12llu  %6.3f  %s\n",
+                (unsigned long long)r->items, 100 * r->share, r->moved, r->moved_others,
+                (unsigned long long)r->others, r->auc, row->name);
+    }
+}
+
+static void print_changed_log(const mr_sweep_result *result, FILE *out)
+{
+    print_sensitivity(result, out);
+    print_residue(result, out);
+}
+
 void mr_sweep_print(const mr_sweep_result *result, FILE *out)
 {
     const mr_sweep_row *of[2] = {NULL, NULL};
@@ -225,7 +263,7 @@ void mr_sweep_print(const mr_sweep_result *result, FILE *out)
     for (uint32_t i = 0; i < result->count; i++)
         print_row(result, &result->rows[i], out);
     if (perturbed)
-        print_sensitivity(result, out);
+        print_changed_log(result, out);
     else if (result->count == 2)
         print_pair(of[0], of[1], out);
     fprintf(out, "\n  events/s: of one core, of which it took %.1f s on %u lanes\n", result->seconds,

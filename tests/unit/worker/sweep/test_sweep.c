@@ -247,6 +247,54 @@ static void a_log_that_is_not_changed_gives_a_sensitivity_of_one_and_none_at_all
     assert_int_equal(all->sensitivity.users, none->sensitivity.users);
 }
 
+// Of the log's lines: how many items the user and others acted on, and his share of what the items
+// count that he acted on, with the weights of acts that are configured.
+static double share_in_log(const fixture *f, const char *user, uint64_t *items)
+{
+    double his[1000] = {0}, all[1000] = {0}, of_his = 0, of_all = 0;
+    char line[256], name[32], type[16];
+    unsigned item;
+    FILE *file = fopen(f->path, "r");
+    while (fgets(line, sizeof line, file) != NULL) {
+        if (sscanf(line, "%*d,%31[^,],item-%u,%15[^,]", name, &item, type) != 3)
+            continue;
+        const double weight = strcmp(type, "cart") == 0       ? 2
+                              : strcmp(type, "purchase") == 0 ? 3
+                                                              : 1;
+        all[item] += weight;
+        his[item] += strcmp(name, user) == 0 ? weight : 0;
+    }
+    fclose(file);
+    *items = 0;
+    for (uint32_t i = 0; i < 1000; i++) {
+        *items += his[i] > 0 && all[i] > his[i];
+        of_his += his[i];
+        of_all += his[i] > 0 ? all[i] : 0;
+    }
+    return of_his / of_all;
+}
+
+static void what_items_keep_of_one_user_is_his_share_of_them(void **state)
+{
+    fixture *f = *state;
+    mr_sweep_result result;
+    uint64_t items;
+    perturb(f, "user=user-3");
+    perturb(f, "user=nobody");
+    perturb(f, "drop=2");
+    run(f, &result);
+    const double share = share_in_log(f, "user-3", &items);
+    const mr_residue *r = &row_of(&result, 1)->residue;
+    assert_true(row_of(&result, 1)->without_user && items > 5);
+    assert_int_equal(r->items, items);
+    assert_true(fabs(r->share - share) < 1e-4); // counts are in units of 2^-16
+    assert_true(r->moved > 0 && r->moved_others > 0 && r->auc > 0 && r->auc < 1);
+    const mr_residue *none = &row_of(&result, 2)->residue;
+    assert_true(row_of(&result, 2)->without_user && none->items == 0 && isnan(none->share));
+    assert_true(none->moved_others == 0 && isnan(none->moved) && isnan(none->auc));
+    assert_false(row_of(&result, 3)->without_user);
+}
+
 // Writes the log as a perturbation would have it, event by event.
 static void rewrite(const char *from_path, const char *to_path, const mr_perturbation *p)
 {
@@ -419,6 +467,7 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
+        TEST(what_items_keep_of_one_user_is_his_share_of_them),
         TEST(a_what_if_without_a_change_gives_an_empty_difference),
         TEST(a_change_of_lists_shows_in_the_lists_and_in_what_was_served),
         TEST(a_configuration_alone_gives_the_same_as_inside_a_sweep),
