@@ -30,6 +30,13 @@ enum { TOGETHER_MAX = 8, SET_BYTES = 32 }; // engines in one pass; "seed=..."
             ALONE_EMBEDDING, TRAINED(loss, optimiser)                                              \
         }                                                                                          \
     }
+#define UNBIASED(loss)                                                                             \
+    {                                                                                              \
+        "embedding, " loss ", sgd, exposure", "embedding",                                         \
+        {                                                                                          \
+            ALONE_EMBEDDING, TRAINED(loss, "sgd"), "models.embedding.exposure=0.1"                 \
+        }                                                                                          \
+    }
 #define BLEND(loss, optimiser)                                                                     \
     {                                                                                              \
         "blend, " loss ", " optimiser, "blend",                                                    \
@@ -60,6 +67,10 @@ static const mr_model_row rows[] = {
     EMBEDDING("chain", "sgd"),
     EMBEDDING("nested", "sgd"),
     EMBEDDING("metric", "sgd"),
+    EMBEDDING("pointwise", "sgd"),
+    UNBIASED("bpr"),
+    UNBIASED("softmax"),
+    UNBIASED("pointwise"),
     {"short interest, with its embedding", "interest_short", {ALONE_EMBEDDING, INTERESTS}},
     {"long interests, with their embedding", "interest_long", {ALONE_EMBEDDING, INTERESTS}},
     {"sequence, minGRU, with its embedding", "sequence", {ALONE_EMBEDDING, SEQUENCE}},

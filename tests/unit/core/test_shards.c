@@ -425,6 +425,7 @@ static void no_loss_and_no_optimiser_forgets_anything_in_a_restart(void **state)
         {{"embedding", "loss", MR_LOSS_CHAIN}, {"embedding", "optimiser", MR_OPTIMISER_CURVATURE}},
         {{"embedding", "loss", MR_LOSS_NESTED}, {"embedding", "optimiser", MR_OPTIMISER_SGD}},
         {{"embedding", "loss", MR_LOSS_METRIC}, {"embedding", "optimiser", MR_OPTIMISER_GSNR}},
+        {{"embedding", "loss", MR_LOSS_POINTWISE}, {"embedding", "exposure", .1}},
     };
     for (uint32_t i = 0; i < sizeof settings / sizeof *settings; i++)
         restart_beside_a_view(settings[i], 2, 6);
