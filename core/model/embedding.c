@@ -5,7 +5,7 @@
 // carries it to the rows, and an optimiser (core/model/optimiser.h) takes the step: on the user's
 // row at once, on an item's at its owner once a round, from the sum of its gradients. Three spaces,
 // each served by one dot product:
-//   dot (bpr, softmax, hardest): s = u.v
+//   dot (bpr, softmax, hardest, pointwise): s = u.v
 //   levels (chain, nested): vectors of three parts, for clicks, carts and purchases, a half and two
 //     quarters of the length, each rounded up to 16. Part c says how likely it goes on to level c;
 //     the slope of all levels is one, so that the sum of their scores is u.v. How often acts go on
@@ -15,24 +15,28 @@
 // A negative equal to the positive or among the user's recent items is left out. Of `softmax` q is
 // the sampler's mixture: half the task's recent positives, half uniform over all items. `hardest`
 // draws a pool and keeps the hardest negatives of each act, and a quarter at random.
+// With `exposure` an act counts as often as items like its own go unseen (core/model/exposure.h):
+// of `pointwise` that is the label, of the others the weight.
 // Gradients are clipped to norm 1, rows to norm 10.
 // Sources: those of the losses and optimisers. Departures: (1) mixture with uniform negatives, (2)
 // but for the levels, acts of higher level weigh more instead of having levels of their own.
 #include "core/deltas.h"
 #include "core/list/topk.h"
 #include "core/model/decay.h"
+#include "core/model/exposure.h"
 #include "core/model/loss.h"
 #include "core/model/negatives.h"
 #include "core/model/optimiser.h"
 #include "core/model/told.h"
 
 enum { LEVELS_DAYS = 7 };
+#define STANDS_FOR_MAX 20.0f
 static const float hardest_cap = 0.5f; // a negative's probability: it may be a positive to come
 static const float no_cap = 2.0f;
 
 typedef struct config {
     double dim, negatives, rate_user, rate_item, temperature, init, loss, optimiser, decay, uniform,
-        pool, margin, slope;
+        pool, margin, slope, exposure, examination;
 } config;
 
 static const mr_param params[] = {
@@ -47,7 +51,8 @@ static const mr_param params[] = {
     {"loss", MR_LOSS_WORDS,
      "what is learned of an act: to rank it above negatives, by pairs, all together, or the "
      "hardest "
-     "of a pool; how far it goes from click to purchase, step by step or nested; distances",
+     "of a pool; how far it goes from click to purchase, step by step or nested; distances; each "
+     "score alone",
      offsetof(config, loss), MR_LOSS_BPR, 0, MR_LOSSES - 1},
     {"optimiser", MR_OPTIMISER_WORDS,
      "how rows step: rates are those of adagrad, and are scaled to the others",
@@ -61,6 +66,13 @@ static const mr_param params[] = {
      offsetof(config, margin), 0.5, 0, 4},
     {"slope", "", "losses chain and nested: of a level's probability", offsetof(config, slope), 1.5,
      0.01, 100},
+    {"exposure", "",
+     "an act counts 1 over how likely its item was seen, and that is taken to be so much at least; "
+     "0: all acts count alike",
+     offsetof(config, exposure), 0, 0, 1},
+    {"examination", "",
+     "with exposure: place r of a list, from 0, is looked at (1 + r) to the minus this",
+     offsetof(config, examination), 1, 0, 10},
     {0},
 };
 
@@ -73,6 +85,10 @@ typedef struct levels { // how many acts were of a level and above, faded
     mr_decayed acts[MR_LEVELS];
 } levels;
 
+typedef struct most { // acts on the item that has most
+    uint64_t acts;
+} most;
+
 typedef struct cache { // for learning and serving: the items' vectors without what stands behind
                        // them
     float norm_max;    // at least the norm of every row of the matrix
@@ -80,7 +96,7 @@ typedef struct cache { // for learning and serving: the items' vectors without w
     mr_topk_image image;
 } cache;
 
-enum { FAMILY_ITEM, FAMILY_USER, FAMILY_LEVELS };
+enum { FAMILY_ITEM, FAMILY_USER, FAMILY_LEVELS, FAMILY_MOST };
 typedef enum space { SPACE_DOT, SPACE_LEVELS, SPACE_METRIC, SPACES } space;
 
 static mr_loss loss_of(const config *c)
@@ -143,6 +159,12 @@ static uint32_t levels_bytes(const void *c)
     return sizeof(levels);
 }
 
+static uint32_t most_bytes(const void *c)
+{
+    (void)c;
+    return sizeof(most);
+}
+
 static uint32_t one_row(const void *c)
 {
     (void)c;
@@ -195,6 +217,13 @@ static void combine_levels(const void *c, void *into, const void *from)
         mr_decayed_add(&((levels *)into)->acts[l], ((const levels *)from)->acts[l]);
 }
 
+static void combine_most(const void *c, void *into, const void *from)
+{
+    (void)c;
+    if (((const most *)from)->acts > ((most *)into)->acts)
+        *(most *)into = *(const most *)from;
+}
+
 static const mr_family families[] = {
     [FAMILY_ITEM] = {.name = "item",
                      .key = MR_KEY_ITEM,
@@ -219,6 +248,14 @@ static const mr_family families[] = {
                        .delta_bytes = levels_bytes,
                        .rows_max = one_row,
                        .combine = combine_levels},
+    [FAMILY_MOST] = {.name = "most", // written with `exposure` alone
+                     .key = MR_KEY_NAMED,
+                     .delta = MR_DELTA_SUM,
+                     .version = 1,
+                     .row_bytes = most_bytes,
+                     .delta_bytes = most_bytes,
+                     .rows_max = one_row,
+                     .combine = combine_most},
 };
 
 static float clip_norm(const mr_vec *vec, const float *x, uint32_t n, float limit)
@@ -266,10 +303,13 @@ typedef struct learner { // one wave
     uint32_t *chosen;
     float *kept[3]; // scores, gradients, curvatures of what was chosen
     mr_levels levels;
+    // Of the act that is learned: what it weighs, and its label where the loss has one.
+    mr_exposure exposure;
+    float weight, label;
 } learner;
 
 // The softmax over the act's item and what is hard among the pool.
-static void hardest_gradients(learner *l, float weight)
+static void hardest_gradients(learner *l)
 {
     mr_block *b = &l->block;
     const uint32_t kept =
@@ -277,7 +317,7 @@ static void hardest_gradients(learner *l, float weight)
     l->kept[0][0] = b->scores[0];
     for (uint32_t i = 0; i < kept; i++)
         l->kept[0][i + 1] = b->scores[l->chosen[i] + 1];
-    const mr_candidates of = {kept + 1, l->kept[0], weight, l->kept[1],
+    const mr_candidates of = {kept + 1, l->kept[0], l->weight, l->kept[1],
                               l->curved ? l->kept[2] : NULL};
     mr_loss_softmax(&of, NULL, l->c->temperature, hardest_cap);
     memset(b->gradients, 0, b->count * sizeof *b->gradients);
@@ -289,10 +329,17 @@ static void hardest_gradients(learner *l, float weight)
     }
 }
 
-static void score_gradients(learner *l, float weight)
+// So many pairs nobody has acted on stand behind one that is drawn.
+static float stands_for(const learner *l)
+{
+    const float items = (float)l->view->items->order_count / (float)(l->block.count - 1);
+    return items < STANDS_FOR_MAX ? items : STANDS_FOR_MAX;
+}
+
+static void score_gradients(learner *l)
 {
     const mr_block *b = &l->block;
-    const mr_candidates of = {b->count, b->scores, weight, b->gradients,
+    const mr_candidates of = {b->count, b->scores, l->weight, b->gradients,
                               l->curved ? b->curvatures : NULL};
     switch (loss_of(l->c)) {
     case MR_LOSS_BPR:
@@ -302,7 +349,10 @@ static void score_gradients(learner *l, float weight)
         mr_loss_softmax(&of, b->log_q, l->c->temperature, no_cap);
         break;
     case MR_LOSS_HARDEST:
-        hardest_gradients(l, weight);
+        hardest_gradients(l);
+        break;
+    case MR_LOSS_POINTWISE:
+        mr_loss_pointwise(&of, l->label, stands_for(l));
         break;
     case MR_LOSS_METRIC:
         mr_loss_hinge(&of, (float)l->c->margin, l->view->items->order_count);
@@ -383,6 +433,9 @@ static float user_curvature(learner *l, uint32_t i)
         return 2.0f * w;
     l->vec->set(l->aside_2, 1.0f, candidate(l, i), l->n);
     l->vec->axpy(l->aside_2, -1.0f, candidate(l, 0), l->n);
+    if (loss_of(l->c) == MR_LOSS_POINTWISE)
+        return l->block.curvatures[i] * l->vec->dot(candidate(l, i), candidate(l, i), l->n) /
+               (float)l->n;
     return (loss_of(l->c) == MR_LOSS_BPR ? l->block.curvatures[i] : w / (float)l->c->temperature) *
            l->vec->dot(l->aside_2, l->aside_2, l->n) / (float)l->n;
 }
@@ -392,7 +445,7 @@ static void learn_scores(learner *l, const mr_signal *signal, float *u)
     const mr_block *b = &l->block;
     const uint32_t n = l->n;
     mr_block_score(&l->block, l->view, signal, u, l->rows, n);
-    score_gradients(l, signal->weight);
+    score_gradients(l);
     const float user_squares = l->vec->dot(u, u, n);
     float squares = user_squares, curvature = 0.0f;
     l->vec->set(l->gradient, b->gradients[0], candidate(l, 0), n);
@@ -411,8 +464,8 @@ static void learn_scores(learner *l, const mr_signal *signal, float *u)
     }
     if (l->space == SPACE_METRIC)
         l->gradient[n - 1] = 0.0f;
-    else if (l->curved && loss_of(l->c) != MR_LOSS_BPR)
-        curvature -= l->vec->dot(l->gradient, l->gradient, n) / (signal->weight * (float)n);
+    else if (l->curved && loss_of(l->c) != MR_LOSS_BPR && loss_of(l->c) != MR_LOSS_POINTWISE)
+        curvature -= l->vec->dot(l->gradient, l->gradient, n) / (l->weight * (float)n);
     step_user(l, u, curvature);
 }
 
@@ -482,7 +535,7 @@ static float learn_pair(learner *l, const mr_signal *signal, const float *u)
         x[c] = l->vec->dot(u + at, v + at, lengths[c]);
     const mr_level_gradient g = level_gradient(l, x, level_of(signal->act));
     for (uint32_t c = 0, at = 0; c < MR_LEVELS; at += lengths[c++]) {
-        const float w = signal->weight * g.by[c], curvature = signal->weight * g.curvature[c];
+        const float w = l->weight * g.by[c], curvature = l->weight * g.curvature[c];
         l->vec->set(l->aside + at, w, u + at, lengths[c]);
         l->vec->set(l->gradient + at, w, v + at, lengths[c]);
         if (!l->curved)
@@ -507,7 +560,7 @@ static void learn_levels(learner *l, const mr_signal *signal, float *u)
     mr_block_score(&l->block, l->view, signal, first, l->rows, l->n);
     float curvature = learn_pair(l, signal, u);
     const float squares = l->vec->dot(first, first, l->n);
-    const float share = b->count > 1 ? signal->weight / (float)(b->count - 1) : 0.0f;
+    const float share = b->count > 1 ? l->weight / (float)(b->count - 1) : 0.0f;
     for (uint32_t i = 1; i < b->count; i++) {
         if (!(b->scores[i] > MR_LOSS_LEFT_OUT))
             continue;
@@ -546,6 +599,7 @@ static learner open_learner(const mr_instance *self, const mr_view *view, mr_del
                  .curved = is_curved(c),
                  .optimiser = optimiser_at(c, c->rate_user),
                  .sampler = sampler_of(c),
+                 .exposure = {c->exposure, c->examination},
                  .gradient = push(arena, n, sizeof(float)),
                  .aside = push(arena, n, sizeof(float)),
                  .aside_2 = push(arena, n, sizeof(float))};
@@ -562,6 +616,27 @@ static learner open_learner(const mr_instance *self, const mr_view *view, mr_del
     return l;
 }
 
+// How often the act counts, by how likely its item was seen.
+static void weigh(learner *l, const mr_signal *signal)
+{
+    const mr_named *rows = &l->view->named[l->self->family_first + FAMILY_MOST];
+    const uint64_t acts = mr_items_at(l->view->items, signal->item)->events;
+    l->weight = signal->weight;
+    l->label = 1.0f;
+    if (!(l->exposure.floor > 0))
+        return;
+    const most here = {acts + 1}, *all = mr_named_find(rows, 0);
+    const uint32_t slot = mr_slots_find(&rows->slots, 0);
+    const float times = (float)(1.0 / mr_exposure_of(&l->exposure, signal, acts, all->acts));
+    if (loss_of(l->c) == MR_LOSS_POINTWISE)
+        l->label = times;
+    else
+        l->weight *= times;
+    if (here.acts > all->acts)
+        combine_most(l->c, mr_deltas_at(l->deltas, l->self->family_first + FAMILY_MOST, slot),
+                     &here);
+}
+
 static void observe(const mr_instance *self, const mr_view *view, const mr_signal *signals,
                     uint32_t signal_count, struct mr_deltas *deltas, mr_arena *arena)
 {
@@ -571,6 +646,7 @@ static void observe(const mr_instance *self, const mr_view *view, const mr_signa
         const mr_signal *signal = &signals[s];
         if (signal->kind != MR_SIGNAL_ACT)
             continue;
+        weigh(&l, signal);
         mr_block_fill(&l.block, &l.sampler, view, signal->index);
         float *u = mr_user_part(self, mr_view_user(view, signal->user));
         if (l.space == SPACE_LEVELS)
@@ -586,8 +662,8 @@ static void apply(const mr_instance *self, const mr_view *view, uint32_t family,
 {
     (void)key;
     const config *c = self->config;
-    if (family == FAMILY_LEVELS) {
-        combine_levels(c, row, delta);
+    if (family == FAMILY_LEVELS || family == FAMILY_MOST) {
+        families[family].combine(c, row, delta);
         return;
     }
     const gradient_tail *t = (const gradient_tail *)(const void *)((const float *)delta + dim(c));
@@ -708,7 +784,7 @@ const mr_model mr_model_embedding = {
               .params = params,
               .config_bytes = sizeof(config),
               .families = families,
-              .family_count = 3,
+              .family_count = sizeof families / sizeof families[0],
               .cache_bytes = cache_bytes,
               .rebuild = rebuild,
               .changed = changed,

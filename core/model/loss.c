@@ -82,6 +82,18 @@ void mr_loss_hinge(const mr_candidates *of, float margin, uint32_t items)
         of->curvatures[i] = 0.0f;
 }
 
+void mr_loss_pointwise(const mr_candidates *of, float label, float stands_for)
+{
+    const float share = of->count > 1 ? of->weight * stands_for / (float)(of->count - 1) : 0.0f;
+    for (uint32_t i = 0; i < of->count; i++) {
+        const float p = 1.0f / (1.0f + mr_expf(-of->scores[i])), slope = p * (1.0f - p);
+        const float size = i == 0 ? of->weight : share;
+        of->gradients[i] = 2.0f * size * (p - (i == 0 ? label : 0.0f)) * slope;
+        if (of->curvatures != NULL)
+            of->curvatures[i] = 2.0f * size * slope * slope;
+    }
+}
+
 uint32_t mr_loss_hardest(const float *scores, uint32_t count, uint32_t kept, uint64_t *scratch,
                          uint32_t *chosen)
 {

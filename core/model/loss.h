@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 // In order of their words in the configuration.
-#define MR_LOSS_WORDS "bpr | softmax | hardest | chain | nested | metric"
+#define MR_LOSS_WORDS "bpr | softmax | hardest | chain | nested | metric | pointwise"
 typedef enum mr_loss {
     MR_LOSS_BPR,
     MR_LOSS_SOFTMAX,
@@ -18,6 +18,7 @@ typedef enum mr_loss {
     MR_LOSS_CHAIN,
     MR_LOSS_NESTED,
     MR_LOSS_METRIC,
+    MR_LOSS_POINTWISE,
     MR_LOSSES,
 } mr_loss;
 
@@ -48,6 +49,15 @@ void mr_loss_softmax(const mr_candidates *of, const float *log_q, double tempera
 // Source: Hsieh et al., "Collaborative Metric Learning", with the rank estimated by one draw of
 // many negatives instead of draws until the first violator.
 void mr_loss_hinge(const mr_candidates *of, float margin, uint32_t items);
+
+// Each score alone, p = sigma(s), with `label` for the act's item (1 or more: 1/t of
+// core/model/exposure.h) and none for a negative, which stands for `stands_for` pairs:
+//     weight (label (1 - p_0)^2 + (1 - label) p_0^2) + weight stands_for / negatives sum of p_j^2
+// What is expected of it over what was seen is the loss of everything. A label above 1 weighs the
+// second term below nothing; squares keep that bounded. Curvatures: Gauss-Newton's.
+// Source: Saito et al., "Unbiased Recommender Learning from Missing-Not-At-Random Implicit
+// Feedback"; sampled negatives are ours.
+void mr_loss_pointwise(const mr_candidates *of, float label, float stands_for);
 
 // Of count scores (a pool, without the positive) writes the places of `kept` to chosen: three
 // quarters with the largest scores, equal ones by place, then the first ones of the others in order

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "core/base/rng.h"
+#include "core/model/exposure.h"
 #include "core/model/loss.h"
 
 enum { N = 6, TRIALS = 200 };
@@ -139,6 +140,95 @@ static void nested_levels_out_of_order_stay_finite_and_are_pushed_back(void **st
     assert_true(by[1] - by[0] > 0); // going down brings l_1 up and l_2 down
 }
 
+// ---- what was not seen
+
+static double loss_of_one(double s, double label)
+{
+    const double p = 1 / (1 + exp(-s));
+    return label * (1 - p) * (1 - p) + (1 - label) * p * p;
+}
+
+static void pointwise_gives_the_worked_figures(void **state)
+{
+    (void)state;
+    const float score = (float)log(.6 / .4);
+    float g, h;
+    mr_loss_pointwise(&(mr_candidates){1, &score, 1, &g, &h}, 1 / .2f, 20);
+    near(loss_of_one((double)score, 1 / .2), -.64, 1e-6);
+    near((double)g, 2 * (.6 - 5) * .24, 1e-5);
+    near((double)h, 2 * .24 * .24, 1e-6);
+    near(loss_of_one((double)score, 1 / .1), -1.64, 1e-6); // seen by one in twenty, floor .1
+}
+
+static mr_signal organic(void)
+{
+    return (mr_signal){.kind = MR_SIGNAL_ACT, .position = -1};
+}
+
+static void what_is_acted_on_less_was_seen_less(void **state)
+{
+    (void)state;
+    const mr_exposure exposure = {.1, 1};
+    const mr_signal act = organic();
+    near(mr_exposure_of(&exposure, &act, 100, 100), 1, 0);
+    near(mr_exposure_of(&exposure, &act, 25, 100), .5, 1e-12);
+    near(mr_exposure_of(&exposure, &act, 1, 100), .1, 0);
+    near(mr_exposure_of(&exposure, &act, 0, 100), .1, 0); // and new ones no less
+    near(mr_exposure_of(&exposure, &act, 3, 0), 1, 0);    // nothing is counted yet
+    near(mr_exposure_of(&(mr_exposure){0, 1}, &act, 1, 100), 1, 0);
+}
+
+static void places_of_a_list_are_looked_at_less_and_less(void **state)
+{
+    (void)state;
+    const mr_exposure exposure = {.2, 1};
+    mr_signal act = organic();
+    act.answers = true;
+    near(mr_exposure_of(&exposure, &act, 25, 100), .5, 1e-12); // place not known: by popularity
+    static const double want[] = {1, .5, 1 / 3.0, .25, .2, .2};
+    for (act.position = 0; act.position < 6; act.position++)
+        near(mr_exposure_of(&exposure, &act, 1, 100), want[act.position], 1e-12);
+}
+
+// A user would act on 40 % of what he sees, and sees one item of ten or more: the mean of the loss
+// over what is seen is that of everything. A floor makes it wrong, and less noisy.
+static void what_is_expected_of_what_was_seen_is_the_loss_of_everything(void **state)
+{
+    (void)state;
+    enum { PAIRS = 400, ROUNDS = 2000, FLOORS = 3 };
+    static const double floors[FLOORS] = {0, .1, .5};
+    double ideal = 0, theta[PAIRS], relevant[PAIRS], s[PAIRS], mean[FLOORS], variance[FLOORS];
+    mr_rng rng = mr_rng_make(4, 0, 0, 0, MR_PURPOSE_SIM);
+    for (int i = 0; i < PAIRS; i++) {
+        theta[i] = .02 + .9 * pow((double)mr_rng_float(&rng), 3);
+        relevant[i] = (double)mr_rng_float(&rng) < .4;
+        s[i] = (double)mr_rng_normal(&rng);
+        ideal += loss_of_one(s[i], relevant[i]) / PAIRS;
+    }
+    for (int f = 0; f < FLOORS; f++) {
+        double sum = 0, squares = 0;
+        for (int round = 0; round < ROUNDS; round++) {
+            double loss = 0;
+            for (int i = 0; i < PAIRS; i++) {
+                const bool seen = (double)mr_rng_float(&rng) < theta[i];
+                const double t = theta[i] > floors[f] ? theta[i] : floors[f];
+                loss += loss_of_one(s[i], seen && relevant[i] > 0 ? 1 / t : 0) / PAIRS;
+            }
+            sum += loss;
+            squares += loss * loss;
+        }
+        mean[f] = sum / ROUNDS;
+        variance[f] = squares / ROUNDS - mean[f] * mean[f];
+    }
+    near(mean[0], ideal, 3 * sqrt(variance[0] / ROUNDS));
+    assert_true(fabs(mean[2] - ideal) > 3 * sqrt(variance[2] / ROUNDS));
+    assert_true(variance[1] < variance[0] && variance[2] < variance[1]);
+    double error[FLOORS]; // of one round
+    for (int f = 0; f < FLOORS; f++)
+        error[f] = variance[f] + (mean[f] - ideal) * (mean[f] - ideal);
+    assert_true(error[1] < error[0]); // some floor is better than none
+}
+
 // ---- selection
 
 static void the_hardest_are_the_largest_scores_and_a_quarter_of_others(void **state)
@@ -236,6 +326,25 @@ static void gradients_are_those_of_the_losses_by_scores(void **state)
     check_scores(loss_softmax, softmax);
 }
 
+static void gradients_of_single_scores_are_those_of_the_loss(void **state)
+{
+    (void)state;
+    mr_rng rng = mr_rng_make(2, 0, 0, 0, MR_PURPOSE_SIM);
+    for (int trial = 0; trial < TRIALS; trial++) {
+        float scores[N], g[N];
+        const float label = 1 + 9 * mr_rng_float(&rng);
+        for (int i = 0; i < N; i++)
+            scores[i] = 2 * mr_rng_normal(&rng);
+        mr_loss_pointwise(&(mr_candidates){N, scores, 3, g, NULL}, label, 10);
+        for (int i = 0; i < N; i++) {
+            const double eps = 1e-5, at = (double)scores[i];
+            const double size = i == 0 ? 3 : 3 * 10.0 / (N - 1), y = i == 0 ? (double)label : 0;
+            near((double)g[i],
+                 size * (loss_of_one(at + eps, y) - loss_of_one(at - eps, y)) / (2 * eps), 1e-5);
+        }
+    }
+}
+
 static const mr_levels priors = {1.5, {.3, -1.2, -2}};
 
 static double loss_chain(const double *x, uint32_t level)
@@ -307,10 +416,15 @@ int main(void)
         cmocka_unit_test(hinge_leaves_alone_what_keeps_its_distance),
         cmocka_unit_test(nested_levels_give_the_worked_gradients),
         cmocka_unit_test(nested_levels_out_of_order_stay_finite_and_are_pushed_back),
+        cmocka_unit_test(pointwise_gives_the_worked_figures),
+        cmocka_unit_test(what_is_acted_on_less_was_seen_less),
+        cmocka_unit_test(places_of_a_list_are_looked_at_less_and_less),
+        cmocka_unit_test(what_is_expected_of_what_was_seen_is_the_loss_of_everything),
         cmocka_unit_test(the_hardest_are_the_largest_scores_and_a_quarter_of_others),
         cmocka_unit_test(one_hard_negative_gives_the_pairwise_loss),
         cmocka_unit_test(a_negative_that_looks_like_a_positive_counts_half_at_most),
         cmocka_unit_test(gradients_are_those_of_the_losses_by_scores),
+        cmocka_unit_test(gradients_of_single_scores_are_those_of_the_loss),
         cmocka_unit_test(gradients_are_those_of_the_levels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
