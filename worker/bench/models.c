@@ -19,6 +19,7 @@ enum { TOGETHER_MAX = 8, SET_BYTES = 32 }; // engines in one pass; "seed=..."
 #define EASE "models.ease.pairs=12"
 #define INTERESTS "models.multi_interest.dim=64"
 #define SEQUENCE "models.sequence.dim=64"
+#define SMOOTHING "models.smoothing.dim=64"
 #define TRAINED(loss, optimiser)                                                                   \
     "models.embedding.loss=" loss, "models.embedding.optimiser=" optimiser
 #define EMBEDDING(loss, optimiser)                                                                 \
@@ -73,6 +74,7 @@ static const mr_model_row rows[] = {
     {"sequence, GRU, with its embedding",
      "sequence",
      {ALONE_EMBEDDING, SEQUENCE, "models.sequence.cell=gru"}},
+    {"smoothing, with its embedding", "smoothing", {ALONE_EMBEDDING, SMOOTHING}},
     {"blend", "blend", {NULL}},
     BLEND("bpr", "sgd"),
     BLEND("softmax", "sgd"),
@@ -80,6 +82,7 @@ static const mr_model_row rows[] = {
     {"blend, with ease", "blend", {EASE}},
     {"blend, with interests", "blend", {INTERESTS}},
     {"blend, with sequence", "blend", {SEQUENCE}},
+    {"blend, with smoothing", "blend", {SMOOTHING}},
 };
 
 const mr_model_row *mr_model_rows(uint32_t *count)
