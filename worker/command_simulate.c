@@ -18,6 +18,8 @@ static const mr_option rows[] = {
     {"attack-days", "D", "with --attacks: from the attack's begin until it is measured (1)"},
     {"sizes", "SHARES", "with --attacks: fake accounts a user (0.001,0.01,0.05)"},
     {"births", "SHARE", "of the items appear one by one in those days (0)"},
+    {"content", "NOISE",
+     "items come with a content vector of their taste, with noise of so many times its length"},
     {"drift", "D", "days between two moves of a community's taste; 0: never (0)"},
     {"seed", "N", "of the users; equal seeds give equal numbers (1)"},
     {"json", NULL, "prints one JSON object instead of a table"},
@@ -56,6 +58,8 @@ static const char *read_options(const mr_options *options, mr_simulate_options *
         return "--attack-days: want a number from 0.01 to 1000";
     if (!mr_options_number(options, "births", 0, 0.5, &simulate->births))
         return "--births: want a share from 0 to 0.5";
+    if (!mr_options_number(options, "content", 0, 100, &simulate->content))
+        return "--content: want a number from 0 to 100";
     if (!mr_options_number(options, "drift", 0, 1000, &simulate->drift_days) ||
         (simulate->drift_days > 0 && simulate->drift_days < 0.01))
         return "--drift: want 0, or a number of days from 0.01 to 1000";
@@ -98,6 +102,11 @@ static void put_policy(json_t *table, const mr_simulate_options *simulate, int p
     put(row, "sessions_a_user", p->sessions);
     put(row, "satisfaction", p->satisfaction);
     put(row, "gone", p->gone);
+    if (simulate->births > 0) {
+        put(row, "unclicked", (double)s->early);
+        put(row, "at_home", ratio((double)s->early_home, (double)s->early));
+        put(row, "by_chance", ratio(s->early_chance, (double)s->early));
+    }
     snprintf(hash, sizeof hash, "%016llx%016llx", (unsigned long long)p->state_hash.high,
              (unsigned long long)p->state_hash.low);
     if (policy == MR_LOOP_LEARNED)

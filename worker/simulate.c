@@ -20,6 +20,7 @@ mr_simulate_options mr_simulate_defaults(void)
                                  .k = 10,
                                  .days = 7,
                                  .attack_days = 1,
+                                 .content = -1,
                                  .seed = 1,
                                  .sizes = {0.001, 0.01, 0.05},
                                  .size_count = 3};
@@ -46,6 +47,8 @@ static mr_status configure(const mr_simulate_options *options, mr_loop_policy po
                                .policy = policy,
                                .k = options->k,
                                .tick_ms = TICK_MS,
+                               .content = options->content >= 0,
+                               .noise = options->content,
                                .oracle_every = ORACLE_EVERY};
     config->world.seed = options->seed;
     config->world.users = options->users;

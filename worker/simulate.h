@@ -15,6 +15,7 @@ typedef struct mr_simulate_options {
     const mr_methods *methods;
     uint32_t users, items, k;
     double births;      // share of the items that appear one by one in the course of `days`
+    double content;     // noise of the vectors that items come with; below 0: they have none
     double drift_days;  // one community's taste moves by half so often; 0: never
     double days;        // of a run; before an attack begins
     double attack_days; // until its effect is measured
