@@ -6,12 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "worker/command.h"
+#include "worker/command_simulate.h"
 #include "worker/print_tree.h"
-#include "worker/simulate.h"
 
 static const mr_option rows[] = {
     {"attacks", NULL, "instead of policies: what each attack gains, and what it costs users"},
+    {"what-if", "SETTINGS",
+     "instead of policies: the configuration beside itself with these settings too, KEY=VALUE with "
+     "spaces between; may be given several times"},
+    {"seeds", "N", "with --what-if: worlds, of --seed and the seeds after it (20)"},
     {"users", "N", "simulated users (1000)"},
     {"items", "N", "items of the catalogue (500)"},
     {"days", "D", "simulated days; with --attacks those before the attack (7)"},
@@ -171,9 +174,10 @@ static void print(json_t *root, bool attacks, bool json)
                "taste; lost by real users.\n");
 }
 
-static int run(const mr_options *options, const mr_simulate_options *simulate)
+static int run(const mr_options *options, const mr_simulate_options *simulate, uint32_t seeds)
 {
     const bool attacks = mr_options_get(options, "attacks") != NULL;
+    const bool arms = mr_options_get(options, "what-if") != NULL;
     mr_error err = {0};
     json_t *root = json_object();
     json_object_set_new(root, "users", json_integer(simulate->users));
@@ -181,7 +185,9 @@ static int run(const mr_options *options, const mr_simulate_options *simulate)
     json_object_set_new(root, "list", json_integer(simulate->k));
     json_object_set_new(root, "days", json_real(simulate->days));
     const mr_status status =
-        attacks ? run_attacks(simulate, root, &err) : run_policies(simulate, root, &err);
+        arms      ? mr_command_simulate_arms(options, simulate, seeds, root, &err)
+        : attacks ? run_attacks(simulate, root, &err)
+                  : run_policies(simulate, root, &err);
     if (status == MR_OK)
         print(root, attacks, mr_options_get(options, "json") != NULL);
     json_decref(root);
@@ -206,12 +212,15 @@ int mr_command_simulate(int argc, char **argv)
     const char *const wrong = read_options(&options, &simulate);
     if (wrong != NULL)
         return mr_command_fail("simulate", wrong, MR_EXIT_USAGE);
+    double seeds = 20;
+    if (!mr_options_number(&options, "seeds", 1, 1000, &seeds))
+        return mr_command_fail("simulate", "--seeds: want a number from 1 to 1000", MR_EXIT_USAGE);
     if (!mr_options_load(&options, &config))
         return MR_EXIT_USAGE;
     simulate.config = config;
     simulate.methods = &options.methods;
     simulate.progress = true;
-    exit_status = run(&options, &simulate);
+    exit_status = run(&options, &simulate, (uint32_t)seeds);
     mr_options_unload(&options, config);
     return exit_status;
 }

@@ -159,6 +159,24 @@ mr_status mr_simulate_policies(const mr_simulate_options *options,
     return status;
 }
 
+mr_status mr_simulate_learned(const mr_simulate_options *options, uint64_t seed,
+                              mr_simulated *learned, mr_error *err)
+{
+    mr_simulate_options alone = *options;
+    advance a;
+    running r;
+    alone.seed = seed;
+    alone.progress = false;
+    begin_progress(&a, &alone, 1);
+    mr_status status = open_loop(&alone, MR_LOOP_LEARNED, &r, err);
+    if (status == MR_OK)
+        status = go(&r, alone.days, &a, err);
+    if (status == MR_OK)
+        read_policy(&r, learned);
+    close_loop(&r);
+    return status;
+}
+
 // ---- attacks
 
 typedef struct beginning { // of all attacks: the loop as it stood, and what became of it without

@@ -42,6 +42,11 @@ MR_CHECKED mr_status mr_simulate_policies(const mr_simulate_options *options,
                                           mr_simulated policies[static MR_LOOP_POLICIES],
                                           mr_error *err);
 
+// The configuration's lists alone, on the users of `seed` instead of the options' own. Says nothing of its progress.
+// Errors: MR_FATAL.
+MR_CHECKED mr_status mr_simulate_learned(const mr_simulate_options *options, uint64_t seed,
+                                         mr_simulated *learned, mr_error *err);
+
 typedef struct mr_simulated_attack {
     uint32_t fakes;
     uint64_t events; // of the attacker
