@@ -21,6 +21,7 @@ enum { TOGETHER_MAX = 8, SET_BYTES = 32 }; // engines in one pass; "seed=..."
 #define CONTENT "models.content.dim=64"
 #define INTERESTS "models.multi_interest.dim=64"
 #define SEQUENCE "models.sequence.dim=64"
+#define SMOOTHING "models.smoothing.dim=64"
 #define TRAINED(loss, optimiser)                                                                   \
     "models.embedding.loss=" loss, "models.embedding.optimiser=" optimiser
 #define EMBEDDING(loss, optimiser)                                                                 \
@@ -77,6 +78,7 @@ static const mr_model_row rows[] = {
     {"sequence, GRU, with its embedding",
      "sequence",
      {ALONE_EMBEDDING, SEQUENCE, "models.sequence.cell=gru"}},
+    {"smoothing, with its embedding", "smoothing", {ALONE_EMBEDDING, SMOOTHING}},
     {"blend", "blend", {NULL}},
     BLEND("bpr", "sgd"),
     BLEND("softmax", "sgd"),
@@ -84,6 +86,7 @@ static const mr_model_row rows[] = {
     {"blend, with ease", "blend", {EASE}},
     {"blend, with interests", "blend", {INTERESTS}},
     {"blend, with sequence", "blend", {SEQUENCE}},
+    {"blend, with smoothing", "blend", {SMOOTHING}},
     {"blend, with content", "blend", {CONTENT}},
 };
 
