@@ -566,9 +566,9 @@ static void counts_do_not_depend_on_how_epochs_are_cut(void **state)
     (void)state;
     static mill a, b;
     mr_engine_config config = mill_defaults();
-    static const char *const off[] = {"diag_linucb", "embedding", "covisit"};
+    static const char *const off[] = {"diag_linucb", "multi_interest", "embedding", "covisit"};
     config.off = off;
-    config.off_count = 3;
+    config.off_count = sizeof off / sizeof off[0];
     config.lists = false;
     mill_open(&a, &config);
     mill_open(&b, &config);
