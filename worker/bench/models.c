@@ -19,6 +19,7 @@ enum { TOGETHER_MAX = 8, SET_BYTES = 32 }; // engines in one pass; "seed=..."
 #define EASE "models.ease.pairs=12"
 #define INTERESTS "models.multi_interest.dim=64"
 #define SEQUENCE "models.sequence.dim=64"
+#define RANKER "models.ranker.hidden=experts"
 #define TRAINED(loss, optimiser)                                                                   \
     "models.embedding.loss=" loss, "models.embedding.optimiser=" optimiser
 #define EMBEDDING(loss, optimiser)                                                                 \
@@ -80,6 +81,8 @@ static const mr_model_row rows[] = {
     {"blend, with ease", "blend", {EASE}},
     {"blend, with interests", "blend", {INTERESTS}},
     {"blend, with sequence", "blend", {SEQUENCE}},
+    {"blend, with ranker", "blend", {RANKER}},
+    {"ranker, of the default columns", "ranker", {RANKER}},
 };
 
 const mr_model_row *mr_model_rows(uint32_t *count)

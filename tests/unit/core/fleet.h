@@ -328,6 +328,7 @@ static inline mr_engine_config shared_defaults(void)
     static const mr_setting settings[] = {{"ease", "pairs", 12},
                                           {"multi_interest", "dim", 16},
                                           {"sequence", "dim", 16},
+                                          {"ranker", "hidden", 1},
                                           {"sequence", "every", 2}};
     mr_engine_config config = mill_defaults();
     config.exchange_bytes = 1 << 20;

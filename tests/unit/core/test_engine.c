@@ -10,7 +10,7 @@ static mr_engine_config all_models(void)
     static const mr_setting settings[] = {{"linucb", "dim", 16},         {"ease", "pairs", 12},
                                           {"multi_interest", "dim", 32}, {"pagerank", "pushes", 8},
                                           {"sequence", "dim", 16},       {"sequence", "every", 2},
-                                          {"attribution", "touches", 32}};
+                                          {"attribution", "touches", 32}, {"ranker", "hidden", 2}};
     mr_engine_config config = mill_defaults();
     config.settings = settings;
     config.setting_count = sizeof settings / sizeof settings[0];
