@@ -93,6 +93,7 @@ static mr_status add_instance(mr_engine *engine, const mr_state *state,
         return MR_OK;
     MR_TRY(check_needs(engine, state, err));
     engine->instance_count++;
+    engine->described |= state->describe != NULL;
     engine->joins |= state->join != NULL;
     for (uint32_t f = 0; f < state->family_count; f++) {
         char name[128];
@@ -641,6 +642,11 @@ mr_view mr_engine_view(const mr_engine *engine, uint32_t task)
         .epoch = t->epoch,
         .clock_ms = mr_engine_clock(engine),
         .acts = engine->acts,
+        .vector_model = engine->config.vector_model.size > 0
+                            ? (uint32_t)mr_hash64(engine->config.vector_model.data,
+                                                  engine->config.vector_model.size, 0) |
+                                  1u
+                            : 0,
         .recent = {t->past, t->past_end, mr_task_past_count(t), t->past_max},
     };
     for (uint32_t other = 0; other < engine->config.tasks; other++)

@@ -94,6 +94,7 @@ typedef struct mr_engine_config {
     uint32_t items_max;         // above it the stalest are expired at a close
     uint32_t item_id_bytes_max; // 8..255
     uint32_t vector_length;     // of catalogue vectors; 0: any
+    mr_bytes vector_model;      // name and version of what makes them; empty: any. Borrowed
     int64_t item_told_ms;       // readers outside are told of an item at most so often by event
                                 // time, where it has changed; 0: never
     int64_t item_expiry_ms;     // an item without an event for so long is expired; 0: never
@@ -284,7 +285,7 @@ uint32_t mr_engine_item_places(const mr_engine *engine);
 
 // ---- measuring
 
-enum { MR_ENGINE_COLUMNS_MAX = 20, MR_ENGINE_MEASURES_MAX = 32 };
+enum { MR_ENGINE_COLUMNS_MAX = 24, MR_ENGINE_MEASURES_MAX = 32 };
 
 typedef struct mr_prequential { // sums over targets: value = sum / count
     double count, recall, ndcg, rr;

@@ -283,11 +283,12 @@ static mr_status ingest_lines(mr_engine *engine, mr_work *work, const mr_arrival
     return MR_OK;
 }
 
-static void ingest_catalogue(mr_work *work, const mr_event *event, uint32_t slot)
+static void ingest_catalogue(mr_work *work, const mr_event *event, uint32_t slot, uint32_t index)
 {
     mr_catalogue_set *set = &work->catalogue[work->catalogue_count++];
     *set = (mr_catalogue_set){
         .slot = slot,
+        .arrival = index,
         .price = mr_event_has(event, MR_FIELD_price) ? (float)event->price : 0.0f,
         .time_ms = event->time_ms,
         .available =
@@ -327,7 +328,7 @@ static mr_status ingest_event(mr_engine *engine, mr_work *work, const mr_arrival
         uint32_t slot;
         uint64_t key;
         MR_TRY(item_of(engine, event->item, event->time_ms, &slot, &key, err));
-        ingest_catalogue(work, event, slot);
+        ingest_catalogue(work, event, slot, index);
         return MR_OK;
     }
     const uint32_t user = mr_slots_find(&engine->users.slots, mr_user_key(event->user));
@@ -374,7 +375,8 @@ static void ingest(mr_engine *engine, mr_work *work)
     mr_task *task = &engine->tasks[work->epoch->task];
     const mr_ingest_limits limits = {
         engine->config.user_id_bytes_max, engine->config.item_id_bytes_max,
-        engine->config.clock_skew_max_ms, engine->config.vector_length};
+        engine->config.clock_skew_max_ms, engine->config.vector_length,
+        engine->config.vector_model};
     const mr_view view = mr_engine_view(engine, work->epoch->task); // as of the round's start
     uint64_t hashes[AHEAD];
     for (uint32_t a = 0; a < AHEAD; a++)
@@ -494,7 +496,8 @@ static void ask(asking *a, const mr_signal *signal, mr_filter filter, probe_kind
     a->asks[a->count++] = (mr_probe_ask){
         .user = signal->user,
         .target = signal->item,
-        .known = result->item_events > 0,
+        .known = result->item_events > 0 ||
+                 (engine->described && mr_items_at(&engine->items, signal->item)->in_catalogue),
         .filter = filter,
         .blend = kind.product ? &engine->blend : &engine->shadow,
         .weight = probe_weight(signal),
@@ -641,12 +644,57 @@ static void learn_wave(mr_engine *engine, mr_work *work, uint32_t count)
     }
 }
 
+// An attribute is a name and a value: the pair is what two items have in common. What names the
+// model of a vector says nothing of the item.
+static uint32_t tokens_of(const mr_event *event, uint64_t tokens[MR_TOKENS_MAX])
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < event->category_count; i++)
+        tokens[count++] = mr_category_key(event->categories[i]);
+    for (uint32_t i = 0; i < event->context_count; i++) {
+        const mr_pair *pair = &event->context[i];
+        if (!mr_bytes_equal(pair->name, mr_bytes_text(MR_VECTOR_MODEL)))
+            tokens[count++] = mr_hash64(pair->value.data, pair->value.size,
+                                        mr_hash64(pair->name.data, pair->name.size, 0));
+    }
+    return count;
+}
+
+static void describe_items(mr_engine *engine, mr_work *work)
+{
+    uint64_t tokens[MR_TOKENS_MAX];
+    for (uint32_t c = 0; c < work->catalogue_count; c++) {
+        const mr_catalogue_set *set = &work->catalogue[c];
+        const mr_event *event = &work->epoch->arrivals[set->arrival].event;
+        if (event->deleted)
+            continue;
+        const mr_described described = {
+            .item = set->slot,
+            .time_ms = set->time_ms,
+            .vector = event->vector_count > 0 ? event->vector : NULL,
+            .vector_count = event->vector_count,
+            .tokens = tokens,
+            .token_count = tokens_of(event, tokens),
+        };
+        for (uint32_t i = 0; i < engine->instance_count; i++) {
+            const mr_instance *instance = &engine->instances[i];
+            const uint64_t begun = mr_costs_now(work->view.costs);
+            if (instance->state->describe == NULL)
+                continue;
+            instance->state->describe(instance, &work->view, &described, &work->deltas);
+            if (work->view.costs != NULL)
+                work->view.costs->of[i].learn_ns += mr_costs_now(work->view.costs) - begun;
+        }
+    }
+}
+
 static void learn_task(void *arg, uint32_t task)
 {
     mr_engine *engine = arg;
     mr_work *work = &engine->work[task];
     if (work->epoch == NULL)
         return;
+    describe_items(engine, work);
     // Signals by wave, in order inside a wave: waves are few but for a user who acts in bursts.
     uint32_t left = work->signal_count;
     for (uint32_t wave = 0; left > 0; wave++) {

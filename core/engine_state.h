@@ -19,11 +19,12 @@ enum {
     MR_FAMILIES_MAX = 64,
     MR_LIST_BATCH = 64,      // users of a task whose lists are made at once
     MR_CELLS_AT_ONCE = 4096, // deltas of one row that are combined at once
+    MR_TOKENS_MAX = MR_CATEGORIES_MAX + MR_PAIRS_MAX,
     MR_SERVED = 20,          // items of the last list that are remembered for metrics
 };
 
 typedef struct mr_catalogue_set { // what a catalogue event says, until the merge
-    uint32_t slot;
+    uint32_t slot, arrival; // arrival: index in the epoch
     float price;
     uint64_t categories[4];
     int64_t time_ms;
@@ -118,6 +119,7 @@ struct mr_engine {
     bool blend_moved;        // in this round
     bool apart;              // in this round: some tasks are not taken
     bool loading;            // tasks were taken, and are not ready yet
+    bool described;          // some method reads what the catalogue says of items
     bool viewed;             // rows of other shards have been here
     // The view, between rounds: slots of items that came and that went, until
     // mr_engine_settle_view.

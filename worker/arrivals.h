@@ -48,6 +48,13 @@ MR_CHECKED mr_status mr_arrivals_of_files(const char *const *paths, uint32_t cou
                                           mr_arrivals_files *files, mr_arrivals *arrivals,
                                           mr_error *err);
 
+// Puts the items of a file before the arrivals, as of the time of the first of them: a catalogue that
+// was known from the start. CSV: a row is an item, its columns are item, categories (or category;
+// divided by '|'), title, price, available and vector (numbers divided by spaces); every other
+// column is an attribute. Errors: MR_FATAL: it cannot be opened; the arrivals are as they were.
+MR_CHECKED mr_status mr_arrivals_with_catalogue(const char *path, mr_arrivals *arrivals,
+                                                mr_error *err);
+
 // Of traffic->events made-up events; an event's offset is its number. Nothing is kept of them.
 // Errors: MR_FATAL: out of memory.
 MR_CHECKED mr_status mr_arrivals_of_traffic(const mr_traffic_options *traffic,

@@ -23,10 +23,11 @@ static const mr_option rows[] = {
     {"input", "FILE",
      "models: a log, as replay reads it; may be given often, each is a table of its own (those that "
      "are known in MILLRACE_DATA)"},
+    {"catalogue", "FILE", "models: items that are known before the first event, as of replay"},
     {"mapping", "FILE", "models: the logs are foreign ones, as of replay"},
     {"seeds", "N", "models: from the configuration's on, for the intervals (5)"},
     {"warmup", "SHARE", "models: share of the events that is learned from but not scored (0.1)"},
-    {"only", "TEXT", "models: rows whose name has this in it"},
+    {"only", "TEXT", "models: the row of this name; without one, rows whose name has this in it"},
     {"markdown", NULL, "models: the table for a page"},
     {"json", NULL, "prints one JSON object instead of a table"},
     {0},

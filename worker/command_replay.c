@@ -27,6 +27,10 @@ static const mr_option rows[] = {
      "with --epochs: runs commits that were written up to then; a time such as "
      "2026-01-31T12:30:00Z, or milliseconds since 1970"},
     {"as", "NAME", "the files have the kind and the mapping of topics.NAME of the configuration"},
+    {"catalogue", "FILE",
+     "items that are known before the first event: Avro container, or CSV with a row for each item: "
+     "item, categories divided by '|', title, price, available, vector (numbers divided by "
+     "spaces); other columns are attributes"},
     {"mapping", "FILE",
      "the files are foreign logs, CSV or JSON lines, read as FILE.yaml says, or one of ours "
      "such as otto (millrace schema --mappings)"},
@@ -125,11 +129,12 @@ static const char *read_source(const mr_options *options, mr_replay_options *rep
 {
     const char *const generate = mr_options_get(options, "generate");
     const bool files = replay->input_count > 0 || replay->mapped_as != NULL ||
+                       replay->catalogue != NULL ||
                        mr_options_get(options, "mapping") != NULL;
     if (replay->topics && files)
-        return "--kafka reads topics: want no file, no --as and no --mapping";
+        return "--kafka reads topics: want no file, no --as, no --catalogue and no --mapping";
     if (generate != NULL && (replay->topics || files))
-        return "--generate makes events: want no file, no --kafka, no --as and no --mapping";
+        return "--generate makes events: want no file, no --kafka, no --as, no --catalogue and no --mapping";
     if (!replay->topics && generate == NULL && replay->input_count == 0)
         return "no input: name a file (--input FILE), --kafka, or --generate WHAT";
     if (generate == NULL)
@@ -193,6 +198,7 @@ int mr_command_replay(int argc, char **argv)
     if (!mr_options_parse(&options, argc, argv, &exit_status))
         return exit_status;
     mr_replay_options replay = {.out = mr_options_get(&options, "out"),
+                                .catalogue = mr_options_get(&options, "catalogue"),
                                 .mapped_as = mr_options_get(&options, "as"),
                                 .measure = mr_options_get(&options, "no-metrics") == NULL,
                                 .warmup = 0.1};

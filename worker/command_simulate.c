@@ -6,18 +6,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "worker/command.h"
+#include "worker/command_simulate.h"
 #include "worker/print_tree.h"
-#include "worker/simulate.h"
 
 static const mr_option rows[] = {
     {"attacks", NULL, "instead of policies: what each attack gains, and what it costs users"},
+    {"what-if", "SETTINGS",
+     "instead of policies: the configuration beside itself with these settings too, KEY=VALUE with "
+     "spaces between; may be given several times"},
+    {"seeds", "N", "with --what-if: worlds, of --seed and the seeds after it (20)"},
     {"users", "N", "simulated users (1000)"},
     {"items", "N", "items of the catalogue (500)"},
     {"days", "D", "simulated days; with --attacks those before the attack (7)"},
     {"attack-days", "D", "with --attacks: from the attack's begin until it is measured (1)"},
     {"sizes", "SHARES", "with --attacks: fake accounts a user (0.001,0.01,0.05)"},
     {"births", "SHARE", "of the items appear one by one in those days (0)"},
+    {"content", "NOISE",
+     "items come with a content vector of their taste, with noise of so many times its length"},
     {"drift", "D", "days between two moves of a community's taste; 0: never (0)"},
     {"seed", "N", "of the users; equal seeds give equal numbers (1)"},
     {"json", NULL, "prints one JSON object instead of a table"},
@@ -56,6 +61,8 @@ static const char *read_options(const mr_options *options, mr_simulate_options *
         return "--attack-days: want a number from 0.01 to 1000";
     if (!mr_options_number(options, "births", 0, 0.5, &simulate->births))
         return "--births: want a share from 0 to 0.5";
+    if (!mr_options_number(options, "content", 0, 100, &simulate->content))
+        return "--content: want a number from 0 to 100";
     if (!mr_options_number(options, "drift", 0, 1000, &simulate->drift_days) ||
         (simulate->drift_days > 0 && simulate->drift_days < 0.01))
         return "--drift: want 0, or a number of days from 0.01 to 1000";
@@ -98,6 +105,11 @@ static void put_policy(json_t *table, const mr_simulate_options *simulate, int p
     put(row, "sessions_a_user", p->sessions);
     put(row, "satisfaction", p->satisfaction);
     put(row, "gone", p->gone);
+    if (simulate->births > 0) {
+        put(row, "unclicked", (double)s->early);
+        put(row, "at_home", ratio((double)s->early_home, (double)s->early));
+        put(row, "by_chance", ratio(s->early_chance, (double)s->early));
+    }
     snprintf(hash, sizeof hash, "%016llx%016llx", (unsigned long long)p->state_hash.high,
              (unsigned long long)p->state_hash.low);
     if (policy == MR_LOOP_LEARNED)
@@ -162,9 +174,10 @@ static void print(json_t *root, bool attacks, bool json)
                "taste; lost by real users.\n");
 }
 
-static int run(const mr_options *options, const mr_simulate_options *simulate)
+static int run(const mr_options *options, const mr_simulate_options *simulate, uint32_t seeds)
 {
     const bool attacks = mr_options_get(options, "attacks") != NULL;
+    const bool arms = mr_options_get(options, "what-if") != NULL;
     mr_error err = {0};
     json_t *root = json_object();
     json_object_set_new(root, "users", json_integer(simulate->users));
@@ -172,7 +185,9 @@ static int run(const mr_options *options, const mr_simulate_options *simulate)
     json_object_set_new(root, "list", json_integer(simulate->k));
     json_object_set_new(root, "days", json_real(simulate->days));
     const mr_status status =
-        attacks ? run_attacks(simulate, root, &err) : run_policies(simulate, root, &err);
+        arms      ? mr_command_simulate_arms(options, simulate, seeds, root, &err)
+        : attacks ? run_attacks(simulate, root, &err)
+                  : run_policies(simulate, root, &err);
     if (status == MR_OK)
         print(root, attacks, mr_options_get(options, "json") != NULL);
     json_decref(root);
@@ -197,12 +212,15 @@ int mr_command_simulate(int argc, char **argv)
     const char *const wrong = read_options(&options, &simulate);
     if (wrong != NULL)
         return mr_command_fail("simulate", wrong, MR_EXIT_USAGE);
+    double seeds = 20;
+    if (!mr_options_number(&options, "seeds", 1, 1000, &seeds))
+        return mr_command_fail("simulate", "--seeds: want a number from 1 to 1000", MR_EXIT_USAGE);
     if (!mr_options_load(&options, &config))
         return MR_EXIT_USAGE;
     simulate.config = config;
     simulate.methods = &options.methods;
     simulate.progress = true;
-    exit_status = run(&options, &simulate);
+    exit_status = run(&options, &simulate, (uint32_t)seeds);
     mr_options_unload(&options, config);
     return exit_status;
 }

@@ -113,6 +113,7 @@ mr_status mr_methods_engine(const mr_methods *methods, const mr_config *config, 
     engine->item_expiry_ms = config->items_expiry;
     engine->item_told_ms = config->items_publish_interval;
     engine->vector_length = (uint32_t)config->items_vector_length;
+    engine->vector_model = mr_bytes_text(config->items_vector_model);
     engine->user_id_bytes_max = (uint32_t)config->users_id_bytes_max;
     engine->epoch_events_max = (uint32_t)config->epoch_events_max;
     engine->dedup_events_max = (uint32_t)config->dedup_events_max;

@@ -80,6 +80,13 @@ static mr_status read_files(mr_replay_reading *in, mr_error *err)
     MR_TRY(mr_arrivals_of_files(o->inputs, o->input_count,
                                 o->mapped_as != NULL ? &mapped.mapping : NULL, o->format,
                                 &in->files, &from, err));
+    if (o->catalogue != NULL) {
+        const mr_status status = mr_arrivals_with_catalogue(o->catalogue, &from, err);
+        if (status != MR_OK) {
+            from.close(from.context);
+            return status;
+        }
+    }
     return read_arrivals(in, &from, err);
 }
 

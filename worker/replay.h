@@ -20,6 +20,7 @@ typedef struct mr_replay_options {
     const mr_methods *methods;
     const char *inputs[MR_REPLAY_INPUTS_MAX]; // merged by event time (worker/arrivals.h)
     uint32_t input_count;
+    const char *catalogue; // a file of items, known before the inputs' first event; NULL: none
     const mr_traffic_options *traffic; // made-up events instead of files; NULL: none
     bool topics;           // instead of files the topics of the configuration are read:
     mr_range_end from, to; // this range of each partition

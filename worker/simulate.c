@@ -20,6 +20,7 @@ mr_simulate_options mr_simulate_defaults(void)
                                  .k = 10,
                                  .days = 7,
                                  .attack_days = 1,
+                                 .content = -1,
                                  .seed = 1,
                                  .sizes = {0.001, 0.01, 0.05},
                                  .size_count = 3};
@@ -46,6 +47,8 @@ static mr_status configure(const mr_simulate_options *options, mr_loop_policy po
                                .policy = policy,
                                .k = options->k,
                                .tick_ms = TICK_MS,
+                               .content = options->content >= 0,
+                               .noise = options->content,
                                .oracle_every = ORACLE_EVERY};
     config->world.seed = options->seed;
     config->world.users = options->users;
@@ -153,6 +156,24 @@ mr_status mr_simulate_policies(const mr_simulate_options *options,
         close_loop(&r);
     }
     mr_progress_end(&a.progress, a.done, NULL, a.clock.now_ms(a.clock.context));
+    return status;
+}
+
+mr_status mr_simulate_learned(const mr_simulate_options *options, uint64_t seed,
+                              mr_simulated *learned, mr_error *err)
+{
+    mr_simulate_options alone = *options;
+    advance a;
+    running r;
+    alone.seed = seed;
+    alone.progress = false;
+    begin_progress(&a, &alone, 1);
+    mr_status status = open_loop(&alone, MR_LOOP_LEARNED, &r, err);
+    if (status == MR_OK)
+        status = go(&r, alone.days, &a, err);
+    if (status == MR_OK)
+        read_policy(&r, learned);
+    close_loop(&r);
     return status;
 }
 

@@ -15,6 +15,7 @@ typedef struct mr_simulate_options {
     const mr_methods *methods;
     uint32_t users, items, k;
     double births;      // share of the items that appear one by one in the course of `days`
+    double content;     // noise of the vectors that items come with; below 0: they have none
     double drift_days;  // one community's taste moves by half so often; 0: never
     double days;        // of a run; before an attack begins
     double attack_days; // until its effect is measured
@@ -40,6 +41,11 @@ typedef struct mr_simulated { // one policy
 MR_CHECKED mr_status mr_simulate_policies(const mr_simulate_options *options,
                                           mr_simulated policies[static MR_LOOP_POLICIES],
                                           mr_error *err);
+
+// The configuration's lists alone, on the users of `seed` instead of the options' own. Says nothing of its progress.
+// Errors: MR_FATAL.
+MR_CHECKED mr_status mr_simulate_learned(const mr_simulate_options *options, uint64_t seed,
+                                         mr_simulated *learned, mr_error *err);
 
 typedef struct mr_simulated_attack {
     uint32_t fakes;

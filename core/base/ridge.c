@@ -17,14 +17,17 @@ void mr_ridge_reward(double *sums, uint32_t d, const float *x, double reward)
         sums[i] += reward * (double)x[i];
 }
 
-// l: the lower triangle of m = l l^T, in place of m. m is positive definite.
-static void decompose(double *m, uint32_t d)
+// l: the lower triangle of m = l l^T, in place of m. m is positive definite, its pivots are no less
+// than `least` but for rounding.
+static void decompose(double *m, uint32_t d, double least)
 {
     for (uint32_t i = 0; i < d; i++)
         for (uint32_t j = 0; j <= i; j++) {
             double sum = m[i * d + j];
             for (uint32_t k = 0; k < j; k++)
                 sum -= m[i * d + k] * m[j * d + k];
+            if (i == j)
+                sum = sum > least ? sum : least;
             m[i * d + j] = i == j ? __builtin_sqrt(sum) : sum / m[j * d + j];
         }
 }
@@ -68,7 +71,7 @@ void mr_ridge_solve(const double *sums, uint32_t d, double lambda, float *theta,
     for (uint32_t i = 0; i < d; i++)
         for (uint32_t j = 0; j <= i; j++)
             l[i * d + j] = *a++ + (i == j ? lambda : 0.0);
-    decompose(l, d);
+    decompose(l, d, lambda / 2);
     memcpy(x, sums, d * sizeof *x);
     solve(l, d, x);
     for (uint32_t i = 0; i < d; i++)
@@ -83,6 +86,60 @@ void mr_ridge_solve(const double *sums, uint32_t d, double lambda, float *theta,
         for (uint32_t j = 0; j <= i; j++)
             inverse[i * d + j] = inverse[j * d + i] = (float)product[j];
     }
+}
+
+// ---- two vectors that come together
+
+void mr_ridge_link_add(float *sums, uint32_t d, const float *p, const float *y, float weight)
+{
+    float *at = sums;
+    for (uint32_t i = 0; i < d; i++)
+        for (uint32_t j = 0; j <= i; j++)
+            *at++ += weight * p[i] * p[j];
+    for (uint32_t i = 0; i < d; i++)
+        for (uint32_t j = 0; j <= i; j++)
+            *at++ += weight * y[i] * y[j];
+    for (uint32_t i = 0; i < d; i++)
+        for (uint32_t j = 0; j < d; j++)
+            *at++ += weight * y[i] * p[j];
+}
+
+// l of a triangle of floats with the prior on its diagonal.
+static void decompose_floats(const float *triangle, uint32_t d, double prior, double *l)
+{
+    for (uint32_t i = 0; i < d; i++)
+        for (uint32_t j = 0; j <= i; j++)
+            l[i * d + j] = (double)*triangle++ + (i == j ? prior : 0.0);
+    decompose(l, d, prior / 2);
+}
+
+static void transpose(double *m, uint32_t d)
+{
+    for (uint32_t i = 0; i < d; i++)
+        for (uint32_t j = 0; j < i; j++) {
+            const double aside = m[i * d + j];
+            m[i * d + j] = m[j * d + i];
+            m[j * d + i] = aside;
+        }
+}
+
+void mr_ridge_link_solve(const float *sums, uint32_t d, double count, double prior, float *map)
+{
+    double l[MR_RIDGE_LINK_MAX * MR_RIDGE_LINK_MAX], m[MR_RIDGE_LINK_MAX * MR_RIDGE_LINK_MAX];
+    const uint32_t triangle = d * (d + 1) / 2;
+    const float *c = sums + 2 * (size_t)triangle;
+    for (uint32_t i = 0; i < d; i++)
+        for (uint32_t j = 0; j < d; j++)
+            m[j * d + i] = (double)c[i * d + j] + (i == j ? prior : 0.0); // row j: column j of C
+    decompose_floats(sums + triangle, d, prior, l);
+    for (uint32_t j = 0; j < d; j++)
+        solve(l, d, m + (size_t)j * d);
+    transpose(m, d);
+    decompose_floats(sums, d, prior, l);
+    for (uint32_t i = 0; i < d; i++)
+        solve(l, d, m + (size_t)i * d);
+    for (uint32_t i = 0; i < d * d; i++)
+        map[i] = (float)(m[i] * (count + prior));
 }
 
 // The inverse is symmetric, so its rows may be added up like columns: no sum along a row.

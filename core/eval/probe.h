@@ -36,7 +36,7 @@ typedef struct mr_probe_result { // of one target under one protocol
 
 typedef struct mr_probe_ask { // one target for one user
     uint32_t user, target;
-    bool known;              // something was learned of the item
+    bool known;              // something was learned of the item, or read of it in the catalogue
     mr_filter filter;        // what is ranked
     const mr_blend *blend;   // that would have served, and learns
     float weight;            // of its lesson

@@ -83,13 +83,35 @@ static mr_status check_lines(const mr_event *event, const mr_ingest_limits *limi
     return MR_OK;
 }
 
-static mr_status check_vector(const mr_event *event, uint32_t length, mr_error *err)
+// Vectors of two models, or of two versions of one, have nothing to say to each other.
+static mr_status check_vector_model(const mr_event *event, mr_bytes model, mr_error *err)
 {
-    if (mr_event_has(event, MR_FIELD_vector) && length > 0 && event->vector_count != length)
+    mr_bytes found = {NULL, 0};
+    if (model.size == 0)
+        return MR_OK;
+    for (uint32_t i = 0; i < event->context_count; i++)
+        if (mr_bytes_equal(event->context[i].name, mr_bytes_text(MR_VECTOR_MODEL)))
+            found = event->context[i].value;
+    return mr_bytes_equal(found, model)
+               ? MR_OK
+               : mr_reject(err, MR_CAUSE_vector_model,
+                           "context '" MR_VECTOR_MODEL "' is '%.*s': want '%.*s' "
+                           "(items.vector_model)",
+                           found.size < 64 ? (int)found.size : 64, (const char *)found.data,
+                           model.size < 64 ? (int)model.size : 64, (const char *)model.data);
+}
+
+static mr_status check_vector(const mr_event *event, const mr_ingest_limits *limits, mr_error *err)
+{
+    const uint32_t length = limits->vector_length;
+    const bool has = mr_event_has(event, MR_FIELD_vector);
+    if (has && length > 0 && event->vector_count != length)
         return mr_reject(err, MR_CAUSE_vector_length,
                          "field 'vector' has %u numbers: want %u "
                          "(items.vector_length)",
                          event->vector_count, length);
+    if (has)
+        MR_TRY(check_vector_model(event, limits->vector_model, err));
     for (uint32_t i = 0; i < event->vector_count; i++)
         if (!__builtin_isfinite(event->vector[i]))
             return mr_reject(err, MR_CAUSE_not_finite,
@@ -143,7 +165,7 @@ mr_status mr_ingest_check(const mr_arrival *arrival, const mr_ingest_limits *lim
     case MR_EVENT_IMPRESSION:
         return check_lines(event, limits, err);
     case MR_EVENT_CATALOGUE:
-        MR_TRY(check_vector(event, limits->vector_length, err));
+        MR_TRY(check_vector(event, limits, err));
         return check_id("item", event->item, mr_event_has(event, MR_FIELD_item),
                         limits->item_id_bytes_max, MR_CAUSE_no_item, err);
     case MR_EVENT_CONTROL:

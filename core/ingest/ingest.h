@@ -9,8 +9,10 @@ typedef struct mr_ingest_limits {
     uint32_t user_id_bytes_max, item_id_bytes_max;
     int64_t clock_skew_max_ms;
     uint32_t vector_length; // of catalogue vectors; 0: any
+    mr_bytes vector_model;  // that made them; empty: any
 } mr_ingest_limits;
 
+#define MR_VECTOR_MODEL "vector_model" // the entry of a catalogue event's context that names it
 #define MR_TIME_MIN_MS 631152000000ll // 1990-01-01: an older event time is a mistake of units
 
 // Whether the event can be learned: ids, times, numbers and what its kind needs. Errors: MR_REJECT

@@ -4,7 +4,7 @@
 #include "core/list/found.h"
 #include "core/model/cost.h"
 
-enum { TABLE = 4096 }; // open addressing of at most MR_UNION_MAX slots
+enum { TABLE_BITS = 13, TABLE = 1 << TABLE_BITS }; // open addressing of MR_UNION_MAX slots
 
 _Static_assert(MR_UNION_MAX * 2 < TABLE, "the table never fills");
 
@@ -53,7 +53,7 @@ void mr_columns_find(const mr_columns *columns, const mr_view *view, uint32_t us
 
 static uint32_t place_of(const uint16_t *table, const mr_union *candidates, uint32_t slot)
 {
-    uint32_t i = (slot * 0x9e3779b1u) >> 20;
+    uint32_t i = (slot * 0x9e3779b1u) >> (32 - TABLE_BITS);
     while (table[i] != 0 && candidates->slots[table[i] - 1] != slot)
         i = (i + 1) % TABLE;
     return i;

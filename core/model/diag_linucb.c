@@ -6,8 +6,8 @@
 // refreshed on every REFRESH-th act, and kept in his row: feedback meets the weights that a
 // decision used. An item has edges to at most EDGES clusters, with faded sums
 //     n += w_c, s += w_c r, d += w_c^2       for a reward r, or r = 0 for an item shown
-//     mean_i = sum_E w_c (s + n0 prior)/(n + n0) / sum_E w_c,  var_i = sum_E w_c^2/(1 + d) / (sum_E
-//     w_c)^2
+//     p_c = (s + n0 prior)/(n + n0),  mean_i = sum_E w_c p_c / sum_E w_c,
+//     var_i = sum_E w_c^2 p_c (1 - p_c)/(n0 + d) / (sum_E w_c)^2
 // (the `smoothed` mean: the paper's own b/d adds up over edges and favours items with many).
 // Where no impressions are logged there are no zeros to count. Then (mode `activity`) n is replaced
 // by the exposures E = the cluster's activity since the edge was born: a_c(now) - a_c(birth).
@@ -18,7 +18,8 @@
 // epoch. Source: "Online Matching: A Real-time Bandit System for Large-scale Recommendations"
 // (Diag-LinUCB); departures: (0) q is the first DIM coordinates at most, (1) smoothed mean, (2)
 // activity mode, (3) clusters learned online, (4) edges are born from acts instead of from the
-// centroids' nearest items.
+// centroids' nearest items, (5) the variance has the reward's unit, as a draw around the mean
+// wants it; the paper's 1/d has not.
 #include "core/deltas.h"
 #include "core/list/found.h"
 #include "core/model/top.h"
@@ -657,21 +658,32 @@ static float mean_of(const ask *a, uint32_t slot)
     return all > 0 ? sum / all : a->prior;
 }
 
-static float variance_of(const ask *a, uint32_t slot)
+// How far the reward of an edge may be from what it seems: p (1 - p) over what is known of it. d is
+// what was tried, in other words what a ridge regression with a prior of that weight has.
+static float edge_variance(const ask *a, uint32_t slot, uint32_t place, uint32_t e)
 {
     const indexed *of = &a->of_item[slot];
     const trials *t = &((const cache *)a->self->cache)->trials_of_item[slot];
+    const float tried = a->view->impressions ? of->n[e] * a->unit
+                                             : a->activity[place] - of->birth[e] * a->unit;
+    const float p = (of->s[e] * a->unit + a->prior_sum) /
+                    ((tried > 0 ? tried : 0) + a->prior_weight);
+    return p < 1 ? p * (1 - p) / (a->prior_weight + t->d[e] * a->unit) : 0;
+}
+
+static float variance_of(const ask *a, uint32_t slot)
+{
     uint8_t edges_to[NEAREST + 1];
-    float spread = 0, all = 0;
-    find_edges(a, of, edges_to);
+    float sum = 0, all = 0;
+    find_edges(a, &a->of_item[slot], edges_to);
     for (uint32_t i = 0; i < a->m->count; i++) {
         const uint32_t e = edges_to[i];
         if (e == EDGES)
             continue;
-        spread += a->weights[i] * a->weights[i] / (1.0f + t->d[e] * a->unit);
+        sum += a->weights[i] * a->weights[i] * edge_variance(a, slot, i, e);
         all += a->weights[i];
     }
-    return all > 0 ? spread / (all * all) : 1.0f;
+    return all > 0 ? sum / (all * all) : a->prior * (1 - a->prior) / a->prior_weight;
 }
 
 static uint32_t gather(const ask *a, uint32_t *slots)

@@ -7,7 +7,7 @@
 // the context that a decision used. An item has the sums of what was tried on it,
 //     A += x x^T  for each showing,  b += x  for each act (reward 1),
 // faded with half_life_s, and from them, with the prior lambda I that does not fade,
-//     theta = (lambda I + A)^-1 b,  mean = theta.x,  variance = x^T (lambda I + A)^-1 x
+//     theta = (lambda I + A)^-1 b,  mean = theta.x,  variance = noise^2 x^T (lambda I + A)^-1 x
 // The sums add up over workers; inverse and theta are derived from them (Cholesky) where the row
 // is. Drawn with `thompson` it is LinTS: theta ~ N(theta, A^-1) gives x.theta the law N(mean,
 // variance), independent over items because each has its own. Drawn by upper bound it is LinUCB.
@@ -29,7 +29,7 @@ enum {
 };
 
 typedef struct config {
-    double dim, lambda, half_life_s;
+    double dim, lambda, half_life_s, noise;
 } config;
 
 static const mr_param params[] = {
@@ -39,6 +39,8 @@ static const mr_param params[] = {
      offsetof(config, lambda), 1, 1e-3, 1e6},
     {"half_life_s", "s", "time after which a showing counts half", offsetof(config, half_life_s),
      604800, 60, 1e9},
+    {"noise", "", "standard deviation of a reward around its mean; .2 is that of a click in 25",
+     offsetof(config, noise), 0.2, 1e-6, 1e6},
     {0},
 };
 
@@ -304,11 +306,12 @@ static void spread(const mr_instance *self, const mr_view *view, uint32_t user,
 {
     const cache *derived = self->cache;
     const uint32_t d = dim(self->config);
+    const float noise = (float)((const config *)self->config)->noise;
     float x[DIM_MAX];
     read_context(self, view, user, x);
     for (uint32_t i = 0; i < slot_count; i++) {
         const float *inverse = derived->inverse + (size_t)slots[i] * d * d;
-        deviation[i] = __builtin_sqrtf(mr_ridge_variance(view->vec, inverse, d, x));
+        deviation[i] = noise * __builtin_sqrtf(mr_ridge_variance(view->vec, inverse, d, x));
         mean[i] = view->vec->dot(derived->theta + (size_t)slots[i] * dim(self->config), x,
                                  dim(self->config));
     }

@@ -119,6 +119,16 @@ typedef struct mr_signal {
     bool organic;     // it is known to answer no list: no reward of one
 } mr_signal;
 
+// What the catalogue says of an item: all of it, instead of what it said before.
+typedef struct mr_described {
+    uint32_t item; // slot, memory only
+    int64_t time_ms;
+    const float *vector; // finite; NULL: none was given
+    uint32_t vector_count;
+    const uint64_t *tokens; // names of categories and attributes; none is equal to another by name
+    uint32_t token_count;
+} mr_described;
+
 // The newest events of a user, shared by every method: 16 bytes each, newest first.
 enum { MR_RECENT_MAX = 24 };
 typedef struct mr_recent {
@@ -174,6 +184,7 @@ typedef struct mr_view { // what a method may read
     uint32_t task;
     uint64_t epoch;   // of the task
     int64_t clock_ms; // event time
+    uint32_t vector_model; // what makes content vectors: mr_hash64 of its name; 0: nobody says
     bool impressions; // whether outcomes of lists are seen at all (see diag_linucb)
     uint64_t acts;    // acts learned on all items, as of the round's start
     struct {          // keys of the task's newest acts on items, in a ring: see mr_view_recent_key
@@ -253,6 +264,9 @@ typedef struct mr_state { // whatever keeps rows has this as its first member
     // One wave: no user twice. Writes user parts of the signals' users, and deltas.
     void (*observe)(const mr_instance *self, const mr_view *view, const mr_signal *signals,
                     uint32_t signal_count, struct mr_deltas *deltas, mr_arena *arena);
+    // What the catalogue says of an item, before the epoch's waves: writes deltas; NULL: no matter.
+    void (*describe)(const mr_instance *self, const mr_view *view, const mr_described *described,
+                     struct mr_deltas *deltas);
     // How many cells that adds for one signal at most; NULL: none.
     uint32_t (*cells)(const void *config);
     // At the owner: one row, once a round.

@@ -16,7 +16,7 @@ typedef struct config {
 
 static const mr_param params[] = {
     {"alpha", "", "how many deviations of optimism in the exploration slice",
-     offsetof(config, alpha), 0.3, 0, 100},
+     offsetof(config, alpha), 1, 0, 100},
     {"temperature", "", "of the draw, in deviations of the candidates' bounds",
      offsetof(config, temperature), 0.3, 0.01, 100},
     {"epsilon", "", "share of uniform draws in the exploration slice", offsetof(config, epsilon),

@@ -288,7 +288,7 @@ static features look(const mr_instance *self, const mr_view *view, uint32_t slot
     return f;
 }
 
-_Static_assert(2 * 20 + OTHERS <= MR_HEADS_X, "as many columns as an engine may have");
+_Static_assert(2 * MR_ENGINE_COLUMNS_MAX + OTHERS <= MR_HEADS_X, "all columns have a place");
 
 // ---- the memory of errors
 

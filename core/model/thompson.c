@@ -23,6 +23,9 @@ enum {
     SPARE = 2, // of the widest deviation: how far the grid goes below what the first place needs
     STEPS = 3, // of the grid in the least deviation
     GRID_MAX = (2 * REACH + SPARE) * STEPS * FLOOR + 2,
+    NOWHERE = 37, // deviations below a mean: log F is about -LOG_NOTHING and e to it nothing
+    LOG_NOTHING = 690,
+    SURELY = 9, // above it: F is 1
     WORDS = MR_UNION_MAX / 64 + 1,
 };
 
@@ -112,9 +115,20 @@ static void choose_set(const mr_slate *slate, const kept *k, uint64_t *set)
         set[w] = slate->bits[w];
 }
 
+// The first point of the grid from which candidate i's standardised value is at least z.
+static uint32_t point_of(const kept *k, uint32_t i, double z)
+{
+    const double at = (k->mean[i] + z * k->deviation[i] - k->low) / k->step;
+    return at <= 0 ? 0 : at < k->points ? (uint32_t)at : k->points;
+}
+
+// Only what a double can tell from 0 and from minus infinity is computed.
 static void add_to_sum(kept *k, uint32_t i, double sign)
 {
-    for (uint32_t p = 0; p < k->points; p++)
+    const uint32_t first = point_of(k, i, -NOWHERE), last = point_of(k, i, SURELY);
+    for (uint32_t p = 0; p < first; p++)
+        k->sum[p] -= sign * LOG_NOTHING;
+    for (uint32_t p = first; p < last; p++)
         k->sum[p] +=
             sign * mr_normal_log_cdf((k->low + p * k->step - k->mean[i]) / k->deviation[i]);
     k->summed[i / 64] ^= 1ull << (i % 64);
@@ -164,8 +178,9 @@ static void bring_sum(const mr_slate *slate, kept *k, const uint64_t *set)
 
 static double probability_of(const kept *k, uint32_t a)
 {
+    const uint32_t first = point_of(k, a, -NOWHERE), last = point_of(k, a, NOWHERE);
     double sum = 0;
-    for (uint32_t p = 0; p < k->points; p++) {
+    for (uint32_t p = first; p < last; p++) {
         const double z = (k->low + p * k->step - k->mean[a]) / k->deviation[a];
         const double log_f = mr_normal_log_density(z) + k->sum[p] - mr_normal_log_cdf(z);
         sum += (p == 0 || p + 1 == k->points ? 0.5 : 1.0) * mr_exp(log_f);

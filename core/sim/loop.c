@@ -5,6 +5,9 @@
 #include <string.h>
 
 #include "core/base/arena.h"
+#include "core/base/rng.h"
+
+enum { STREAM_CONTENT = 45 }; // beside those of worlds and attacks
 
 const char *const mr_loop_policy_names[MR_LOOP_POLICIES] = {
     "random", "recency", "popularity", "learned", "oracle",
@@ -85,6 +88,24 @@ mr_status mr_loop_send(mr_loop *loop, uint32_t person, mr_event_kind kind, const
     return add(loop, mr_partition_of(event.user, loop->config.engine.tasks), &event, err);
 }
 
+static void describe(mr_loop *loop, uint32_t item, mr_event *event)
+{
+    const uint32_t themes = loop->config.world.themes;
+    const float *alpha = loop->world.items[item].alpha;
+    float *vector = loop->vectors + (size_t)item * MR_WORLD_THEMES_MAX;
+    mr_rng rng = mr_rng_make(loop->config.world.seed, 0, 0, item,
+                             (mr_purpose)(MR_PURPOSE_SIM + STREAM_CONTENT));
+    float squares = 0;
+    for (uint32_t t = 0; t < themes; t++)
+        squares += alpha[t] * alpha[t];
+    const float each = (float)loop->config.noise * __builtin_sqrtf(squares / (float)themes);
+    for (uint32_t t = 0; t < themes; t++)
+        vector[t] = alpha[t] + each * mr_rng_normal(&rng);
+    event->present |= 1u << MR_FIELD_vector;
+    event->vector = vector;
+    event->vector_count = themes;
+}
+
 static mr_status send_item(mr_loop *loop, uint32_t item, int64_t run_ms, mr_error *err)
 {
     char category[12];
@@ -102,6 +123,8 @@ static mr_status send_item(mr_loop *loop, uint32_t item, int64_t run_ms, mr_erro
     const uint32_t place = loop->config.world.items + loop->world.items[item].category;
     memcpy(loop->item_ids[place], category, sizeof category);
     event.categories[0] = mr_bytes_text(loop->item_ids[place]);
+    if (loop->config.content)
+        describe(loop, item, &event);
     return add(loop, mr_partition_of(event.item, loop->config.engine.tasks), &event, err);
 }
 
@@ -262,6 +285,21 @@ static void hold_against_oracle(mr_loop *loop, uint32_t user, const uint32_t *sl
     loop->sums.oracle += mr_world_expect(&loop->world, user, best, wanted, NULL);
 }
 
+static void count_early(mr_loop *loop, uint32_t user, const uint32_t *slate, uint32_t count)
+{
+    mr_loop_sums *sums = &loop->sums;
+    const uint32_t community = loop->world.users[user].community;
+    loop->looks[community]++;
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t home = loop->homes[slate[i]];
+        if (loop->world.items[slate[i]].born_ms == 0 || loop->clicks[slate[i]] > 0)
+            continue;
+        sums->early++;
+        sums->early_home += home == community;
+        sums->early_chance += (double)loop->looks[home] / (double)sums->lists;
+    }
+}
+
 static void count_act(mr_loop *loop, uint32_t user, const uint32_t *slate, const mr_world_act *act)
 {
     mr_loop_sums *sums = &loop->sums;
@@ -287,6 +325,7 @@ static mr_status look(mr_loop *loop, uint32_t user, int64_t at_ms, mr_error *err
     hold_against_oracle(loop, user, slate, count);
     loop->sums.lists++;
     loop->sums.shown += count;
+    count_early(loop, user, slate, count);
     p->lists++;
     p->shown += count;
     MR_TRY(mr_loop_send(loop, user, MR_EVENT_IMPRESSION, slate, count, answers, at_ms, err));
@@ -389,7 +428,8 @@ static size_t own_bytes(const mr_loop_config *config)
     const size_t items = config->world.items;
     return mr_arena_round(person_count(config) * sizeof(mr_loop_person)) +
            mr_arena_round((items + MR_WORLD_THEMES_MAX) * 12) +
-           2 * mr_arena_round(items * sizeof(uint32_t)) +
+           3 * mr_arena_round(items * sizeof(uint32_t)) +
+           mr_arena_round(items * MR_WORLD_THEMES_MAX * sizeof(float)) +
            2 * mr_arena_round(tasks * sizeof(mr_epoch)) +
            mr_arena_round(tasks * events * sizeof(mr_arrival)) +
            mr_arena_round(events * sizeof(mr_arrival)) +
@@ -415,6 +455,9 @@ static void push_all(mr_loop *loop, mr_arena *arena)
     loop->item_ids = mr_arena_push(arena, (config->world.items + MR_WORLD_THEMES_MAX) * 12);
     loop->clicks = mr_arena_push(arena, config->world.items * sizeof *loop->clicks);
     loop->shown = mr_arena_push(arena, config->world.items * sizeof *loop->shown);
+    loop->homes = mr_arena_push(arena, config->world.items * sizeof *loop->homes);
+    loop->vectors = mr_arena_push(arena, config->world.items * MR_WORLD_THEMES_MAX *
+                                             sizeof *loop->vectors);
     loop->epochs = mr_arena_push(arena, tasks * sizeof *loop->epochs);
     loop->round = mr_arena_push(arena, tasks * sizeof *loop->round);
     mr_arrival *arrivals = mr_arena_push(arena, tasks * events * sizeof *arrivals);
@@ -426,6 +469,7 @@ static void push_all(mr_loop *loop, mr_arena *arena)
         loop->epochs[t] = (mr_epoch){.task = t, .arrivals = arrivals + t * events};
     mr_world_init(&loop->world, &config->world,
                   mr_arena_push(arena, mr_world_bytes(&config->world)));
+    mr_world_homes(&loop->world, loop->homes);
 }
 
 static mr_status start_engine(mr_loop *loop, mr_arena *arena, mr_error *err)

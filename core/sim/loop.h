@@ -41,6 +41,8 @@ typedef struct mr_loop_config {
     uint32_t k; // 1..MR_WORLD_SLATE_MAX
     int64_t tick_ms;
     uint32_t fakes;        // accounts beside the users, for whoever stands beside the loop
+    bool content;  // items come with a vector: alpha_i, and in each theme
+    double noise;  // a normal draw, all of them together so long against alpha_i in the mean
     uint32_t oracle_every; // one list in so many is held against the oracle's; 0: none
 } mr_loop_config;
 
@@ -63,6 +65,11 @@ typedef struct mr_loop_person { // a user, or a fake
 typedef struct mr_loop_sums {
     uint64_t events, rounds, closes, published;
     uint64_t lists, shown, clicks, finds, carts, purchases, late, other;
+    // Of items that came later, places in lists that users looked at before anybody clicked them:
+    // how many, how many of them before users of the community that the item is most for
+    // (mr_world_homes), and how many those would be by their share of all lists.
+    uint64_t early, early_home;
+    double early_chance;
     uint64_t against;        // lists that were held against the oracle's:
     double expected, oracle; // true expected clicks of those, and of the oracle's
 } mr_loop_sums;
@@ -83,6 +90,9 @@ struct mr_loop {
     mr_loop_person *people;
     char (*item_ids)[12];
     uint32_t *clicks, *shown; // of items, by anybody
+    uint32_t *homes;          // of items
+    float *vectors;           // of items: MR_WORLD_THEMES_MAX numbers each
+    uint64_t looks[MR_WORLD_COMMUNITIES_MAX]; // lists that each community has looked at
     mr_epoch *epochs; // one a task, with room for epoch_events_max
     mr_arrival *sorting;
     mr_epoch *round;

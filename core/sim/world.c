@@ -157,6 +157,29 @@ void mr_world_init(mr_world *world, const mr_world_config *config, void *memory)
         make_user(world, u, shares, &world->users[u]);
 }
 
+void mr_world_homes(const mr_world *world, uint32_t *homes)
+{
+    const mr_world_config *c = &world->config;
+    float means[MR_WORLD_COMMUNITIES_MAX][MR_WORLD_THEMES_MAX] = {{0}};
+    uint32_t members[MR_WORLD_COMMUNITIES_MAX] = {0};
+    for (uint32_t u = 0; u < c->users; u++) {
+        const uint32_t community = world->users[u].community;
+        members[community]++;
+        for (uint32_t t = 0; t < c->themes; t++)
+            means[community][t] += world->users[u].rho[t];
+    }
+    for (uint32_t i = 0; i < c->items; i++) {
+        double best = -1;
+        for (uint32_t m = 0; m < c->communities; m++) {
+            const double match = members[m] > 0 ? dot(means[m], world->items[i].alpha, c->themes) /
+                                                      (double)members[m]
+                                                : -1;
+            homes[i] = match > best ? m : homes[i];
+            best = match > best ? match : best;
+        }
+    }
+}
+
 // ---- looking
 
 uint32_t mr_world_live(const mr_world *world, int64_t run_ms)

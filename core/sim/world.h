@@ -110,6 +110,9 @@ size_t mr_world_bytes(const mr_world_config *config);
 // Makes the world in `memory`, which lives as long as it. O(users * items * themes).
 void mr_world_init(mr_world *world, const mr_world_config *config, void *memory);
 
+// The community that an item is most for, by its members' mean taste: homes[item].
+void mr_world_homes(const mr_world *world, uint32_t *homes);
+
 // How many items exist at that time (of the run, from 0): those with index below it.
 uint32_t mr_world_live(const mr_world *world, int64_t run_ms);
 // Time to the user's next visit, as it follows from his pace, the number of his visits, and whether

@@ -16,9 +16,12 @@ enum { TOGETHER_MAX = 8, SET_BYTES = 32 }; // engines in one pass; "seed=..."
 #define ALONE_COVISIT "models.off=popularity,embedding,diag_linucb"
 #define ALONE_EMBEDDING "models.off=popularity,covisit,diag_linucb"
 #define ALONE_EASE "models.off=popularity,covisit,embedding,diag_linucb"
+#define ALONE_CONTENT "models.off=popularity,covisit,embedding,diag_linucb"
 #define EASE "models.ease.pairs=12"
+#define CONTENT "models.content.dim=64"
 #define INTERESTS "models.multi_interest.dim=64"
 #define SEQUENCE "models.sequence.dim=64"
+#define SMOOTHING "models.smoothing.dim=64"
 #define RANKER "models.ranker.hidden=experts"
 #define TRAINED(loss, optimiser)                                                                   \
     "models.embedding.loss=" loss, "models.embedding.optimiser=" optimiser
@@ -53,6 +56,8 @@ static const mr_model_row rows[] = {
     {"popularity, 7 d", "popularity_7d", {ALONE_POPULARITY}},
     {"co-visitation", "covisit", {ALONE_COVISIT}},
     {"ease", "ease", {ALONE_EASE, EASE}},
+    {"content", "content", {ALONE_CONTENT, CONTENT}},
+    {"content, a cosine", "content", {ALONE_CONTENT, CONTENT, "models.content.every=0"}},
     {"Diag-LinUCB, with its embedding", "diag_linucb", {"models.off=popularity,covisit"}},
     EMBEDDING("bpr", "adagrad"),
     EMBEDDING("bpr", "sgd"),
@@ -74,6 +79,7 @@ static const mr_model_row rows[] = {
     {"sequence, GRU, with its embedding",
      "sequence",
      {ALONE_EMBEDDING, SEQUENCE, "models.sequence.cell=gru"}},
+    {"smoothing, with its embedding", "smoothing", {ALONE_EMBEDDING, SMOOTHING}},
     {"blend", "blend", {NULL}},
     BLEND("bpr", "sgd"),
     BLEND("softmax", "sgd"),
@@ -81,6 +87,8 @@ static const mr_model_row rows[] = {
     {"blend, with ease", "blend", {EASE}},
     {"blend, with interests", "blend", {INTERESTS}},
     {"blend, with sequence", "blend", {SEQUENCE}},
+    {"blend, with smoothing", "blend", {SMOOTHING}},
+    {"blend, with content", "blend", {CONTENT}},
     {"blend, with ranker", "blend", {RANKER}},
     {"ranker, of the default columns", "ranker", {RANKER}},
 };
@@ -165,12 +173,22 @@ static bool same_sets(const mr_model_row *a, const mr_model_row *b)
     return true;
 }
 
+// The row of just that name, if there is one; else those whose name has it in it, or whose column
+// is called so.
+static bool is_chosen(const char *only, const mr_model_row *row)
+{
+    for (uint32_t i = 0; only != NULL && i < sizeof rows / sizeof rows[0]; i++)
+        if (strcmp(rows[i].name, only) == 0)
+            return row == &rows[i];
+    return only == NULL || strstr(row->name, only) != NULL || strcmp(row->column, only) == 0;
+}
+
 static mr_status choose_rows(making *m, mr_error *err)
 {
     const char *const only = m->options->only;
     mr_model_table *table = m->table;
     for (uint32_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        if (only != NULL && strstr(rows[i].name, only) == NULL && strcmp(rows[i].column, only) != 0)
+        if (!is_chosen(only, &rows[i]))
             continue;
         const uint32_t at = table->count++;
         table->rows[at] = (mr_model_figures){.row = &rows[i]};

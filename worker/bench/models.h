@@ -63,7 +63,7 @@ typedef struct mr_models_options {
     mr_replay_options replay; // one input; configuration and methods are not used
     uint32_t seeds;           // from the configuration's seed on
     uint32_t lanes;
-    const char *only; // rows whose name or column has this in it; NULL: all
+    const char *only; // the row of that name, or rows whose name or column has it in it; NULL: all
 } mr_models_options;
 
 // Errors: MR_FATAL: no such row; those of a sweep.

@@ -22,6 +22,7 @@ struct mr_csv {
     bool has_type;
     column columns[MR_TABLE_COLUMNS_MAX];
     uint32_t column_count;
+    float vector[MR_VECTOR_MAX];
     mr_line event_line;
     mr_table table;
 };
@@ -43,6 +44,12 @@ static bool has_entry(const mr_mapping *mapping, mr_field field)
             return true;
     }
     return false;
+}
+
+// A catalogue that no mapping describes: columns of no field are attributes.
+static bool is_catalogue(const mr_mapping *mapping)
+{
+    return mapping != NULL && mapping->kind == MR_EVENT_CATALOGUE && mapping->entry_count == 0;
 }
 
 static void name_column(column *c, mr_bytes name)
@@ -69,10 +76,14 @@ static column column_of(const mr_mapping *mapping, mr_bytes name)
         c.use = USE_PAIR;
         name_column(&c, (mr_bytes){name.data + pair.size, name.size - pair.size});
     } else {
-        c.field =
-            mr_bytes_equal(name, mr_bytes_text("timestamp_ms")) ? MR_FIELD_time : mr_field_of(name);
+        c.field = mr_bytes_equal(name, mr_bytes_text("timestamp_ms")) ? MR_FIELD_time
+                  : is_catalogue(mapping) && mr_bytes_equal(name, mr_bytes_text("category"))
+                      ? MR_FIELD_categories
+                      : mr_field_of(name);
         c.use = c.field == MR_FIELD_COUNT || has_entry(mapping, c.field) ? USE_NOTHING : USE_FIELD;
     }
+    if (c.use == USE_NOTHING && is_catalogue(mapping))
+        c.use = USE_PAIR;
     return c;
 }
 
@@ -83,7 +94,7 @@ static mr_status check_columns(const mr_csv *csv, const mr_mapping *mapping, mr_
         const column *c = csv->columns + i;
         if (c->use != USE_FIELD)
             continue;
-        if (!mr_values_can_fill(c->field))
+        if (!mr_values_can_fill(c->field) && c->field != MR_FIELD_vector)
             return mr_fail(err, MR_FATAL, "column '%s': '%s' cannot come from one column", c->name,
                            mr_field_name(c->field));
         if ((seen >> c->field & 1) != 0)
@@ -186,6 +197,7 @@ mr_status mr_csv_next(mr_csv *csv, mr_event *event, bool *more, mr_error *err)
     if (status == MR_OK && !*more)
         return MR_OK;
     mr_values_begin(event, csv->kind, &csv->event_line);
+    event->vector = csv->vector;
     if (status == MR_OK)
         status = fill_event(csv, event, err);
     *more = true;

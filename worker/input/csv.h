@@ -4,7 +4,8 @@
 // RFC 4180: comma, quotes that double themselves, line breaks in quotes; the first row names the
 // columns. A column fills a field if the mapping says so or if it is called like the field;
 // timestamp_ms is the time, type is the kind of the event, context.NAME is a pair of the context,
-// and categories are divided by '|'. Other columns are passed over. An empty value is an absent
+// categories (in such a catalogue also category) are divided by '|', and the numbers of a vector by spaces. Other columns
+// are passed over; in a catalogue that no mapping describes they are attributes: pairs too. An empty value is an absent
 // field.
 #ifndef MR_WORKER_INPUT_CSV_H
 #define MR_WORKER_INPUT_CSV_H

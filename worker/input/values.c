@@ -68,6 +68,24 @@ double *mr_values_double(mr_event *event, mr_field field)
     }
 }
 
+static mr_status fill_vector(const mr_value_use *use, mr_bytes value, mr_event *event,
+                             mr_error *err)
+{
+    const uint8_t *at = value.data, *const end = value.data + value.size;
+    while (at < end) {
+        const uint8_t *stop = memchr(at, ' ', (size_t)(end - at));
+        stop = stop != NULL ? stop : end;
+        double number = 0;
+        if (stop == at || event->vector_count == MR_VECTOR_MAX ||
+            !mr_text_double(mr_bytes_of(at, (size_t)(stop - at)), &number))
+            return mr_values_bad(use->name, "up to 1024 numbers, each divided by a space", value,
+                                 err);
+        event->vector[event->vector_count++] = (float)number;
+        at = stop + 1;
+    }
+    return MR_OK;
+}
+
 static mr_status fill_bool(const mr_value_use *use, mr_bytes value, mr_event *event, mr_error *err)
 {
     const bool yes =
@@ -99,6 +117,8 @@ mr_status mr_values_fill(const mr_value_use *use, mr_bytes value, mr_event *even
         MR_TRY(fill_bool(use, value, event, err));
     else if (use->field == MR_FIELD_categories)
         fill_categories(value, event);
+    else if (use->field == MR_FIELD_vector)
+        MR_TRY(fill_vector(use, value, event, err));
     event->present |= 1u << use->field;
     return MR_OK;
 }

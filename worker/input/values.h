@@ -15,8 +15,8 @@ typedef struct mr_value_use {
 // Empties an event. Its lines will stand in `line`, which has room for one.
 void mr_values_begin(mr_event *event, mr_event_kind kind, mr_line *line);
 
-// Fills a field; the event borrows the text. Categories are divided by '|'. Not for lines, context
-// and vector. Errors: MR_REJECT: the column, what it wants and what it has.
+// Fills a field; the event borrows the text. Categories are divided by '|', the numbers of a vector
+// by spaces: they go to event->vector. Not for lines and context. Errors: MR_REJECT: the column, what it wants and what it has.
 MR_CHECKED mr_status mr_values_fill(const mr_value_use *use, mr_bytes value, mr_event *event,
                                     mr_error *err);
 

@@ -293,19 +293,36 @@ static inline void fleet_settle(fleet *f)
 }
 
 // Traffic on items that are known after the first few rounds: no guests.
+static inline void calm_made(made_event *events, uint32_t count, uint32_t round, uint64_t seed)
+{
+    mill_made(events, count, round, seed);
+    for (uint32_t i = 0; i < count; i++) {
+        const int item = atoi(events[i].item + 1);
+        snprintf(events[i].item, sizeof events[i].item, "i%d", item / 100 * 100 + item % 20);
+        events[i].arrival.event.item = mr_bytes_text(events[i].item);
+    }
+}
+
 static inline void fleet_calm_traffic(fleet *f, uint32_t first_round, uint32_t rounds,
                                       uint64_t seed)
 {
     enum { EVENTS = 48 };
     static made_event events[EVENTS];
     for (uint32_t r = first_round; r < first_round + rounds; r++) {
-        mill_made(events, EVENTS, r, seed);
-        for (uint32_t i = 0; i < EVENTS; i++) {
-            const int item = atoi(events[i].item + 1);
-            snprintf(events[i].item, sizeof events[i].item, "i%d", item / 100 * 100 + item % 20);
-            events[i].arrival.event.item = mr_bytes_text(events[i].item);
-        }
+        calm_made(events, EVENTS, r, seed);
         fleet_round(f, events, EVENTS);
+    }
+}
+
+static inline void mill_calm_traffic(mill *m, uint32_t first_round, uint32_t rounds, uint64_t seed)
+{
+    enum { EVENTS = 48 };
+    static made_event events[EVENTS];
+    mr_error err;
+    for (uint32_t r = first_round; r < first_round + rounds; r++) {
+        calm_made(events, EVENTS, r, seed);
+        if (mill_round(m, events, EVENTS, &err) != MR_OK)
+            fail_msg("%s", err.text);
     }
 }
 
@@ -328,8 +345,9 @@ static inline mr_engine_config shared_defaults(void)
     static const mr_setting settings[] = {{"ease", "pairs", 12},
                                           {"multi_interest", "dim", 16},
                                           {"sequence", "dim", 16},
-                                          {"ranker", "hidden", 1},
-                                          {"sequence", "every", 2}};
+                                          {"sequence", "every", 2},
+                                          {"smoothing", "dim", 16},
+                                          {"ranker", "hidden", 1}};
     mr_engine_config config = mill_defaults();
     config.exchange_bytes = 1 << 20;
     config.extra = extra;

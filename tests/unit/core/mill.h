@@ -329,6 +329,42 @@ static inline void mill_made(made_event *events, uint32_t count, uint32_t round,
     }
 }
 
+// What the catalogue says of items that mill_made's users act on: every other one has a vector.
+// Texts stay the caller's: categories[3][8] by taste.
+static inline void mill_described(made_event *event, uint32_t number, float vector[24],
+                                  char categories[3][8], int64_t time_ms)
+{
+    const uint32_t taste = number % 3, item = 100 * taste + number / 3 % 45;
+    mill_act(event, MR_EVENT_CATALOGUE, number, item, time_ms);
+    mr_event *of = &event->arrival.event;
+    snprintf(categories[taste], sizeof categories[taste], "t%u", taste);
+    of->categories[0] = mr_bytes_text(categories[taste]);
+    of->categories[1] = mr_bytes_text(item % 2 == 0 ? "even" : "odd");
+    of->category_count = 2;
+    of->present |= 1u << MR_FIELD_categories;
+    if (item % 2 == 0)
+        return;
+    for (uint32_t k = 0; k < 24; k++)
+        vector[k] = k % 3 == taste ? 1.0f : 0.1f * (float)((item + k) % 5);
+    of->vector = vector;
+    of->vector_count = 24;
+    of->present |= 1u << MR_FIELD_vector;
+}
+
+// A round of them.
+static inline void mill_catalogue(mill *m, uint32_t first, int64_t time_ms)
+{
+    enum { ITEMS = 24 };
+    static made_event events[ITEMS];
+    static float vectors[ITEMS][24];
+    static char categories[3][8];
+    mr_error err;
+    for (uint32_t i = 0; i < ITEMS; i++)
+        mill_described(&events[i], first + i, vectors[i], categories, time_ms);
+    if (mill_round(m, events, ITEMS, &err) != MR_OK)
+        fail_msg("%s", err.text);
+}
+
 static inline void mill_traffic(mill *m, uint32_t first_round, uint32_t rounds, uint64_t seed)
 {
     enum { EVENTS = 48 };

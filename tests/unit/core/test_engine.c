@@ -7,10 +7,12 @@
 // Also the models that are off unless they are set.
 static mr_engine_config all_models(void)
 {
-    static const mr_setting settings[] = {{"linucb", "dim", 16},         {"ease", "pairs", 12},
-                                          {"multi_interest", "dim", 32}, {"pagerank", "pushes", 8},
-                                          {"sequence", "dim", 16},       {"sequence", "every", 2},
-                                          {"attribution", "touches", 32}, {"ranker", "hidden", 2}};
+    static const mr_setting settings[] = {{"linucb", "dim", 16},          {"ease", "pairs", 12},
+                                          {"multi_interest", "dim", 32},  {"pagerank", "pushes", 8},
+                                          {"sequence", "dim", 16},        {"sequence", "every", 2},
+                                          {"attribution", "touches", 32}, {"content", "dim", 16},
+                                          {"smoothing", "dim", 16},       {"content", "every", 1},
+                                          {"ranker", "hidden", 2}};
     mr_engine_config config = mill_defaults();
     config.settings = settings;
     config.setting_count = sizeof settings / sizeof settings[0];
@@ -26,6 +28,8 @@ static void assert_hash_equal(mr_hash128 a, mr_hash128 b)
 static void run_commits(mill *m, uint32_t first, uint32_t commits)
 {
     for (uint32_t c = first; c < first + commits; c++) {
+        if (m->config.setting_count > 0)
+            mill_catalogue(m, c * 20, 1700000000000 + c * 3500);
         mill_traffic(m, c * 5, 5, 7);
         mill_close_commit(m);
     }

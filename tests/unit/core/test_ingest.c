@@ -13,7 +13,7 @@
 
 #include "core/ingest/ingest.h"
 
-static const mr_ingest_limits limits = {16, 8, 1000, 3};
+static const mr_ingest_limits limits = {16, 8, 1000, 3, {NULL, 0}};
 static mr_line lines[2];
 
 static mr_arrival good(mr_event_kind kind)
@@ -161,6 +161,28 @@ static void catalogue_vectors_must_be_finite(void **state)
     refused(&a, MR_CAUSE_vector_length, "has 2 numbers: want 3");
 }
 
+static void catalogue_vectors_must_be_of_the_model_that_is_asked_for(void **state)
+{
+    (void)state;
+    static const mr_ingest_limits asked = {8, 8, 300000, 0, {(const uint8_t *)"e5 v2", 5}};
+    float vector[1] = {1};
+    mr_error err;
+    mr_arrival a = good(MR_EVENT_CATALOGUE);
+    a.event.vector = vector;
+    a.event.vector_count = 1;
+    assert_int_equal(mr_ingest_check(&a, &asked, &err), MR_OK); // no vector: nothing is asked
+    a.event.present |= 1u << MR_FIELD_vector;
+    assert_int_equal(mr_ingest_check(&a, &asked, &err), MR_REJECT);
+    assert_int_equal(err.cause, MR_CAUSE_vector_model);
+    assert_non_null(strstr(err.text, "'vector_model' is '': want 'e5 v2' (items.vector_model)"));
+    a.event.context[0] = (mr_pair){mr_bytes_text("vector_model"), mr_bytes_text("e5 v1")};
+    a.event.context_count = 1;
+    assert_int_equal(mr_ingest_check(&a, &asked, &err), MR_REJECT);
+    assert_non_null(strstr(err.text, "'e5 v1': want 'e5 v2'"));
+    a.event.context[0].value = mr_bytes_text("e5 v2");
+    assert_int_equal(mr_ingest_check(&a, &asked, &err), MR_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -171,6 +193,7 @@ int main(void)
         cmocka_unit_test(purchases_and_impressions_need_items),
         cmocka_unit_test(actions_of_controls_must_be_known),
         cmocka_unit_test(catalogue_vectors_must_be_finite),
+        cmocka_unit_test(catalogue_vectors_must_be_of_the_model_that_is_asked_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

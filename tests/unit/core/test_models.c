@@ -317,9 +317,56 @@ static void a_user_stands_in_clusters_whose_weights_add_up_to_one(void **state)
     mill_close(&m);
 }
 
+// With one cluster its weight is 1, and n showings, s of them clicked, give (s + 5 x .02)/(n + 5);
+// of what was never shown the prior is known, as well as five showings tell.
+static void a_reward_is_as_sure_as_its_showings_make_it(void **state)
+{
+    (void)state;
+    enum { SHOWN = 12, CLICKED = 4 };
+    static mill m;
+    const mr_setting settings[] = {{"embedding", "dim", DIM},
+                                   {"diag_linucb", "clusters", 1},
+                                   {"diag_linucb", "half_life_s", 1e9}};
+    mr_engine_config config = mill_defaults();
+    config.tasks = 1;
+    config.explore_bp = 10000;
+    config.list_interval_ms = 0;
+    config.settings = settings;
+    config.setting_count = 3;
+    mill_open(&m, &config);
+    const int64_t t = 1700000000000;
+    mr_error err;
+    made_event event;
+    mr_line line = {.item = mr_bytes_text("i7")};
+    act(&m, 0, 8, t); // places the user; without impressions so far it is a try of its own
+    for (uint32_t i = 0; i < SHOWN; i++) {
+        mill_act(&event, MR_EVENT_IMPRESSION, 0, 0, t + 1000 * i + 1000);
+        event.arrival.event.lines = &line;
+        event.arrival.event.line_count = 1;
+        assert_int_equal(mill_round(&m, &event, 1, &err), MR_OK);
+        if (i < CLICKED)
+            act(&m, i + 1, 7, t + 1000 * i + 1001);
+    }
+    act(&m, 20, 9, t + 100000);
+    uint32_t seen = 0;
+    for (uint32_t e = 0; e < m.last.entry_count; e++) {
+        const bool shown = mr_bytes_equal(m.last_entries[e].item, mr_bytes_text("i7"));
+        const double p = shown ? (CLICKED + 0.1) / (SHOWN + 5) : (double)m.last_entries[e].mean;
+        const bool first = mr_bytes_equal(m.last_entries[e].item, mr_bytes_text("i8"));
+        const double tried = shown ? SHOWN : first;
+        const double deviation = sqrt(p * (1 - p) / (5 + tried));
+        seen += shown;
+        assert_true(fabs((double)m.last_entries[e].mean - p) < 1e-5);
+        assert_true(fabs((double)m.last_entries[e].spread - deviation) < 1e-5);
+    }
+    assert_int_equal(seen, 1);
+    mill_close(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_reward_is_as_sure_as_its_showings_make_it),
         cmocka_unit_test(a_step_goes_down_the_gradient_of_its_loss),
         cmocka_unit_test(training_separates_what_is_acted_on_from_what_is_not),
         cmocka_unit_test(rows_of_the_metric_space_stay_in_the_unit_ball),

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Several workers: what they share comes to the same as what one worker does alone; tasks that move
 // and engines that restart change no byte; a view is what owners wrote.
+#include <math.h>
 #include <pthread.h>
 
 #include "core/model/loss.h"
 #include "core/model/optimiser.h"
+#include "core/rows.h"
 #include "tests/unit/core/fleet.h"
 
 // The loss that looks at how many acts there are on all items.
@@ -193,6 +195,67 @@ static void what_users_say_is_heard_by_every_worker(void **state)
     fleet_round(&shared, events, 80);
     fleet_settle(&shared);
     assert_true(assert_same_items(&alone, &shared.store) >= 7);
+    mill_close(&alone);
+    fleet_close(&shared);
+}
+
+static const float *link_of(mill *m, float *count)
+{
+    const uint16_t code = code_of("content.link");
+    uint8_t key[11] = {MR_ROW_NAMED, (uint8_t)(code >> 8), (uint8_t)code};
+    const stored_row *row = mill_find(m, 0, mr_bytes_of(key, sizeof key));
+    assert_non_null(row);
+    memcpy(count, row->value + 8 + 8, sizeof *count);
+    return (const float *)(const void *)(row->value + 8 + 16);
+}
+
+// What the catalogue says is the latest word, whoever heard it; what goes together are sums of
+// floats, in another order.
+static void what_items_are_like_is_the_same_on_several_workers(void **state)
+{
+    (void)state;
+    enum { DESCRIBED = 24, ROUNDS = 5, DIM = 16, CELLS = DIM * (DIM + 1) + DIM * DIM };
+    static const char *const off[] = {"popularity", "covisit", "embedding", "diag_linucb"};
+    static const mr_setting settings[] = {{"content", "dim", DIM}, {"content", "every", 1}};
+    static made_event events[DESCRIBED];
+    static float vectors[DESCRIBED][24];
+    static char categories[3][8];
+    static mill alone;
+    static fleet shared;
+    float counts[2];
+    mr_error err;
+    mr_engine_config config = mill_defaults();
+    config.exchange_bytes = 1 << 20;
+    config.off = off;
+    config.off_count = 4;
+    config.settings = settings;
+    config.setting_count = 2;
+    fleet_open(&shared, &config, 3, "abca");
+    config.exchange_bytes = 0;
+    mill_open(&alone, &config);
+    for (uint32_t r = 0; r < ROUNDS; r++) {
+        for (uint32_t i = 0; i < DESCRIBED; i++) // items again and again: times fall too
+            mill_described(&events[i], r * 13 + i, vectors[i], categories,
+                           1699999000000 + (r * 7 % ROUNDS) * 1000);
+        assert_int_equal(mill_round(&alone, events, DESCRIBED, &err), MR_OK);
+        fleet_round(&shared, events, DESCRIBED);
+    }
+    mill_close_commit(&alone);
+    fleet_settle(&shared);
+    for (uint32_t c = 0; c < 6; c++) {
+        mill_calm_traffic(&alone, c * 5, 5, 7);
+        mill_close_commit(&alone);
+        fleet_calm_traffic(&shared, c * 5, 5, 7);
+        fleet_settle(&shared);
+    }
+    assert_true(assert_same_items(&alone, &shared.store) > 60);
+    const float *a = link_of(&alone, &counts[0]), *b = link_of(&shared.store, &counts[1]);
+    double largest = 0;
+    for (uint32_t i = 0; i < CELLS; i++)
+        largest = fabs((double)a[i]) > largest ? fabs((double)a[i]) : largest;
+    assert_true(counts[0] > 100 && fabsf(counts[0] - counts[1]) < 1e-6f * counts[0] * 4);
+    for (uint32_t i = 0; i < CELLS; i++)
+        assert_true(fabs((double)a[i] - (double)b[i]) < 1e-6 * largest);
     mill_close(&alone);
     fleet_close(&shared);
 }
@@ -801,6 +864,7 @@ int main(void)
         cmocka_unit_test(the_sum_of_several_workers_is_that_of_one),
         cmocka_unit_test(an_impression_and_a_catalogue_reach_the_owner),
         cmocka_unit_test(what_users_say_is_heard_by_every_worker),
+        cmocka_unit_test(what_items_are_like_is_the_same_on_several_workers),
         cmocka_unit_test(what_is_counted_is_the_fold_of_the_events),
         cmocka_unit_test(a_task_that_moves_goes_on_with_the_same_bytes),
         cmocka_unit_test(a_task_that_comes_is_as_if_it_had_been_there_at_the_start),

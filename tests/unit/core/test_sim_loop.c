@@ -197,12 +197,52 @@ static void a_copy_put_back_goes_on_from_there(void **state)
     end(&straight);
 }
 
+// Of places that items get before anybody has clicked them: how many are before the community that
+// they are most for, over a few worlds.
+static double at_home(bool described, double *chance)
+{
+    static const mr_setting settings[] = {{"content", "dim", 16}};
+    double early = 0, home = 0;
+    *chance = 0;
+    for (uint32_t seed = 1; seed <= 6; seed++) {
+        mr_loop_config config = small(MR_LOOP_LEARNED);
+        config.world.seed = seed;
+        config.world.late_share = 0.4;
+        config.world.late_ms = 48 * HOUR;
+        config.content = true;
+        config.noise = 0.5;
+        config.engine.settings = settings;
+        config.engine.setting_count = described ? 1 : 0;
+        running r;
+        begin(&r, &config);
+        go(&r, 48 * HOUR);
+        early += (double)r.loop.sums.early;
+        home += (double)r.loop.sums.early_home;
+        *chance += r.loop.sums.early_chance;
+        end(&r);
+    }
+    *chance /= early;
+    return home / early;
+}
+
+static void content_brings_a_new_item_home_before_its_first_click(void **state)
+{
+    (void)state;
+    double chance[2];
+    const double without = at_home(false, &chance[0]), with = at_home(true, &chance[1]);
+    print_message("before its own community: %.3f without content (by chance %.3f), %.3f with "
+                  "(%.3f)\n",
+                  without, chance[0], with, chance[1]);
+    assert_true(with > 1.5 * without && with > 2 * chance[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(learning_lies_between_popularity_and_the_oracle),
         cmocka_unit_test(every_click_has_a_list_and_every_purchase_a_cart),
         cmocka_unit_test(the_same_seed_gives_the_same_state_and_another_one_another),
+        cmocka_unit_test(content_brings_a_new_item_home_before_its_first_click),
         cmocka_unit_test(a_copy_put_back_goes_on_from_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -196,6 +196,72 @@ static void what_cannot_be_opened_is_named_before_anything_is_read(void **state)
     assert_non_null(strstr(err.text, "standard input"));
 }
 
+static void write_text(uint32_t number, const char *text)
+{
+    FILE *file = fopen(paths[number], "w");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+static void a_catalogue_comes_before_the_first_event_and_at_its_time(void **state)
+{
+    (void)state;
+    mr_arrivals_files files;
+    mr_arrivals from;
+    mr_arrival a;
+    mr_error err = {0};
+    bool more = true;
+    write_file(0, "1700000000005,u,x,click\n1700000000006,v,x,click\n");
+    write_text(1, "item,category,title,vector,colour\n"
+                  "x,shoes|red,A shoe,0.5 -1e1 2,brown\n"
+                  "y,,,1 2  3,\n"
+                  "z,,,,\n");
+    assert_int_equal(mr_arrivals_of_files(names, 1, NULL, NULL, &files, &from, &err), MR_OK);
+    assert_int_equal(mr_arrivals_with_catalogue(paths[1], &from, &err), MR_OK);
+    assert_int_equal(from.next(from.context, &a, &more, &err), MR_OK);
+    assert_int_equal(a.event.kind, MR_EVENT_CATALOGUE);
+    assert_int_equal(a.event.time_ms, 1700000000005);
+    assert_true(mr_event_has(&a.event, MR_FIELD_time) && mr_event_has(&a.event, MR_FIELD_vector));
+    assert_int_equal(a.event.category_count, 2);
+    assert_true(mr_bytes_equal(a.event.categories[1], mr_bytes_text("red")));
+    assert_true(mr_bytes_equal(a.event.title, mr_bytes_text("A shoe")));
+    assert_int_equal(a.event.vector_count, 3);
+    assert_true(a.event.vector[0] == 0.5f && a.event.vector[1] == -10 && a.event.vector[2] == 2);
+    assert_int_equal(a.event.context_count, 1);
+    assert_true(mr_bytes_equal(a.event.context[0].name, mr_bytes_text("colour")));
+    assert_int_equal(from.next(from.context, &a, &more, &err), MR_REJECT); // two spaces
+    assert_non_null(strstr(err.text, ":3: column 'vector': want up to 1024 numbers"));
+    assert_int_equal(from.next(from.context, &a, &more, &err), MR_OK);
+    assert_true(more && mr_bytes_equal(a.event.item, mr_bytes_text("z")));
+    assert_int_equal(a.event.vector_count, 0);
+    for (const char *user = "u"; user != NULL; user = *user == 'u' ? "v" : NULL) {
+        assert_int_equal(from.next(from.context, &a, &more, &err), MR_OK);
+        assert_true(more && mr_bytes_equal(a.event.user, mr_bytes_text(user)));
+    }
+    assert_int_equal(from.next(from.context, &a, &more, &err), MR_OK);
+    assert_false(more);
+    from.close(from.context);
+}
+
+static void a_catalogue_without_events_behind_it_is_none(void **state)
+{
+    (void)state;
+    mr_arrivals_files files;
+    mr_arrivals from;
+    mr_arrival a;
+    mr_error err = {0};
+    bool more = true;
+    write_file(0, "");
+    write_text(1, "item\nx\n");
+    assert_int_equal(mr_arrivals_of_files(names, 1, NULL, NULL, &files, &from, &err), MR_OK);
+    assert_int_equal(mr_arrivals_with_catalogue("/nowhere/at/all.csv", &from, &err), MR_FATAL);
+    assert_int_equal(mr_arrivals_with_catalogue(paths[1], &from, &err), MR_OK);
+    assert_int_equal(from.next(from.context, &a, &more, &err), MR_OK);
+    assert_false(more);
+    from.close(from.context);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -204,6 +270,8 @@ int main(void)
         cmocka_unit_test(events_older_than_one_before_them_keep_their_place_and_are_counted),
         cmocka_unit_test(a_bad_row_is_told_and_no_event_is_lost_by_it),
         cmocka_unit_test(files_without_events_are_no_hindrance),
+        cmocka_unit_test(a_catalogue_comes_before_the_first_event_and_at_its_time),
+        cmocka_unit_test(a_catalogue_without_events_behind_it_is_none),
         cmocka_unit_test(what_cannot_be_opened_is_named_before_anything_is_read),
     };
     return cmocka_run_group_tests(tests, make_files, remove_files);
