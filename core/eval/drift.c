@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/eval/drift.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #include "core/base/error.h"
@@ -43,6 +44,13 @@ mr_adwin_config mr_adwin_defaults(void)
 double mr_adwin_mean(const mr_adwin *d)
 {
     return d->width > 0 ? d->sum / d->width : 0;
+}
+
+uint32_t mr_adwin_used(const mr_adwin *d)
+{
+    if (d->ticks == 0)
+        return 0;
+    return (uint32_t)(offsetof(mr_adwin, buckets) + d->levels * sizeof d->buckets[0]);
 }
 
 static double size_of(uint32_t level)

@@ -63,6 +63,8 @@ mr_adwin_config mr_adwin_defaults(void);
 // Takes a number; true: a part of the window was dropped. O(log^2 width) where it looks, else
 // O(log width).
 bool mr_adwin_add(mr_adwin *detector, const mr_adwin_config *config, double x);
+// How many leading bytes of it differ from zeros.
+uint32_t mr_adwin_used(const mr_adwin *detector);
 double mr_adwin_mean(const mr_adwin *detector); // 0 for none
 
 #endif

@@ -13,12 +13,18 @@
 // variance), independent over items because each has its own. Drawn by upper bound it is LinUCB.
 // Learns from impressions alone: without them there is no reward of 0. Sums fade when something is
 // added, so that an item that nothing happens to stays as sure as it was.
+// With `drift` set, the rewards of lists that acts name are watched by ADWIN, BATCH showings or
+// a round a number.
+// Where they have become less than they were, what was learned until then counts `drift_keep` of
+// what it did, in every item: a restart, unless that is 1. One owner watches; the others follow its
+// row. More reward than before is no reason to forget.
 // Source: Li, Chu, Langford and Schapire, A Contextual-Bandit Approach to Personalized News Article
 // Recommendation (disjoint); Agrawal and Goyal, Thompson Sampling for Contextual Bandits with
 // Linear Payoffs. Departure: the context is a learned vector, which moves under the sums while it
 // is young.
 #include "core/base/ridge.h"
 #include "core/deltas.h"
+#include "core/eval/drift.h"
 #include "core/list/topk.h"
 #include "core/model/decay.h"
 
@@ -26,10 +32,11 @@ enum {
     DIM_MAX = MR_RIDGE_MAX,
     REFRESH = 4,
     CELLS_MAX = DIM_MAX + DIM_MAX * (DIM_MAX + 1) / 2,
+    BATCH = 16,
 };
 
 typedef struct config {
-    double dim, lambda, half_life_s, noise;
+    double dim, lambda, half_life_s, noise, drift, drift_keep;
 } config;
 
 static const mr_param params[] = {
@@ -41,6 +48,11 @@ static const mr_param params[] = {
      604800, 60, 1e9},
     {"noise", "", "standard deviation of a reward around its mean; .2 is that of a click in 25",
      offsetof(config, noise), 0.2, 1e-6, 1e6},
+    {"drift", "", "chance to take luck for a change of the rewards (ADWIN's delta), after which "
+     "what was learned is forgotten; 0: it is not watched",
+     offsetof(config, drift), 0, 0, 0.5},
+    {"drift_keep", "", "share that it keeps then; 1: the metric `drifts` alone tells of it",
+     offsetof(config, drift_keep), 0.02, 0, 1},
     {0},
 };
 
@@ -56,14 +68,27 @@ typedef struct context { // of a user
     float x[];
 } context;
 
+typedef struct rewards { // a delta to the watch: showings of lists and acts on them
+    int64_t time_ms;     // of the newest
+    double showings, acts;
+} rewards;
+
+typedef struct watch { // the one row
+    int64_t since_ms;  // what was learned before is forgotten; 0: nothing is
+    uint64_t drifts;
+    rewards coming; // less than a batch
+    mr_adwin adwin; // of rewards a showing, times the root of BATCH
+} watch;
+
 typedef struct cache {
+    int64_t since_ms; // of the watch, as theta and inverse have it
     float *theta;   // by slot
     float *inverse; // by slot: the whole of (lambda I + A)^-1, dim x dim
     mr_topk_image image;
     float norm_max;
 } cache;
 
-enum { FAMILY_SUMS, FAMILY_CONTEXT };
+enum { FAMILY_SUMS, FAMILY_CONTEXT, FAMILY_WATCH };
 
 static uint32_t dim(const void *c)
 {
@@ -117,6 +142,46 @@ static void combine(const void *c, void *into, const void *from)
     add(c, into, from);
 }
 
+static bool watches(const config *c)
+{
+    return c->drift > 0;
+}
+
+static uint32_t watch_bytes(const void *c)
+{
+    (void)c;
+    return sizeof(watch);
+}
+
+static uint32_t watch_used(const void *c, const void *row)
+{
+    (void)c;
+    const watch *w = row;
+    return (uint32_t)(offsetof(watch, adwin) + mr_adwin_used(&w->adwin));
+}
+
+static uint32_t rewards_bytes(const void *c)
+{
+    (void)c;
+    return sizeof(rewards);
+}
+
+static uint32_t one_row(const void *c)
+{
+    (void)c;
+    return 1;
+}
+
+static void combine_rewards(const void *c, void *into, const void *from)
+{
+    (void)c;
+    rewards *sum = into;
+    const rewards *more = from;
+    sum->time_ms = more->time_ms > sum->time_ms ? more->time_ms : sum->time_ms;
+    sum->showings += more->showings;
+    sum->acts += more->acts;
+}
+
 static const mr_family families[] = {
     [FAMILY_SUMS] = {.name = "sums",
                      .key = MR_KEY_ITEM,
@@ -130,7 +195,36 @@ static const mr_family families[] = {
                         .key = MR_KEY_USER,
                         .version = 1,
                         .row_bytes = context_bytes},
+    [FAMILY_WATCH] = {.name = "watch",
+                      .key = MR_KEY_NAMED,
+                      .delta = MR_DELTA_SUM,
+                      .version = 1,
+                      .row_bytes = watch_bytes,
+                      .delta_bytes = rewards_bytes,
+                      .rows_max = one_row,
+                      .used = watch_used,
+                      .combine = combine_rewards},
 };
+
+// Until when nothing that was learned counts in full; 0: no drift was seen.
+static int64_t since(const mr_instance *self, const mr_view *view)
+{
+    const watch *w = mr_named_find(&view->named[self->family_first + FAMILY_WATCH], 0);
+    return w != NULL ? w->since_ms : 0;
+}
+
+// Brings sums of before a drift to its time.
+static void forget(const config *c, int64_t since_ms, sums *row)
+{
+    if (row->time_ms >= since_ms || (row->showings == 0 && row->acts == 0))
+        return;
+    const double kept = c->drift_keep * faded(c, row->time_ms, since_ms);
+    row->time_ms = since_ms;
+    row->showings *= kept;
+    row->acts *= kept;
+    for (uint32_t i = 0; i < cells(c); i++)
+        row->values[i] *= kept;
+}
 
 // ---- the context
 
@@ -189,6 +283,17 @@ static void learn(const mr_instance *self, const mr_view *view, const mr_signal 
     add(c, mr_deltas_at(deltas, self->family_first + FAMILY_SUMS, signal->item), one);
 }
 
+static void note_reward(const mr_instance *self, const mr_view *view, const mr_signal *signal,
+                        mr_deltas *deltas)
+{
+    const rewards one = {.time_ms = signal->time_ms,
+                         .showings = signal->kind == MR_SIGNAL_SHOWN,
+                         .acts = signal->kind == MR_SIGNAL_ACT && signal->act == MR_EVENT_CLICK};
+    const uint32_t f = self->family_first + FAMILY_WATCH;
+    const uint32_t slot = mr_slots_find(&view->named[f].slots, 0);
+    combine_rewards(self->config, mr_deltas_at(deltas, f, slot), &one);
+}
+
 static void observe(const mr_instance *self, const mr_view *view, const mr_signal *signals,
                     uint32_t signal_count, struct mr_deltas *deltas, mr_arena *arena)
 {
@@ -199,16 +304,40 @@ static void observe(const mr_instance *self, const mr_view *view, const mr_signa
             continue;
         if (view->impressions && !signal->organic)
             learn(self, view, signal, deltas);
+        if (watches(self->config) && signal->answers)
+            note_reward(self, view, signal, deltas);
         if (signal->kind == MR_SIGNAL_ACT &&
             context_of(self, view, signal->user)->acts++ % REFRESH == 0)
             place(self, view, signal->user);
     }
 }
 
+static void look_for_drift(const config *c, const rewards *came, watch *w)
+{
+    const mr_adwin_config adwin = {.delta = c->drift, .clock = 1, .least = 2, .window = 10};
+    combine_rewards(c, &w->coming, came);
+    if (w->coming.showings < BATCH)
+        return;
+    const double before = mr_adwin_mean(&w->adwin);
+    const double x = w->coming.acts / w->coming.showings * __builtin_sqrt(BATCH);
+    const bool cut = mr_adwin_add(&w->adwin, &adwin, x);
+    if (cut && mr_adwin_mean(&w->adwin) < before) {
+        w->drifts++;
+        w->since_ms = c->drift_keep < 1 ? w->coming.time_ms : 0;
+        w->adwin = (mr_adwin){0}; // or what is left of the old would be found time and again
+    }
+    w->coming = (rewards){.time_ms = w->coming.time_ms};
+}
+
 static void apply(const mr_instance *self, const mr_view *view, uint32_t family, uint64_t key,
                   const void *delta, void *row)
 {
-    (void)view, (void)family, (void)key;
+    (void)key;
+    if (family == FAMILY_WATCH) {
+        look_for_drift(self->config, delta, row);
+        return;
+    }
+    forget(self->config, since(self, view), row);
     add(self->config, row, delta);
 }
 
@@ -219,11 +348,24 @@ static void derive(const mr_instance *self, const mr_view *view, uint32_t slot)
     const config *c = self->config;
     cache *derived = self->cache;
     const uint32_t d = dim(c);
-    const sums *row = mr_items_row(view->items, self->family_first + FAMILY_SUMS, slot);
+    double scratch[sizeof(sums) / 8 + CELLS_MAX];
+    const sums *stored = mr_items_row(view->items, self->family_first + FAMILY_SUMS, slot);
+    sums *row = (sums *)(void *)scratch;
+    memcpy(row, stored, sums_bytes(c));
+    forget(c, derived->since_ms, row);
     float *theta = derived->theta + (size_t)slot * dim(c);
     mr_ridge_solve(row->values, d, c->lambda, theta, derived->inverse + (size_t)slot * d * d);
     const float norm = mr_topk_image_put(&derived->image, slot, theta, dim(c));
     derived->norm_max = norm > derived->norm_max ? norm : derived->norm_max;
+}
+
+static void derive_all(const mr_instance *self, const mr_view *view)
+{
+    cache *derived = self->cache;
+    derived->norm_max = 0.0f;
+    derived->since_ms = since(self, view);
+    for (uint32_t slot = 0; slot < view->items->slots.used; slot++)
+        derive(self, view, slot);
 }
 
 static size_t cache_bytes(const void *c, uint32_t items_max)
@@ -244,15 +386,26 @@ static void rebuild(const mr_instance *self, const mr_view *view)
     derived->inverse = (float *)(void *)memory;
     memory += mr_arena_round((size_t)max * d * d * sizeof(float));
     derived->image = mr_topk_image_at(memory, max, d);
-    derived->norm_max = 0.0f;
-    for (uint32_t slot = 0; slot < view->items->slots.used; slot++)
-        derive(self, view, slot);
+    derive_all(self, view);
 }
 
+// After a drift every item is solved once more: some 10 us each.
 static void changed(const mr_instance *self, const mr_view *view, uint32_t family, uint32_t slot)
 {
-    (void)family;
-    derive(self, view, slot);
+    const cache *derived = self->cache;
+    if (family == FAMILY_SUMS)
+        derive(self, view, slot);
+    else if (family == FAMILY_WATCH && since(self, view) != derived->since_ms)
+        derive_all(self, view);
+}
+
+static uint32_t measure(const mr_instance *self, const mr_view *view, mr_measure *out, uint32_t max)
+{
+    const watch *w = mr_named_find(&view->named[self->family_first + FAMILY_WATCH], 0);
+    if (max == 0 || !watches(self->config))
+        return 0;
+    out[0] = (mr_measure){"drifts", w != NULL ? (double)w->drifts : 0.0};
+    return 1;
 }
 
 // ---- serving
@@ -326,13 +479,14 @@ const mr_model mr_model_linucb = {
               .params = params,
               .config_bytes = sizeof(config),
               .families = families,
-              .family_count = 2,
+              .family_count = 3,
               .needs = needs,
               .cache_bytes = cache_bytes,
               .rebuild = rebuild,
               .changed = changed,
               .observe = observe,
-              .apply = apply},
+              .apply = apply,
+              .measure = measure},
     .on = on,
     .columns = columns,
     .batched = true,

@@ -19,6 +19,7 @@
 
 #include "core/base/ridge.h"
 #include "core/base/rng.h"
+#include "core/eval/drift.h"
 #include "worker/bench/bench.h"
 #include "worker/bench/measure.h"
 
@@ -32,6 +33,9 @@ enum {
     REGRET_EVENTS = 30000,
     LONG_EVENTS = 100000,
     LONG_EPOCH = 64,
+    CHANGE_AFTER = 30000, // decisions, and then every arm's truth is another
+    CHANGE_EVENTS = 70000,
+    WINDOW = 1000,
 };
 
 typedef enum chooser { AT_RANDOM, EPSILON_GREEDY, UPPER_BOUND, DRAWN, THOMPSON } chooser;
@@ -70,6 +74,16 @@ static void draw_context(mr_rng *rng, uint32_t d, float *x)
     x[0] = 1.0f;
 }
 
+static void draw_truths(loop *l)
+{
+    for (uint32_t a = 0; a < l->arms; a++) {
+        float *truth = l->truth + (size_t)a * l->d;
+        draw_context(&l->world, l->d, truth);
+        for (uint32_t i = 0; i < l->d; i++)
+            truth[i] *= i == 0 ? 0.25f : 0.5f; // a quarter, more or less by the directions' cosine
+    }
+}
+
 static void open_loop(loop *l, uint32_t arms, uint32_t d, uint32_t seed)
 {
     memset(l, 0, sizeof *l);
@@ -78,11 +92,8 @@ static void open_loop(loop *l, uint32_t arms, uint32_t d, uint32_t seed)
     l->d = d;
     l->world = mr_rng_make(seed, 0, 0, 0, MR_PURPOSE_SIM);
     l->choices = mr_rng_make(seed, 0, 0, 1, MR_PURPOSE_POLICY);
+    draw_truths(l);
     for (uint32_t a = 0; a < arms; a++) {
-        float *truth = l->truth + (size_t)a * d;
-        draw_context(&l->world, d, truth);
-        for (uint32_t i = 0; i < d; i++)
-            truth[i] *= i == 0 ? 0.25f : 0.5f; // a quarter, more or less by the directions' cosine
         l->index[a] = a;
         mr_ridge_solve(l->sums[a], d, 1.0, l->theta + (size_t)a * d, l->inverse[a]);
     }
@@ -151,12 +162,14 @@ static uint32_t choose(loop *l, chooser how, const float *x)
 
 // ---- learning
 
-static void learn(loop *l, const float *x, uint32_t arm)
+// Returns the reward.
+static double learn(loop *l, const float *x, uint32_t arm)
 {
+    const double reward = mr_rng_double(&l->world) < chance_of(l, x, arm);
     mr_ridge_try(l->sums[arm], l->d, x);
-    if (mr_rng_double(&l->world) < chance_of(l, x, arm))
-        mr_ridge_reward(l->sums[arm], l->d, x, 1.0);
+    mr_ridge_reward(l->sums[arm], l->d, x, reward);
     l->tried[arm] = true;
+    return reward;
 }
 
 static void end_epoch(loop *l)
@@ -198,6 +211,52 @@ static double regret_of(loop *l, chooser how, uint32_t epoch, uint32_t events)
         }
     }
     return regret / ((double)SEEDS * events);
+}
+
+// ---- a change of everything
+
+static void forget_all(loop *l)
+{
+    memset(l->sums, 0, sizeof l->sums);
+    for (uint32_t a = 0; a < l->arms; a++)
+        l->tried[a] = true;
+}
+
+// Adds the regret of one world to `regrets`, by windows; with `restarts`, ADWIN watches the rewards,
+// and what was learned is thrown away where they have become less.
+static void change_world(loop *l, uint32_t seed, bool restarts, double *regrets)
+{
+    const mr_adwin_config config = mr_adwin_defaults();
+    mr_adwin watch = {0};
+    float x[DIM_MAX];
+    open_loop(l, 20, 16, seed);
+    for (uint32_t e = 0; e < CHANGE_EVENTS; e++) {
+        if (e == CHANGE_AFTER)
+            draw_truths(l);
+        draw_context(&l->world, l->d, x);
+        const uint32_t arm = choose(l, THOMPSON, x);
+        regrets[e / WINDOW] += best_chance(l, x) - chance_of(l, x, arm);
+        const double reward = learn(l, x, arm), before = mr_adwin_mean(&watch);
+        if (mr_adwin_add(&watch, &config, reward) && mr_adwin_mean(&watch) < before && restarts)
+            forget_all(l);
+        if (e % LONG_EPOCH == LONG_EPOCH - 1)
+            end_epoch(l);
+    }
+}
+
+// Decisions after the change until the regret of a window has come back half of the way to what it
+// was before, in the mean over worlds.
+static double recovery_of(loop *l, bool restarts)
+{
+    enum { WINDOWS = CHANGE_EVENTS / WINDOW, CHANGE = CHANGE_AFTER / WINDOW };
+    double regrets[WINDOWS] = {0};
+    for (uint32_t seed = 1; seed <= SEEDS; seed++)
+        change_world(l, seed, restarts, regrets);
+    const double half = (regrets[CHANGE - 1] + regrets[CHANGE]) / 2;
+    uint32_t w = CHANGE;
+    while (w < WINDOWS && regrets[w] > half)
+        w++;
+    return (double)(w - CHANGE) * WINDOW;
 }
 
 // ---- figures
@@ -279,6 +338,19 @@ static void measure_regrets(loop *l, mr_figure *figures, uint32_t room, uint32_t
     }
 }
 
+static void measure_recovery(loop *l, mr_figure *figures, uint32_t room, uint32_t *count)
+{
+    if (*count == room)
+        return;
+    const double value = recovery_of(l, true), reference = recovery_of(l, false);
+    figures[(*count)++] = (mr_figure){.name = "bandit_lints_recovery",
+                                      .value = value,
+                                      .unit = "decisions",
+                                      .reference = "without a restart",
+                                      .reference_value = reference,
+                                      .ratio = reference / value};
+}
+
 mr_status mr_bench_bandit(mr_figure *figures, uint32_t *count, mr_error *err)
 {
     const uint32_t room = *count;
@@ -296,6 +368,7 @@ mr_status mr_bench_bandit(mr_figure *figures, uint32_t *count, mr_error *err)
                       &figures[(*count)++]);
     }
     measure_regrets(l, figures, room, count);
+    measure_recovery(l, figures, room, count);
     free(l);
     free(contexts);
     return MR_OK;

@@ -24,6 +24,7 @@ enum { TOGETHER_MAX = 8, SET_BYTES = 32 }; // engines in one pass; "seed=..."
 #define INTERESTS "models.multi_interest.dim=64", "models.multi_interest.interests=4"
 #define SEQUENCE "models.sequence.dim=64"
 #define SMOOTHING "models.smoothing.dim=64"
+#define RANKER "models.ranker.hidden=experts"
 #define TRAINED(loss, optimiser)                                                                   \
     "models.embedding.loss=" loss, "models.embedding.optimiser=" optimiser
 #define EMBEDDING(loss, optimiser)                                                                 \
@@ -91,6 +92,8 @@ static const mr_model_row rows[] = {
     {"blend, with sequence", "blend", {SEQUENCE}},
     {"blend, with smoothing", "blend", {SMOOTHING}},
     {"blend, with content", "blend", {CONTENT}},
+    {"blend, with ranker", "blend", {RANKER}},
+    {"ranker, of the default columns", "ranker", {RANKER}},
 };
 
 const mr_model_row *mr_model_rows(uint32_t *count)

@@ -346,7 +346,8 @@ static inline mr_engine_config shared_defaults(void)
                                           {"multi_interest", "dim", 16},
                                           {"sequence", "dim", 16},
                                           {"sequence", "every", 2},
-                                          {"smoothing", "dim", 16}};
+                                          {"smoothing", "dim", 16},
+                                          {"ranker", "hidden", 1}};
     mr_engine_config config = mill_defaults();
     config.exchange_bytes = 1 << 20;
     config.extra = extra;

@@ -209,12 +209,112 @@ static void the_worked_figures(void **state)
     mill_close(&m);
 }
 
+// ---- drift
+
+enum { GOOD_ROUNDS = 400, BAD_ROUNDS = 200 };
+
+static double drifts_of(mill *m)
+{
+    mr_engine_metrics metrics;
+    mr_engine_measure(m->engine, &metrics);
+    for (uint32_t i = 0; i < metrics.measure_count; i++)
+        if (strcmp(metrics.measures[i].name, "drifts") == 0)
+            return metrics.measures[i].value;
+    return -1;
+}
+
+static void open_watching(mill *m, double keep)
+{
+    static mr_setting watching[] = {{"linucb", "dim", DIM},
+                                    {"linucb", "half_life_s", 1e9},
+                                    {"linucb", "drift", 0.002},
+                                    {"linucb", "drift_keep", 0},
+                                    {"embedding", "dim", DIM}};
+    static const char *const off[] = {"popularity", "covisit", "diag_linucb"};
+    mr_engine_config config = mill_defaults();
+    watching[3].value = keep;
+    config.tasks = 1;
+    config.explore_bp = 10000;
+    config.list_interval_ms = 0;
+    config.seen = MR_SEEN_KEEP;
+    config.off = off;
+    config.off_count = 3;
+    config.settings = watching;
+    config.setting_count = 5;
+    mill_open(m, &config);
+}
+
+// A list of three that is answered, with a click on its first item or without one.
+static void answer(mill *m, uint32_t round, bool clicks)
+{
+    static mr_line lines[SLATE];
+    static char ids[SLATE][8];
+    made_event events[2];
+    const uint32_t user = round % USERS;
+    const int64_t time_ms = 1700000000000 + round * 60000ll;
+    mill_act(&events[0], MR_EVENT_IMPRESSION, user, 0, time_ms);
+    for (uint32_t i = 0; i < SLATE; i++) {
+        snprintf(ids[i], sizeof ids[i], "i%u", (round + i) % ITEMS);
+        lines[i] = (mr_line){.item = mr_bytes_text(ids[i])};
+    }
+    events[0].arrival.event.lines = lines;
+    events[0].arrival.event.line_count = SLATE;
+    mill_act(&events[1], MR_EVENT_CLICK, user, round % ITEMS, time_ms + 1000);
+    for (uint32_t i = 0; i < 2; i++) {
+        events[i].arrival.event.present |= 1u << MR_FIELD_list_version;
+        events[i].arrival.event.list_version = 1;
+    }
+    learn(m, events, clicks ? 2 : 1);
+}
+
+static double mean_in_last_list(const mill *m)
+{
+    double sum = 0;
+    for (uint32_t e = 0; e < m->last.entry_count; e++)
+        sum += (double)m->last_entries[e].mean;
+    return sum / m->last.entry_count;
+}
+
+static double run_watching(mill *m, double keep, uint32_t restart_every)
+{
+    open_watching(m, keep);
+    for (uint32_t round = 0; round < GOOD_ROUNDS + BAD_ROUNDS; round++) {
+        answer(m, round, round < GOOD_ROUNDS);
+        if (round == GOOD_ROUNDS - 1)
+            assert_true(drifts_of(m) == 0);
+        if (restart_every > 0 && round % restart_every == restart_every - 1)
+            mill_restart(m, round);
+    }
+    return mean_in_last_list(m);
+}
+
+static void a_drift_is_noticed_once_and_what_was_learned_before_it_forgotten(void **state)
+{
+    (void)state;
+    static mill watched, forgetful, restarted;
+    const double remembered = run_watching(&watched, 1, 0);
+    const double forgotten = run_watching(&forgetful, 0.02, 0);
+    const double again = run_watching(&restarted, 0.02, 7);
+    print_message("mean of a list after the drift: %.3f with all that was learned, %.3f without\n",
+                  remembered, forgotten);
+    assert_true(drifts_of(&watched) == 1 && drifts_of(&forgetful) == 1);
+    assert_true(remembered > 0.15);
+    assert_true(fabs(forgotten) < 0.5 * remembered);
+    // A worker that begins again from its rows has the same state and the same lists.
+    const mr_hash128 a = mill_hash(&forgetful), b = mill_hash(&restarted);
+    assert_true(a.low == b.low && a.high == b.high && forgotten == again);
+    mill_close(&watched);
+    mill_close(&forgetful);
+    mill_close(&restarted);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lists_say_what_ridge_regression_says),
         cmocka_unit_test(sums_are_those_of_the_events),
         cmocka_unit_test(the_worked_figures),
+        cmocka_unit_test(a_drift_is_noticed_once_and_what_was_learned_before_it_forgotten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
