@@ -503,6 +503,8 @@ static void ask(asking *a, const mr_signal *signal, mr_filter filter, probe_kind
         .weight = probe_weight(signal),
         .rng = mr_rng_make(engine->config.seed, work->view.task, work->view.epoch,
                            key + signal->index, MR_PURPOSE_BLEND),
+        .signal = signal,
+        .deltas = kind.product && kind.learned ? &work->deltas : NULL,
         .result = result,
     };
     if (a->count == MR_PROBE_BATCH)

@@ -49,8 +49,18 @@ static mr_hit_value blend_hit(const float *relevance, uint32_t count, uint32_t t
     return mr_hit_value_of(above, tied);
 }
 
+// Models that learn from the candidates as they stood before the act.
+static void teach(const mr_columns *columns, const mr_view *view, const mr_probe_ask *ask,
+                  const mr_union *candidates, uint32_t target, mr_arena *arena)
+{
+    for (uint32_t c = 0; ask->deltas != NULL && c < columns->count; c++)
+        if (columns->of[c].index == 0 && columns->of[c].model->teach != NULL)
+            columns->of[c].model->teach(columns->of[c].instance, view, ask->signal, columns,
+                                        candidates, target, ask->deltas, arena);
+}
+
 static void probe_blend(const mr_columns *columns, const mr_view *view, const mr_probe_ask *ask,
-                        const mr_found *founds, uint32_t stride, mr_arena *arena)
+                        mr_found *founds, uint32_t stride, mr_arena *arena)
 {
     mr_probe_result *result = ask->result;
     mr_blend_lesson *lesson = &result->lesson;
@@ -68,6 +78,7 @@ static void probe_blend(const mr_columns *columns, const mr_view *view, const mr
     mr_blend_features(ask->blend, columns, candidates, view->items->order_count, x);
     mr_blend_relevance(ask->blend, lesson->segment, x, candidates->count, relevance);
     result->hits[columns->count] = blend_hit(relevance, candidates->count, at);
+    teach(columns, view, ask, candidates, at, arena);
     if (result->learned)
         mr_blend_gradient(ask->blend, lesson->segment, x, relevance, candidates->count, at,
                           ask->weight, &rng, lesson->gradient);
@@ -84,10 +95,10 @@ static void probe_target(const mr_columns *columns, const mr_view *view, const m
     result->lesson.segment = mr_blend_segment(mr_view_user(view, ask->user));
     mr_columns_find(columns, view, ask->user, &ask->filter, arena, founds, stride);
     if (ask->known) {
+        probe_blend(columns, view, ask, founds, stride, arena); // completes founds
         for (uint32_t c = 0; c < n; c++)
             result->hits[c] =
                 column_hit(&founds[(size_t)c * stride], ask->target, view->items->order_count);
-        probe_blend(columns, view, ask, founds, stride, arena);
     } else {
         result->lesson.in_union = false;
         memset(result->lesson.places, MR_PLACE_NONE, sizeof result->lesson.places);

@@ -41,7 +41,10 @@ typedef struct mr_probe_ask { // one target for one user
     const mr_blend *blend;   // that would have served, and learns
     float weight;            // of its lesson
     mr_rng rng;              // draws of its lesson
-    mr_probe_result *result; // user, product, measured, learned and protocol are set; the rest is filled
+    const mr_signal *signal; // the act itself; where models learn from it,
+    struct mr_deltas *deltas; // what it teaches them goes here. NULL: nothing
+    // user, product, measured, learned and protocol are set; the rest is filled
+    mr_probe_result *result;
 } mr_probe_ask;
 
 enum { MR_PROBE_BATCH = 64 };

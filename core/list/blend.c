@@ -61,8 +61,8 @@ static inline float log_fast(float x)
     return (float)exponent * 0.693147181f + 2.0f * s * series;
 }
 
-// x = (s - mean)/sd, clipped; 0 where all are equal. Sums in eight written strands.
-static void standardise(const float *s, uint32_t count, float *x)
+// Sums in eight written strands.
+void mr_blend_standardise(const float *s, uint32_t count, float *x)
 {
     double sum[8] = {0}, squares[8] = {0};
     uint32_t i = 0;
@@ -92,7 +92,7 @@ static void standardise(const float *s, uint32_t count, float *x)
     }
 }
 
-static void logarithms(const float *s, uint32_t count, float *x)
+void mr_blend_logarithms(const float *s, uint32_t count, float *x)
 {
     float top = 0.0f;
     for (uint32_t i = 0; i < count; i++)
@@ -104,7 +104,7 @@ static void logarithms(const float *s, uint32_t count, float *x)
     const float inverse = 1.0f / top;
     for (uint32_t i = 0; i < count; i++)
         x[i] = log_fast(s[i] * inverse + 1e-4f);
-    standardise(x, count, x);
+    mr_blend_standardise(x, count, x);
 }
 
 static void rank_odds(const mr_blend_column *row, const uint8_t *places, uint32_t count,
@@ -128,9 +128,9 @@ void mr_blend_features(const mr_blend *blend, const mr_columns *columns, const m
 {
     for (uint32_t c = 0; c < blend->column_count; c++) {
         float *z = x + (size_t)(c * MR_FEATURES) * MR_UNION_MAX;
-        standardise(candidates->value[c], candidates->count, z);
+        mr_blend_standardise(candidates->value[c], candidates->count, z);
         if (columns->of[c].column->scale == MR_SCALE_COUNT)
-            logarithms(candidates->value[c], candidates->count, z + MR_UNION_MAX);
+            mr_blend_logarithms(candidates->value[c], candidates->count, z + MR_UNION_MAX);
         else
             memset(z + MR_UNION_MAX, 0, candidates->count * sizeof *z);
         rank_odds(blend->columns[c], candidates->place[c], candidates->count, item_count,

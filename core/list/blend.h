@@ -54,6 +54,10 @@ typedef struct mr_blend_lesson {
 void mr_blend_column_init(mr_blend_column *row, uint32_t column_count);
 
 uint32_t mr_blend_segment(const mr_user *user);
+// x = (s - mean)/sd, clipped at 8; 0 where all are equal.
+void mr_blend_standardise(const float *s, uint32_t count, float *x);
+// The same of ln(s / max s + .0001), for s >= 0.
+void mr_blend_logarithms(const float *s, uint32_t count, float *x);
 // x[f * MR_UNION_MAX + i]: features of candidate i. item_count: live items, for the bin beyond.
 void mr_blend_features(const mr_blend *blend, const mr_columns *columns, const mr_union *candidates,
                        uint32_t item_count, float *x);

@@ -42,9 +42,10 @@ void mr_columns_find_batched(const mr_columns *columns, const mr_view *view, con
 // mr_union_make of the same user stays in the arena.
 void mr_columns_find(const mr_columns *columns, const mr_view *view, uint32_t user,
                      const mr_filter *filter, mr_arena *arena, mr_found *founds, uint32_t stride);
-// The union of founds[c * stride] over columns, and every column's value of each candidate.
+// The union of founds[c * stride] over columns, and every column's value of each candidate. Of
+// columns that only rank what others propose it writes founds[c * stride] too.
 void mr_union_make(const mr_columns *columns, const mr_view *view, uint32_t user,
-                   const mr_found *founds, uint32_t stride, mr_arena *arena, mr_union *out);
+                   mr_found *founds, uint32_t stride, mr_arena *arena, mr_union *out);
 // The place of an item among the candidates, or UINT32_MAX.
 uint32_t mr_union_find(const mr_union *candidates, uint32_t slot);
 

@@ -2,7 +2,7 @@
 // exposure: how likely an act's item was seen at all. What nobody saw was not refused: acts on
 // items that are rarely seen stand for more of those that were never asked.
 //
-//     t = max(theta, floor), theta = (1 + r)^-examination at place r of a list that the act answers,
+//     t = max(theta, floor), theta = (1 + r)^-examination at place r of a list that it answers,
 //                            theta = (n / n_max)^1/2 of any other act, on an item of n acts
 // An act counts 1/t times (core/model/loss.h has what that means for each loss). The floor gives up
 // some of the correction for less noise.

@@ -26,6 +26,8 @@ struct mr_named;
 struct mr_filter;
 struct mr_slate;
 struct mr_told;
+struct mr_columns;
+struct mr_union;
 
 // ---- parameters: each is one row; parser, help, check and documentation come from it
 
@@ -297,6 +299,15 @@ typedef struct mr_model {
     void (*score)(const mr_instance *self, const mr_view *view, uint32_t user,
                   const uint32_t *slots, uint32_t slot_count, float *columns, uint32_t stride,
                   mr_arena *arena);
+    // In the place of `candidates` and `score`, of a model whose columns are functions of those
+    // above it: writes its values of all candidates that others proposed. NULL: reads no columns.
+    void (*rank)(const mr_instance *self, const mr_view *view, uint32_t user,
+                 const struct mr_columns *columns, struct mr_union *candidates, mr_arena *arena);
+    // Where the blend learns from an act, with its item at `target` among the candidates as they
+    // stood before it: what it teaches, as deltas. NULL: nothing.
+    void (*teach)(const mr_instance *self, const mr_view *view, const mr_signal *signal,
+                  const struct mr_columns *columns, const struct mr_union *candidates,
+                  uint32_t target, struct mr_deltas *deltas, mr_arena *arena);
     // Mean and standard deviation of the expected reward, for a policy that explores; NULL: none.
     // Of several models that have them, those of the last one in the table count.
     void (*spread)(const mr_instance *self, const mr_view *view, uint32_t user,

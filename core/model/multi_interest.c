@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// multi_interest: a user is several tastes, not their average. Off unless `dim` is set.
+// multi_interest: a user is several tastes, not their average, and what he looks at now is not what
+// he likes at length.
 //
 // A set of interests is some centres c_k in the space of the item vectors v, with masses n_k. An
 // act on an item with vector v and weight w at time t:
@@ -45,11 +46,11 @@ typedef struct config {
 
 static const mr_param params[] = {
     {"dim", "",
-     "leading numbers of the item vectors that interests are made of, rounded up to 16: the "
-     "embedding's dim; 0: off",
-     offsetof(config, dim), 0, 0, MR_SPACE_DIM_MAX},
-    {"interests", "", "long interests of a user; 0: none", offsetof(config, interests), 4, 0,
-     INTERESTS_MAX},
+     "leading numbers of the item vectors that interests are made of, rounded up to 16, as far as "
+     "they have them; 0: off",
+     offsetof(config, dim), MR_SPACE_DIM_MAX, 0, MR_SPACE_DIM_MAX},
+    {"interests", "", "long interests of a user, 8 + 4 dim bytes each; 0: none",
+     offsetof(config, interests), 0, 0, INTERESTS_MAX},
     {"half_life_s", "s", "time after which a long interest counts half",
      offsetof(config, half_life_s), 60 * 86400.0, 60, 1e9},
     {"slowest", "", "least share that a new act has in the long interest it goes to",
@@ -241,12 +242,25 @@ static void observe(const mr_instance *self, const mr_view *view, const mr_signa
 
 // ---- serving
 
-// The short set of a user: his newest events in order, oldest first. at: zeroed memory.
-static interests remember(const mr_instance *self, const mr_view *view, const mr_user *user,
-                          void *at)
+// Short interests are as long as the space's vectors: unlike long ones they need no room in a row.
+static uint32_t short_dim(const mr_instance *self, const mr_view *view, uint32_t user_slot)
 {
-    const mr_space items = mr_space_of(view, "embedding", dim(self->config));
-    const interests set = set_of(self->config, SHORT, at);
+    uint32_t have;
+    mr_view_vector(view, "embedding", MR_KEY_USER, user_slot, &have);
+    return have < dim(self->config) ? have : dim(self->config);
+}
+
+// The short set of a user, in the arena: his newest events in order, oldest first.
+static interests remember(const mr_instance *self, const mr_view *view, uint32_t user_slot,
+                          mr_arena *arena)
+{
+    const mr_user *user = mr_view_user(view, user_slot);
+    const uint32_t n = short_dim(self, view, user_slot);
+    const mr_space items = mr_space_of(view, "embedding", n);
+    const size_t bytes = (size_t)INTERESTS_MAX * interest_bytes(n);
+    interests set = set_of(self->config, SHORT, mr_arena_push(arena, bytes));
+    set.dim = n;
+    memset(set.at, 0, bytes);
     float scratch[MR_SPACE_DIM_MAX];
     for (uint32_t p = user->recent_count; p-- > 0;) {
         const uint32_t slot = mr_items_find(view->items, user->recent[p].item_key);
@@ -265,13 +279,9 @@ typedef struct asked { // the interests of one user, as they are asked for
 static interests interests_of(const mr_instance *self, const mr_view *view, uint32_t user_slot,
                               uint32_t which, mr_arena *arena)
 {
-    mr_user *user = mr_view_user(view, user_slot);
-    if (which == LONG)
-        return set_of(self->config, LONG, mr_user_part(self, user));
-    const size_t bytes = (size_t)INTERESTS_MAX * interest_bytes(dim(self->config));
-    void *at = mr_arena_push(arena, bytes);
-    memset(at, 0, bytes);
-    return remember(self, view, user, at);
+    if (which == SHORT)
+        return remember(self, view, user_slot, arena);
+    return set_of(self->config, LONG, mr_user_part(self, mr_view_user(view, user_slot)));
 }
 
 static asked ask(const config *c, const interests *set, mr_stand_ins *all, uint32_t first)

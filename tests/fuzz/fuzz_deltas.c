@@ -25,7 +25,8 @@ static void demand(bool truth, const char *what)
 static mr_engine *open_engine(void)
 {
     static const mr_model *const extra[] = {&mr_counting};
-    static const char *const off[] = {"popularity", "covisit", "embedding", "diag_linucb"};
+    static const char *const off[] = {"popularity", "covisit", "embedding", "diag_linucb",
+                                      "multi_interest"};
     mr_engine_config config = mr_engine_defaults();
     mr_engine *engine;
     mr_error err;
@@ -38,7 +39,7 @@ static mr_engine *open_engine(void)
     config.exchange_bytes = 64 << 10;
     config.lists = false;
     config.off = off;
-    config.off_count = 4;
+    config.off_count = sizeof off / sizeof off[0];
     config.extra = extra;
     config.extra_count = 1;
     demand(mr_engine_bytes(&config, &bytes, &err) == MR_OK, err.text);

@@ -31,5 +31,5 @@ hashes='r["state_hash"] + r["lists_hash"]'
 [ "$(field one "$hashes")" = "$(field two "$hashes")" ] || broken "two lanes came to another state"
 [ "$(field one "$hashes")" != "$(field other "$hashes")" ] || broken "another seed came to the same state"
 "$millrace" replay --generate events=5 --kafka 2> "$work/usage.log" && broken "--generate and --kafka were taken together"
-grep -q 'want no file, no --kafka, no --as and no --mapping' "$work/usage.log" || broken "no word about --generate and --kafka"
+grep -q 'want no file, no --kafka, no --as, no --catalogue and no --mapping' "$work/usage.log" || broken "no word about --generate and --kafka"
 echo "made-up events: the same from the same seed, $(field one 'r["memory"]["resident_max_bytes"] >> 20') MiB"

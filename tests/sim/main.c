@@ -245,8 +245,8 @@ static bool run_bugs(const sim_options *options, const arguments *a, sim_totals 
     return all;
 }
 
-static const char *const counting_alone = "models.off=popularity,covisit,embedding,diag_linucb";
-static const char *const real_models = "models.off=covisit,diag_linucb";
+static const char *const counting_alone = "models.off=popularity,covisit,embedding,diag_linucb,multi_interest";
+static const char *const real_models = "models.off=covisit,diag_linucb,multi_interest";
 
 // count configurations, one a worker, with lists of k items.
 static bool open_configs(mr_config **configs, uint32_t count, const mr_methods *methods,

@@ -83,7 +83,7 @@ static double bare_seconds(tables *t, uint32_t item_count, acts *drawn, uint32_t
 
 // ---- the engine
 
-static const char *const others_off[] = {"popularity", "covisit", "diag_linucb"};
+static const char *const others_off[] = {"popularity", "covisit", "diag_linucb", "multi_interest"};
 
 static mr_engine_config base_config(const mr_traffic_options *traffic)
 {

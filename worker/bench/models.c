@@ -12,16 +12,19 @@
 
 enum { TOGETHER_MAX = 8, SET_BYTES = 32 }; // engines in one pass; "seed=..."
 
-#define ALONE_POPULARITY "models.off=covisit,embedding,diag_linucb"
-#define ALONE_COVISIT "models.off=popularity,embedding,diag_linucb"
-#define ALONE_EMBEDDING "models.off=popularity,covisit,diag_linucb"
-#define ALONE_EASE "models.off=popularity,covisit,embedding,diag_linucb"
-#define ALONE_CONTENT "models.off=popularity,covisit,embedding,diag_linucb"
+#define SPACE "embedding,diag_linucb,multi_interest" // and what stands on it
+#define ALONE_POPULARITY "models.off=covisit," SPACE
+#define ALONE_COVISIT "models.off=popularity," SPACE
+#define ALONE_EMBEDDING "models.off=popularity,covisit,diag_linucb,multi_interest"
+#define ALONE_INTERESTS "models.off=popularity,covisit,diag_linucb"
+#define ALONE_EASE "models.off=popularity,covisit," SPACE
+#define ALONE_CONTENT "models.off=popularity,covisit," SPACE
 #define EASE "models.ease.pairs=12"
 #define CONTENT "models.content.dim=64"
-#define INTERESTS "models.multi_interest.dim=64"
+#define INTERESTS "models.multi_interest.dim=64", "models.multi_interest.interests=4"
 #define SEQUENCE "models.sequence.dim=64"
 #define SMOOTHING "models.smoothing.dim=64"
+#define RANKER "models.ranker.hidden=experts"
 #define TRAINED(loss, optimiser)                                                                   \
     "models.embedding.loss=" loss, "models.embedding.optimiser=" optimiser
 #define EMBEDDING(loss, optimiser)                                                                 \
@@ -57,7 +60,7 @@ static const mr_model_row rows[] = {
     {"ease", "ease", {ALONE_EASE, EASE}},
     {"content", "content", {ALONE_CONTENT, CONTENT}},
     {"content, a cosine", "content", {ALONE_CONTENT, CONTENT, "models.content.every=0"}},
-    {"Diag-LinUCB, with its embedding", "diag_linucb", {"models.off=popularity,covisit"}},
+    {"Diag-LinUCB, with its embedding", "diag_linucb", {"models.off=popularity,covisit,multi_interest"}},
     EMBEDDING("bpr", "adagrad"),
     EMBEDDING("bpr", "sgd"),
     EMBEDDING("bpr", "adam"),
@@ -72,8 +75,8 @@ static const mr_model_row rows[] = {
     UNBIASED("bpr"),
     UNBIASED("softmax"),
     UNBIASED("pointwise"),
-    {"short interest, with its embedding", "interest_short", {ALONE_EMBEDDING, INTERESTS}},
-    {"long interests, with their embedding", "interest_long", {ALONE_EMBEDDING, INTERESTS}},
+    {"short interest, with its embedding", "interest_short", {ALONE_INTERESTS, INTERESTS}},
+    {"long interests, with their embedding", "interest_long", {ALONE_INTERESTS, INTERESTS}},
     {"sequence, minGRU, with its embedding", "sequence", {ALONE_EMBEDDING, SEQUENCE}},
     {"sequence, GRU, with its embedding",
      "sequence",
@@ -84,10 +87,13 @@ static const mr_model_row rows[] = {
     BLEND("softmax", "sgd"),
     BLEND("chain", "sgd"),
     {"blend, with ease", "blend", {EASE}},
-    {"blend, with interests", "blend", {INTERESTS}},
+    {"blend, without short interests", "blend", {"models.off=multi_interest"}},
+    {"blend, with long interests", "blend", {INTERESTS}},
     {"blend, with sequence", "blend", {SEQUENCE}},
     {"blend, with smoothing", "blend", {SMOOTHING}},
     {"blend, with content", "blend", {CONTENT}},
+    {"blend, with ranker", "blend", {RANKER}},
+    {"ranker, of the default columns", "ranker", {RANKER}},
 };
 
 const mr_model_row *mr_model_rows(uint32_t *count)

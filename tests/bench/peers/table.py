@@ -17,7 +17,7 @@ from rankers import PEERS
 HERE = Path(__file__).resolve().parent
 OBD = HERE.parents[1] / "data/obd"
 LEARN_EVENTS = 50000  # of the peers' passes that only learn
-ALONE = ["--no-metrics", "--set", "models.off=popularity,covisit,diag_linucb", "--set", "models.embedding.negatives=4"]
+ALONE = ["--no-metrics", "--set", "models.off=popularity,covisit,diag_linucb,multi_interest", "--set", "models.embedding.negatives=4"]
 COLUMNS = ["blend", "embedding", "covisit", "popularity_15m", "popularity_1h", "popularity"]
 LEVELS = ["1", "5", "10"]
 ESTIMATORS = {"switch-dr": "switch_dr", "dros": "dr_shrunk"}  # names of ours: of estimators.py

@@ -8,6 +8,7 @@
                                                   or says something wrong
 """
 import base64
+import decimal
 import json
 import random
 import struct
@@ -131,8 +132,8 @@ def bad_records(click, purchase, impression, catalogue, now):
     yield "purchases", b"k", one(purchase, user="u1", time=now, lines=[]), "no lines", "no_lines"
     yield ("purchases", b"k", one(purchase, user="u1", time=now, lines=[{"item": "i1"}, {"item": ""}]),
            "a line without item", "no_item")
-    yield ("purchases", b"k", one(purchase, user="u1", time=now, lines=[{"item": "i1", "quantity": -1.0}]),
-           "negative quantity", "out_of_range")
+    yield ("purchases", b"k", one(purchase, user="u1", time=now, lines=[{"item": "i1", "quantity": 1.0, "price": decimal.Decimal("-1")}]),
+           "negative price", "out_of_range")
     yield ("purchases", b"k", one(purchase, user="u1", time=now, lines=[{"item": "i1", "quantity": float("nan")}]),
            "NaN pieces", "not_finite")
     yield "impressions", b"k", one(impression, user="u1", time=now, slate=[]), "empty slate", "no_lines"

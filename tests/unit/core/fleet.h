@@ -346,7 +346,8 @@ static inline mr_engine_config shared_defaults(void)
                                           {"multi_interest", "dim", 16},
                                           {"sequence", "dim", 16},
                                           {"sequence", "every", 2},
-                                          {"smoothing", "dim", 16}};
+                                          {"smoothing", "dim", 16},
+                                          {"ranker", "hidden", 1}};
     mr_engine_config config = mill_defaults();
     config.exchange_bytes = 1 << 20;
     config.extra = extra;
@@ -359,12 +360,12 @@ static inline mr_engine_config shared_defaults(void)
 // Models whose rows are integers that add up in any order, one that is off by its parameters too.
 static inline mr_engine_config integer_defaults(void)
 {
-    static const char *const off[] = {"embedding", "diag_linucb"};
+    static const char *const off[] = {"embedding", "diag_linucb", "multi_interest"};
     static const mr_setting settings[] = {{"ease", "pairs", MR_RECENT_MAX},
                                           {"attribution", "touches", 48}};
     mr_engine_config config = shared_defaults();
     config.off = off;
-    config.off_count = 2;
+    config.off_count = sizeof off / sizeof off[0];
     config.settings = settings;
     config.setting_count = sizeof settings / sizeof settings[0];
     return config;

@@ -12,7 +12,8 @@ static mr_engine_config all_models(void)
                                           {"sequence", "dim", 16},        {"sequence", "every", 2},
                                           {"attribution", "touches", 32}, {"content", "dim", 16},
                                           {"smoothing", "dim", 16},       {"content", "every", 1},
-                                          {"linucb", "drift", 0.3},       {"linucb", "drift_keep", 0.1}};
+                                          {"linucb", "drift", 0.3},       {"linucb", "drift_keep", 0.1},
+                                          {"ranker", "hidden", 2}};
     mr_engine_config config = mill_defaults();
     config.settings = settings;
     config.setting_count = sizeof settings / sizeof settings[0];
@@ -567,9 +568,9 @@ static void counts_do_not_depend_on_how_epochs_are_cut(void **state)
     (void)state;
     static mill a, b;
     mr_engine_config config = mill_defaults();
-    static const char *const off[] = {"diag_linucb", "embedding", "covisit"};
+    static const char *const off[] = {"diag_linucb", "multi_interest", "embedding", "covisit"};
     config.off = off;
-    config.off_count = 3;
+    config.off_count = sizeof off / sizeof off[0];
     config.lists = false;
     mill_open(&a, &config);
     mill_open(&b, &config);

@@ -7,19 +7,20 @@ enum { DIM = 16, USERS = 6, ITEMS = 9, SLATE = 3, HEAD = 24 }; // HEAD: bytes be
 
 #define NOISE 0.5
 
-static const mr_setting settings[] = {
-    {"linucb", "dim", DIM}, {"linucb", "half_life_s", 86400}, {"linucb", "noise", NOISE},
-    {"embedding", "dim", DIM}};
+static const mr_setting settings[] = {{"linucb", "dim", DIM},
+                                      {"linucb", "half_life_s", 86400},
+                                      {"linucb", "noise", NOISE},
+                                      {"embedding", "dim", DIM}};
 
 static void open_mill(mill *m)
 {
-    static const char *const off[] = {"popularity", "covisit", "diag_linucb"};
+    static const char *const off[] = {"popularity", "covisit", "diag_linucb", "multi_interest"};
     mr_engine_config config = mill_defaults();
     config.tasks = 1;
     config.explore_bp = 10000;
     config.list_interval_ms = 0;
     config.off = off;
-    config.off_count = 3;
+    config.off_count = sizeof off / sizeof off[0];
     config.settings = settings;
     config.setting_count = 4;
     mill_open(m, &config);
@@ -201,8 +202,8 @@ static void the_worked_figures(void **state)
             continue;
         found = true;
         assert_true(fabs((double)m.last_entries[e].mean - 17.0 / 30) < 1e-6);
-        assert_true(fabs((double)m.last_entries[e].mean +
-                         (double)m.last_entries[e].spread / NOISE - 1.2249473) < 1e-6);
+        assert_true(fabs((double)m.last_entries[e].mean + (double)m.last_entries[e].spread / NOISE -
+                         1.2249473) < 1e-6);
     }
     assert_true(found);
     mill_close(&m);

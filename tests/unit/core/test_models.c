@@ -11,17 +11,19 @@
 
 enum { DIM = 16 };
 
-static const char *const all_models[] = {"popularity", "covisit", "diag_linucb", "embedding"};
+enum { MODELS = 5 };
+static const char *const all_models[MODELS] = {"popularity", "covisit", "diag_linucb", "embedding",
+                                               "multi_interest"};
 
 // An engine of one task with one model on (diag_linucb brings embedding along).
 static void open_only(mill *m, const char *model, const mr_setting *settings, uint32_t count)
 {
-    static const char *off[4];
+    static const char *off[MODELS];
     mr_engine_config config = mill_defaults();
     config.tasks = 1;
     config.lists = false;
     config.off = off;
-    for (uint32_t i = 0; i < 4; i++)
+    for (uint32_t i = 0; i < MODELS; i++)
         if (strcmp(all_models[i], model) != 0 &&
             !(strcmp(model, "diag_linucb") == 0 && strcmp(all_models[i], "embedding") == 0))
             off[config.off_count++] = all_models[i];

@@ -215,7 +215,8 @@ static void what_items_are_like_is_the_same_on_several_workers(void **state)
 {
     (void)state;
     enum { DESCRIBED = 24, ROUNDS = 5, DIM = 16, CELLS = DIM * (DIM + 1) + DIM * DIM };
-    static const char *const off[] = {"popularity", "covisit", "embedding", "diag_linucb"};
+    static const char *const off[] = {"popularity", "covisit", "embedding", "diag_linucb",
+                                      "multi_interest"};
     static const mr_setting settings[] = {{"content", "dim", DIM}, {"content", "every", 1}};
     static made_event events[DESCRIBED];
     static float vectors[DESCRIBED][24];
@@ -227,7 +228,7 @@ static void what_items_are_like_is_the_same_on_several_workers(void **state)
     mr_engine_config config = mill_defaults();
     config.exchange_bytes = 1 << 20;
     config.off = off;
-    config.off_count = 4;
+    config.off_count = sizeof off / sizeof off[0];
     config.settings = settings;
     config.setting_count = 2;
     fleet_open(&shared, &config, 3, "abca");
@@ -264,10 +265,11 @@ static void what_is_counted_is_the_fold_of_the_events(void **state)
 {
     (void)state;
     static fleet f;
-    static const char *const off[] = {"popularity", "covisit", "embedding", "diag_linucb"};
+    static const char *const off[] = {"popularity", "covisit", "embedding", "diag_linucb",
+                                      "multi_interest"};
     mr_engine_config config = shared_defaults();
     config.off = off;
-    config.off_count = 4;
+    config.off_count = sizeof off / sizeof off[0];
     config.setting_count = 0; // what is off otherwise
     fleet_open(&f, &config, 3, "abca");
     run_commits(&f, 0, 6);

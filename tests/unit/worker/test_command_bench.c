@@ -86,7 +86,7 @@ static json_t *output_of(int (*command)(int argc, char **argv), const char *line
 }
 
 #define SMALL " --warmup 0 --json --set items.max=2000 --set users.memory=4MiB"
-#define COVISIT "--set models.off=popularity,embedding,diag_linucb"
+#define COVISIT "--set models.off=popularity,embedding,diag_linucb,multi_interest"
 
 static void a_row_of_the_model_table_is_a_column_of_a_replay(void **state)
 {
