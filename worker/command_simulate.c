@@ -23,6 +23,9 @@ static const mr_option rows[] = {
     {"births", "SHARE", "of the items appear one by one in those days (0)"},
     {"content", "NOISE",
      "items come with a content vector of their taste, with noise of so many times its length"},
+    {"twins", NULL,
+     "with --births: each of them is as good as one that is there from the start, for the same "
+     "users, and is held against it"},
     {"drift", "D", "days between two moves of a community's taste; 0: never (0)"},
     {"seed", "N", "of the users; equal seeds give equal numbers (1)"},
     {"json", NULL, "prints one JSON object instead of a table"},
@@ -70,6 +73,9 @@ static const char *read_options(const mr_options *options, mr_simulate_options *
         return "--seed: want a number from 0 on";
     if (!read_sizes(mr_options_get(options, "sizes"), simulate))
         return "--sizes: want up to 8 shares above 0, at most 1, with commas";
+    simulate->twins = mr_options_get(options, "twins") != NULL;
+    if (simulate->twins && simulate->births == 0)
+        return "--twins: want --births too";
     simulate->users = (uint32_t)users;
     simulate->items = (uint32_t)items;
     simulate->seed = (uint64_t)seed;
@@ -105,6 +111,12 @@ static void put_policy(json_t *table, const mr_simulate_options *simulate, int p
     put(row, "sessions_a_user", p->sessions);
     put(row, "satisfaction", p->satisfaction);
     put(row, "gone", p->gone);
+    if (simulate->twins) {
+        put(row, "twins", p->twins);
+        put(row, "shown_500", p->twins_full);
+        put(row, "fair_250_to_500", p->twins_late_share);
+        put(row, "fair_from_birth", p->twins_share);
+    }
     if (simulate->births > 0) {
         put(row, "unclicked", (double)s->early);
         put(row, "at_home", ratio((double)s->early_home, (double)s->early));

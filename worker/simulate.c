@@ -54,6 +54,7 @@ static mr_status configure(const mr_simulate_options *options, mr_loop_policy po
     config->world.users = options->users;
     config->world.items = options->items;
     config->world.late_share = options->births;
+    config->world.twins = options->twins;
     config->world.late_ms = (int64_t)(options->days * day_ms);
     config->world.drift_ms = (int64_t)(options->drift_days * day_ms);
     config->world.drift = 0.5;
@@ -120,6 +121,27 @@ static mr_status go(running *r, double days, advance *a, mr_error *err)
 
 // ---- policies
 
+static void read_twins(const mr_loop *loop, mr_simulated *policy)
+{
+    double late = 0, late_twins = 0, all = 0, all_twins = 0;
+    for (uint32_t i = 0; i < loop->live; i++) {
+        const uint32_t twin = loop->world.items[i].twin;
+        const mr_loop_twin *t = &loop->twins[i];
+        if (twin == MR_WORLD_NONE)
+            continue;
+        policy->twins++;
+        all += loop->shown[i];
+        all_twins += loop->shown[twin] - t->at_birth;
+        if (loop->shown[i] < MR_LOOP_FULL)
+            continue;
+        policy->twins_full++;
+        late += MR_LOOP_FULL - MR_LOOP_HALF;
+        late_twins += t->at_full - t->at_half;
+    }
+    policy->twins_late_share = late_twins > 0 ? late / late_twins : 0;
+    policy->twins_share = all_twins > 0 ? all / all_twins : 0;
+}
+
 static void read_policy(const running *r, mr_simulated *policy)
 {
     const mr_loop *loop = &r->loop;
@@ -137,6 +159,7 @@ static void read_policy(const running *r, mr_simulated *policy)
         policy->satisfaction += (double)user->satisfaction / users;
         policy->gone += user->gone ? 1.0 / users : 0;
     }
+    read_twins(loop, policy);
     policy->error = loop->sums.lists > 0 ? sqrt(squares) / (double)loop->sums.lists : 0;
 }
 

@@ -16,6 +16,7 @@ typedef struct mr_simulate_options {
     uint32_t users, items, k;
     double births;      // share of the items that appear one by one in the course of `days`
     double content;     // noise of the vectors that items come with; below 0: they have none
+    bool twins;         // each of those is as good as an item that is there from the start
     double drift_days;  // one community's taste moves by half so often; 0: never
     double days;        // of a run; before an attack begins
     double attack_days; // until its effect is measured
@@ -34,6 +35,11 @@ typedef struct mr_simulated { // one policy
     double sessions;     // that ended, a user
     double satisfaction; // mean
     double gone;         // share of users who never come back
+    // Of items that have a twin: how many; how many were shown MR_LOOP_FULL times; how often those
+    // were shown from MR_LOOP_HALF to then, and all from their birth on, for each time that their
+    // twins were.
+    uint32_t twins, twins_full;
+    double twins_late_share, twins_share;
     mr_hash128 state_hash;
 } mr_simulated;
 

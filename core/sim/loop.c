@@ -61,6 +61,18 @@ static mr_event event_of(const mr_loop *loop, uint32_t person, mr_event_kind kin
     return event;
 }
 
+static void count_shown(mr_loop *loop, uint32_t item)
+{
+    const uint32_t twin = loop->world.items[item].twin;
+    loop->shown[item]++;
+    if (twin == MR_WORLD_NONE)
+        return;
+    if (loop->shown[item] == MR_LOOP_HALF)
+        loop->twins[item].at_half = loop->shown[twin];
+    if (loop->shown[item] == MR_LOOP_FULL)
+        loop->twins[item].at_full = loop->shown[twin];
+}
+
 mr_status mr_loop_send(mr_loop *loop, uint32_t person, mr_event_kind kind, const uint32_t *items,
                        uint32_t count, bool answers, int64_t run_ms, mr_error *err)
 {
@@ -70,7 +82,7 @@ mr_status mr_loop_send(mr_loop *loop, uint32_t person, mr_event_kind kind, const
     if (kind == MR_EVENT_CLICK)
         loop->clicks[items[0]]++;
     for (uint32_t i = 0; kind == MR_EVENT_IMPRESSION && i < count; i++)
-        loop->shown[items[i]]++;
+        count_shown(loop, items[i]);
     if (loop->engine == NULL)
         return MR_OK;
     if (kind == MR_EVENT_IMPRESSION || kind == MR_EVENT_PURCHASE) {
@@ -389,8 +401,12 @@ static int64_t earliest(const mr_loop *loop)
 static mr_status tick(mr_loop *loop, int64_t end_ms, mr_error *err)
 {
     for (const uint32_t live = mr_world_live(&loop->world, end_ms - 1); loop->live < live;
-         loop->live++)
+         loop->live++) {
+        const uint32_t twin = loop->world.items[loop->live].twin;
+        if (twin != MR_WORLD_NONE)
+            loop->twins[loop->live].at_birth = loop->shown[twin];
         MR_TRY(send_item(loop, loop->live, end_ms - 1, err));
+    }
     for (uint32_t user = 0; user < loop->config.world.users; user++) {
         mr_loop_person *p = &loop->people[user];
         MR_TRY(buy_late(loop, user, end_ms, err));
@@ -429,6 +445,7 @@ static size_t own_bytes(const mr_loop_config *config)
     return mr_arena_round(person_count(config) * sizeof(mr_loop_person)) +
            mr_arena_round((items + MR_WORLD_THEMES_MAX) * 12) +
            3 * mr_arena_round(items * sizeof(uint32_t)) +
+           mr_arena_round(items * sizeof(mr_loop_twin)) +
            mr_arena_round(items * MR_WORLD_THEMES_MAX * sizeof(float)) +
            2 * mr_arena_round(tasks * sizeof(mr_epoch)) +
            mr_arena_round(tasks * events * sizeof(mr_arrival)) +
@@ -455,6 +472,7 @@ static void push_all(mr_loop *loop, mr_arena *arena)
     loop->item_ids = mr_arena_push(arena, (config->world.items + MR_WORLD_THEMES_MAX) * 12);
     loop->clicks = mr_arena_push(arena, config->world.items * sizeof *loop->clicks);
     loop->shown = mr_arena_push(arena, config->world.items * sizeof *loop->shown);
+    loop->twins = mr_arena_push(arena, config->world.items * sizeof *loop->twins);
     loop->homes = mr_arena_push(arena, config->world.items * sizeof *loop->homes);
     loop->vectors = mr_arena_push(arena, config->world.items * MR_WORLD_THEMES_MAX *
                                              sizeof *loop->vectors);

@@ -74,6 +74,12 @@ typedef struct mr_loop_sums {
     double expected, oracle; // true expected clicks of those, and of the oracle's
 } mr_loop_sums;
 
+enum { MR_LOOP_HALF = 250, MR_LOOP_FULL = 500 };
+
+typedef struct mr_loop_twin { // of an item that has a twin: how often that had been shown
+    uint32_t at_birth, at_half, at_full; // when the item was born, and at its HALF-th and FULL-th
+} mr_loop_twin;
+
 typedef struct mr_loop mr_loop;
 
 // Whoever acts beside the users: an attack. Both are asked once a tick.
@@ -90,6 +96,7 @@ struct mr_loop {
     mr_loop_person *people;
     char (*item_ids)[12];
     uint32_t *clicks, *shown; // of items, by anybody
+    mr_loop_twin *twins;      // of items
     uint32_t *homes;          // of items
     float *vectors;           // of items: MR_WORLD_THEMES_MAX numbers each
     uint64_t looks[MR_WORLD_COMMUNITIES_MAX]; // lists that each community has looked at

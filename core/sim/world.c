@@ -88,7 +88,7 @@ static void make_item(const mr_world_config *config, uint32_t index, const float
     const uint32_t theme = mr_draw_share(&rng, theme_shares, config->themes);
     for (uint32_t t = 0; t < config->themes; t++)
         shapes[t] = t == theme ? 8.0 : 0.15;
-    *item = (mr_world_item){.quality = (float)config->quality * mr_rng_normal(&rng)};
+    *item = (mr_world_item){.twin = MR_WORLD_NONE, .quality = (float)config->quality * mr_rng_normal(&rng)};
     mr_draw_dirichlet(&rng, shapes, config->themes, item->alpha);
     for (uint32_t t = 1; t < config->themes; t++)
         item->category = item->alpha[t] > item->alpha[item->category] ? t : item->category;
@@ -99,6 +99,36 @@ static void make_item(const mr_world_config *config, uint32_t index, const float
         item->born_ms = config->late_ms * (int64_t)(index - first + 1) / (int64_t)(late + 1);
 }
 
+// Which of the first `count` items is the best that is nobody's twin yet; equal ones by index.
+static uint32_t best_left(const mr_world *world, uint32_t count, uint32_t until)
+{
+    uint32_t best = MR_WORLD_NONE;
+    for (uint32_t i = 0; i < count; i++) {
+        bool taken = false;
+        for (uint32_t late = count; late < until && !taken; late++)
+            taken = world->items[late].twin == i;
+        if (!taken && (best == MR_WORLD_NONE ||
+                       world->items[i].quality > world->items[best].quality))
+            best = i;
+    }
+    return best;
+}
+
+static void make_twins(mr_world *world)
+{
+    const mr_world_config *c = &world->config;
+    const uint32_t first = c->items - (uint32_t)(c->items * c->late_share);
+    for (uint32_t i = first; i < c->items; i++) {
+        const uint32_t twin = best_left(world, first, i);
+        const int64_t born_ms = world->items[i].born_ms;
+        if (twin == MR_WORLD_NONE)
+            return;
+        world->items[i] = world->items[twin];
+        world->items[i].born_ms = born_ms;
+        world->items[i].twin = twin;
+    }
+}
+
 static void make_items(mr_world *world)
 {
     mr_rng rng = draws(&world->config, STREAM_CATALOGUE, 0, 0);
@@ -106,6 +136,8 @@ static void make_items(mr_world *world)
     mr_draw_dirichlet_even(&rng, 3.0, world->config.themes, shares);
     for (uint32_t i = 0; i < world->config.items; i++)
         make_item(&world->config, i, shares, &world->items[i]);
+    if (world->config.twins)
+        make_twins(world);
 }
 
 static void find_match_max(const mr_world *world, mr_world_user *user)

@@ -50,6 +50,7 @@ typedef struct mr_world_config {
     uint32_t themes, communities; // at most ..._MAX
     double late_share;            // of the items, born at even distances up to late_ms
     int64_t late_ms;
+    bool twins; // the first of those is as the best of the others, the second as the next best, ...
     double match, base, quality; // quality: standard deviation of q_i
     double fatigue, sated, examine, stop;
     double browse; // share of the visits that begin with a find of his own
@@ -72,6 +73,7 @@ typedef struct mr_world_item {
     float quality;
     uint32_t category;
     uint32_t cents; // price
+    uint32_t twin; // which item it is as good as, for the same users; MR_WORLD_NONE: none
     int64_t born_ms;
 } mr_world_item;
 

@@ -144,6 +144,31 @@ static void every_click_has_a_list_and_every_purchase_a_cart(void **state)
     end(&r);
 }
 
+// Where lists are drawn evenly, an item and its twin are shown equally often from its birth on.
+static void by_chance_an_item_is_shown_as_often_as_its_twin(void **state)
+{
+    (void)state;
+    mr_loop_config config = small(MR_LOOP_RANDOM);
+    running r;
+    config.world.late_share = 0.2;
+    config.world.late_ms = 12 * HOUR;
+    config.world.twins = true;
+    begin(&r, &config);
+    go(&r, 48 * HOUR);
+    double shown = 0, of_twins = 0;
+    for (uint32_t i = 0; i < ITEMS; i++) {
+        const uint32_t twin = r.loop.world.items[i].twin;
+        if (twin == MR_WORLD_NONE)
+            continue;
+        shown += r.loop.shown[i];
+        of_twins += r.loop.shown[twin] - r.loop.twins[i].at_birth;
+    }
+    assert_true(shown > 1000);
+    // Both counts are nearly Poisson.
+    assert_true((shown - of_twins) * (shown - of_twins) < 16 * (shown + of_twins));
+    end(&r);
+}
+
 static bool same(const running *a, const running *b)
 {
     const mr_hash128 x = mr_loop_state_hash(&a->loop), y = mr_loop_state_hash(&b->loop);
@@ -239,6 +264,7 @@ static void content_brings_a_new_item_home_before_its_first_click(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(by_chance_an_item_is_shown_as_often_as_its_twin),
         cmocka_unit_test(learning_lies_between_popularity_and_the_oracle),
         cmocka_unit_test(every_click_has_a_list_and_every_purchase_a_cart),
         cmocka_unit_test(the_same_seed_gives_the_same_state_and_another_one_another),

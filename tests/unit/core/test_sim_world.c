@@ -490,6 +490,30 @@ static void clicks_fade_by_place_as_in_the_worked_example(void **state)
     drop(&world);
 }
 
+static void twins_are_worth_the_same_to_everybody(void **state)
+{
+    (void)state;
+    mr_world_config config = small();
+    config.late_share = 0.2;
+    config.twins = true;
+    mr_world world = make(&config);
+    const uint32_t first = (uint32_t)(config.items - (uint32_t)(config.items * config.late_share));
+    float quality = 1e9f;
+    for (uint32_t i = 0; i < first; i++)
+        assert_true(world.items[i].twin == MR_WORLD_NONE);
+    for (uint32_t i = first; i < config.items; i++) {
+        const mr_world_item *item = &world.items[i], *twin = &world.items[item->twin];
+        assert_true(item->twin < first && item->born_ms > 0 && twin->born_ms == 0);
+        assert_true(item->quality <= quality); // the best first
+        quality = item->quality;
+        for (uint32_t u = 0; u < 20; u++)
+            assert_true(mr_world_utility(&world, u, i) == mr_world_utility(&world, u, item->twin));
+        for (uint32_t other = first; other < i; other++)
+            assert_true(world.items[other].twin != item->twin);
+    }
+    drop(&world);
+}
+
 // A user who is shown the same list again and again, and clicks nothing.
 static void bored_users_leave_come_back_later_and_at_last_for_good(void **state)
 {
@@ -676,6 +700,7 @@ static void variety_pays_where_users_get_bored_and_only_there(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(twins_are_worth_the_same_to_everybody),
         cmocka_unit_test(random_items_shown_alone_get_the_mean_click_probability),
         cmocka_unit_test(each_place_of_random_lists_gets_the_clicks_that_are_expected),
         cmocka_unit_test(the_second_place_is_seen_if_the_first_did_not_end_the_visit),
