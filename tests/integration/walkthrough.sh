@@ -23,7 +23,7 @@ row=$(block 2)
 sed -i "/^MR_MODEL(popularity)/a $row" "$copy/core/model/models.def"
 sed -i 's|^    model/popularity.c$|&\n    model/recency.c|' "$copy/core/CMakeLists.txt"
 
-cmake -S "$copy" -B "$work/build" -DCMAKE_BUILD_TYPE=Release -DCMAKE_C_FLAGS_RELEASE=-O1 > "$work/cmake.log" \
+cmake -G Ninja -S "$copy" -B "$work/build" -DCMAKE_BUILD_TYPE=Release -DCMAKE_C_FLAGS_RELEASE=-O1 > "$work/cmake.log" \
   || broken "$(tail -5 "$work/cmake.log")"
 cmake --build "$work/build" -j "$(nproc)" --target millrace test_engine > "$work/make.log" 2>&1 \
   || broken "$(grep -E 'error|warning' "$work/make.log" | head -5)"
