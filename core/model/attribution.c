@@ -21,18 +21,20 @@
 // last unit.
 //
 // The column is the rate at which clicks on an item turn into purchases, shrunk to that of all
-// items, with what has not been reported yet left out (mr_credit_rate); `related` is what a credit
-// of the second kind is worth. A click, and what is credited to it, fades by the click's age.
+// items, with what has not been reported yet left out (mr_credit_rate): how long that takes is
+// learned from what was credited (delay.h). `related` is what a credit of the second kind is worth.
+// A click, and what is credited to it, fades by the click's age.
 //
 // Counts are integers of decay.h: the same bytes in any grouping, on any number of workers. Epochs
 // are in order of event time; what comes after its epoch stands among the touches at its own time,
 // but purchases that were credited stay as they are. An item that has expired gets no credit.
-// Source: Chapelle, "Modeling Delayed Feedback in Display Advertising" (the correction in its
-// simplest form: one delay for all); "Click A, Buy B: Rethinking Conversion Attribution in
+// Source: Chapelle, "Modeling Delayed Feedback in Display Advertising" (as a correction of counts,
+// with the delays of all items together); "Click A, Buy B: Rethinking Conversion Attribution in
 // E-Commerce Recommendations" (the labels; counts instead of learned heads).
 #include "core/deltas.h"
 #include "core/list/found.h"
 #include "core/model/credit.h"
+#include "core/model/delay.h"
 #include "core/model/journey.h"
 #include "core/model/neighbours.h"
 #include "core/model/top.h"
@@ -73,7 +75,8 @@ static const mr_param params[] = {
     {"credit_half_life_s", "s",
      "rule decay, and clicks on related items: the age at which a touch gets half",
      offsetof(config, credit_half_life_s), 86400, 1, 1e9},
-    {"delay_s", "s", "how long after its click a purchase comes on average",
+    {"delay_s", "s",
+     "a guess of how long after its click a purchase comes on average, until it is learned",
      offsetof(config, delay_s), 86400, 1, 1e8},
     {"half_life_days", "days", "after which a click counts half", offsetof(config, half_life_days),
      30, 0.1, 10000},
@@ -89,7 +92,13 @@ static const mr_param params[] = {
 
 // ---- rows
 
-typedef enum field { FIELD_CLICKS, FIELD_PENDING, FIELD_BOUGHT, FIELD_RELATED, FIELDS } field;
+typedef enum field {
+    FIELD_CLICKS,
+    FIELD_BOUGHT,
+    FIELD_RELATED,
+    FIELD_PENDING, // the first of MR_DELAY_PARTS
+    FIELDS = FIELD_PENDING + MR_DELAY_PARTS,
+} field;
 
 typedef struct rates { // of an item
     mr_decayed of[FIELDS];
@@ -115,10 +124,11 @@ typedef struct totals { // of all items
 } totals;
 
 typedef struct cache {
-    mr_top top; // by credited purchases
+    double parts[MR_DELAY_PARTS]; // weights of the delays
+    mr_top top;                   // by credited purchases
 } cache;
 
-enum { FAMILY_RATES, FAMILY_TOTALS, FAMILY_CATEGORIES, FAMILY_JOURNEY };
+enum { FAMILY_RATES, FAMILY_TOTALS, FAMILY_CATEGORIES, FAMILY_DELAYS, FAMILY_JOURNEY };
 
 static mr_journey_room room_of(const config *c)
 {
@@ -164,13 +174,13 @@ static const mr_family families[] = {
     [FAMILY_RATES] = {.name = "rates",
                       .key = MR_KEY_ITEM,
                       .delta = MR_DELTA_CELLS,
-                      .version = 1,
+                      .version = 2,
                       .row_size = sizeof(rates),
                       .used = rates_used},
     [FAMILY_TOTALS] = {.name = "totals",
                        .key = MR_KEY_NAMED,
                        .delta = MR_DELTA_SUM,
-                       .version = 1,
+                       .version = 2,
                        .row_size = sizeof(totals),
                        .delta_size = sizeof(totals),
                        .combine = combine_totals},
@@ -181,6 +191,11 @@ static const mr_family families[] = {
                            .row_bytes = mr_neighbours_bytes,
                            .used = mr_neighbours_used,
                            .rows_max = categories_max},
+    [FAMILY_DELAYS] = {.name = "delays",
+                       .key = MR_KEY_NAMED,
+                       .delta = MR_DELTA_CELLS,
+                       .version = 1,
+                       .row_size = sizeof(mr_delays)},
     [FAMILY_JOURNEY] = {.name = "journey",
                         .key = MR_KEY_USER,
                         .version = 1,
@@ -234,8 +249,9 @@ typedef struct learner { // of one signal
 static int64_t half_life_ms(const config *c, field f)
 {
     const int64_t half_life = (int64_t)(c->half_life_days * (double)day_ms);
-    return f == FIELD_PENDING ? mr_credit_pending_half_life(half_life, c->delay_s * 1000)
-                              : half_life;
+    return f < FIELD_PENDING
+               ? half_life
+               : mr_credit_pending_half_life(half_life, mr_delay_parts_s[f - FIELD_PENDING] * 1000);
 }
 
 // Adds units (of 2^-16) to a count of an item and of all of them, as of the second of its touch.
@@ -316,7 +332,8 @@ static void see_click(const learner *l)
                                 .kind = MR_TOUCH_CLICK,
                                 .position = UINT8_MAX});
     add_units(l, FIELD_CLICKS, s->item, l->now_s, MR_CREDIT_ONE);
-    add_units(l, FIELD_PENDING, s->item, l->now_s, MR_CREDIT_ONE);
+    for (uint32_t p = 0; p < MR_DELAY_PARTS; p++)
+        add_units(l, FIELD_PENDING + p, s->item, l->now_s, MR_CREDIT_ONE);
 }
 
 // ---- a purchase
@@ -444,6 +461,15 @@ static void share_related(const learner *l, mr_line_credit *of)
     }
 }
 
+static void count_delay(const learner *l, uint32_t click_s, uint32_t bought_s, int64_t units)
+{
+    const uint32_t f = l->self->family_first + FAMILY_DELAYS;
+    const uint64_t cell =
+        (uint64_t)(click_s / day_s) * MR_DELAY_BINS + mr_delay_bin((double)bought_s - click_s);
+    mr_deltas_cell(l->deltas, f, mr_slots_find(&l->view->named[f].slots, 0),
+                   (mr_cell){cell, units, 0});
+}
+
 // Gives a line's credit, or takes it back.
 static void credit(const learner *l, const mr_line_credit *of, int sign)
 {
@@ -451,8 +477,10 @@ static void credit(const learner *l, const mr_line_credit *of, int sign)
     for (uint32_t i = 0; i < of->own_count; i++) {
         const int64_t units = sign * (int64_t)of->own[i].units;
         counts[COUNT_CREDIT] += units;
-        if (!of->by_view)
-            add_units(l, FIELD_BOUGHT, l->signal->item, of->own[i].time_s, units);
+        if (of->by_view || units == 0)
+            continue;
+        add_units(l, FIELD_BOUGHT, l->signal->item, of->own[i].time_s, units);
+        count_delay(l, of->own[i].time_s, of->time_s, units);
     }
     for (uint32_t i = 0; i < of->related_count; i++) {
         const int64_t units = sign * (int64_t)of->related[i].of.units;
@@ -537,7 +565,7 @@ static void observe(const mr_instance *self, const mr_view *view, const mr_signa
 static uint32_t cells_of_signal(const void *c)
 {
     (void)c;
-    return MR_JOURNEY_OWN + MR_JOURNEY_RELATED + 2 * NEAR;
+    return 2 * MR_JOURNEY_OWN + MR_JOURNEY_RELATED + 2 * NEAR;
 }
 
 static void apply_categories(mr_neighbours *row, const mr_cell *cells, uint32_t cell_count)
@@ -560,6 +588,12 @@ static void apply_cells(const mr_instance *self, const mr_view *view, uint32_t f
         apply_categories(row, cells, cell_count);
         return;
     }
+    if (family == FAMILY_DELAYS) {
+        for (uint32_t i = 0; i < cell_count; i++)
+            mr_delays_add(row, (int64_t)(cells[i].key / MR_DELAY_BINS),
+                          cells[i].key % MR_DELAY_BINS, cells[i].value);
+        return;
+    }
     for (uint32_t i = 0; i < cell_count; i++)
         if (cells[i].key < FIELDS)
             mr_decayed_add(&((rates *)row)->of[cells[i].key],
@@ -573,7 +607,16 @@ static void apply(const mr_instance *self, const mr_view *view, uint32_t family,
     combine_totals(self->config, row, delta);
 }
 
-// ---- derived: the items with most credit
+// ---- derived: how long purchases take, and the items with most credit
+
+static void learn_delay(const mr_instance *self, const mr_view *view)
+{
+    const config *c = self->config;
+    const mr_delays *delays = mr_named_find(&view->named[self->family_first + FAMILY_DELAYS], 0);
+    double curve[MR_DELAY_BINS];
+    mr_delays_curve(delays, MR_CREDIT_ONE, c->click_days * day_s, c->delay_s, curve);
+    mr_delay_fit(curve, ((cache *)self->cache)->parts);
+}
 
 static const rates *rates_of(const mr_instance *self, const mr_view *view, uint32_t slot)
 {
@@ -596,7 +639,7 @@ static int64_t era_of(const rates *of)
     return bought > others ? bought : others;
 }
 
-static void rebuild(const mr_instance *self, const mr_view *view)
+static void rebuild_top(const mr_instance *self, const mr_view *view)
 {
     int64_t era = 0;
     for (uint32_t slot = 0; slot < view->items->slots.used; slot++)
@@ -608,14 +651,22 @@ static void rebuild(const mr_instance *self, const mr_view *view)
             offer(self, view, slot);
 }
 
+static void rebuild(const mr_instance *self, const mr_view *view)
+{
+    learn_delay(self, view);
+    rebuild_top(self, view);
+}
+
 static void changed(const mr_instance *self, const mr_view *view, uint32_t family, uint32_t slot)
 {
     mr_top *top = &((cache *)self->cache)->top;
+    if (family == FAMILY_DELAYS)
+        learn_delay(self, view);
     if (family != FAMILY_RATES)
         return;
     mr_top_withdraw(top, slot); // a refund makes it less
     if (era_of(rates_of(self, view, slot)) > top->era || mr_top_is_short(top, BEST))
-        rebuild(self, view);
+        rebuild_top(self, view);
     else
         offer(self, view, slot);
 }
@@ -640,14 +691,18 @@ static times times_now(const mr_instance *self, const mr_view *view)
     return t;
 }
 
-static double rate_of(const config *c, const rates *of, const times *now, double prior,
+static double rate_of(const mr_instance *self, const rates *of, const times *now, double prior,
                       double weight)
 {
-    double x[FIELDS];
+    const config *c = self->config;
+    const cache *derived = self->cache;
+    double x[FIELDS], pending = 0;
     for (uint32_t f = 0; f < FIELDS; f++)
         x[f] = mr_decayed_at(&of->of[f], now->of[f]);
-    return mr_credit_rate(x[FIELD_CLICKS], x[FIELD_PENDING],
-                          x[FIELD_BOUGHT] + c->related * x[FIELD_RELATED], prior, weight);
+    for (uint32_t p = 0; p < MR_DELAY_PARTS; p++)
+        pending += derived->parts[p] * x[FIELD_PENDING + p];
+    return mr_credit_rate(x[FIELD_CLICKS], pending, x[FIELD_BOUGHT] + c->related * x[FIELD_RELATED],
+                          prior, weight);
 }
 
 static const totals *totals_of(const mr_instance *self, const mr_view *view)
@@ -662,9 +717,9 @@ static void score(const mr_instance *self, const mr_view *view, uint32_t user,
     (void)user, (void)stride, (void)arena;
     const config *c = self->config;
     const times now = times_now(self, view);
-    const double all = rate_of(c, &totals_of(self, view)->rates, &now, 0, 0);
+    const double all = rate_of(self, &totals_of(self, view)->rates, &now, 0, 0);
     for (uint32_t i = 0; i < slot_count; i++)
-        out[i] = (float)rate_of(c, rates_of(self, view, slots[i]), &now, all, c->prior_weight);
+        out[i] = (float)rate_of(self, rates_of(self, view, slots[i]), &now, all, c->prior_weight);
 }
 
 static void candidates(const mr_instance *self, const mr_view *view, const uint32_t *users,

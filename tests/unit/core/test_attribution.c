@@ -2,11 +2,23 @@
 // attribution through the engine: what answers what, credit that adds up, is given once, can be
 // taken back and is told of nobody who is forgotten; relations of categories; rates.
 #include "core/model/credit.h"
+#include "core/model/delay.h"
 #include "core/model/decay.h"
 #include "tests/unit/core/asked.h"
 
-enum { ANSWERS, ORGANIC, PURCHASES, ATTRIBUTED, BY_VIEW, CREDIT, RELATED, REPEATED, REFUNDS, UNKNOWN };
-enum { CLICKS, PENDING, BOUGHT, OTHERS, FIELDS }; // of a row of rates
+enum {
+    ANSWERS,
+    ORGANIC,
+    PURCHASES,
+    ATTRIBUTED,
+    BY_VIEW,
+    CREDIT,
+    RELATED,
+    REPEATED,
+    REFUNDS,
+    UNKNOWN
+};
+enum { CLICKS, BOUGHT, OTHERS, PENDING, FIELDS = PENDING + MR_DELAY_PARTS }; // of a row of rates
 static const int64_t start_ms = 1700000000000, minute_ms = 60000, hour_ms = 3600000;
 static const char *const alone[] = {"attribution", "popularity"};
 
@@ -34,9 +46,8 @@ static void shown(mill *m, uint32_t user, uint32_t item, double propensity, int6
     mill_act(&made, MR_EVENT_IMPRESSION, user, 0, time_ms);
     for (uint32_t l = 0; l < 3; l++) { // the item stands last
         snprintf(made.line_items[l], sizeof made.line_items[l], "i%u", l < 2 ? 900 + l : item);
-        made.lines[l] = (mr_line){.item = mr_bytes_text(made.line_items[l]),
-                                  .quantity = 1,
-                                  .propensity = propensity};
+        made.lines[l] = (mr_line){
+            .item = mr_bytes_text(made.line_items[l]), .quantity = 1, .propensity = propensity};
     }
     made.arrival.event.lines = made.lines;
     made.arrival.event.line_count = 3;
@@ -113,7 +124,8 @@ static void an_organic_act_is_no_reward(void **state)
     static const char *const on[] = {"attribution", "embedding", "linucb"};
     for (int with = 0; with < 2; with++) {
         static mill m;
-        const mr_setting settings[] = {{"linucb", "dim", 16}, {"attribution", "touches", with * 32}};
+        const mr_setting settings[] = {{"linucb", "dim", 16},
+                                       {"attribution", "touches", with * 32}};
         asked_open(&m, on, 3, settings, 2);
         shown(&m, 1, 5, .25, start_ms);
         asked_act(&m, 1, 6, start_ms + minute_ms); // organic
@@ -134,9 +146,9 @@ static void credit_goes_to_clicks_before_showings(void **state)
     shown(&m, 1, 5, NAN, start_ms);
     asked_act(&m, 2, 5, start_ms);
     shown(&m, 2, 5, NAN, start_ms + minute_ms);
-    buys(&m, 1, 5, "a", 1, start_ms + hour_ms);      // was shown
-    buys(&m, 2, 5, "b", 1, start_ms + hour_ms);      // clicked
-    buys(&m, 3, 5, "c", 1, start_ms + hour_ms);      // never seen
+    buys(&m, 1, 5, "a", 1, start_ms + hour_ms);       // was shown
+    buys(&m, 2, 5, "b", 1, start_ms + hour_ms);       // clicked
+    buys(&m, 3, 5, "c", 1, start_ms + hour_ms);       // never seen
     buys(&m, 2, 5, "d", 1, start_ms + 169 * hour_ms); // too long ago
     assert_true(number(&m, PURCHASES) == 4 && number(&m, ATTRIBUTED) == 2);
     assert_true(number(&m, BY_VIEW) == 1 && number(&m, CREDIT) == 2);
@@ -329,7 +341,8 @@ static void a_purchase_of_a_related_category_is_credited_in_part(void **state)
     assert_true(number(&m, RELATED) == 0);
     asked_act(&m, 1, 0, start_ms + hour_ms);
     buys(&m, 1, 6, "lamp", 1, start_ms + 2 * hour_ms);
-    assert_true(number(&m, RELATED) == 0 && rate(&m, 0, OTHERS) == 0); // they have nothing in common
+    assert_true(number(&m, RELATED) == 0 &&
+                rate(&m, 0, OTHERS) == 0); // they have nothing in common
     buys(&m, 1, 4, "socks", 1, start_ms + 2 * hour_ms);
     const double w = number(&m, RELATED);
     assert_true(w > .05 && w < 1);
@@ -386,6 +399,32 @@ static void rates_are_those_of_the_counts_shrunk_to_that_of_all(void **state)
     assert_int_equal(found.count, 1); // what nobody bought is not proposed
     assert_int_equal(found.slots[0], asked_item(&m, 0));
     assert_true(found.scores[0] == scores[0]);
+    mill_close(&m);
+}
+
+// Purchases come a minute after their click: after some days an hour without one says something of
+// an item, of which the guess of a day would still expect everything.
+static void how_long_purchases_take_is_learned(void **state)
+{
+    (void)state;
+    static mill m;
+    float scores[2];
+    const int64_t day_ms = 24 * hour_ms;
+    int64_t now = start_ms;
+    open_with(&m, MR_CREDIT_LAST, 0);
+    for (uint32_t day = 0; day < 5; day++)
+        for (uint32_t u = 0; u < 30; u++) {
+            now = start_ms + day * day_ms + u * minute_ms;
+            asked_act(&m, u, 0, now);
+            buys(&m, u, 0, NULL, 1, now + minute_ms);
+        }
+    now = start_ms + 5 * day_ms;
+    for (uint32_t u = 0; u < 20; u++)
+        asked_act(&m, u, 1, now);
+    asked_act(&m, 20, 0, now + hour_ms);
+    asked_scores(&m, "attribution", 0, 0, 2, scores);
+    assert_true(scores[1] < .6f * scores[0]); // 20 clicks against a prior of 20: a half
+    assert_true(scores[1] > .4f * scores[0]);
     mill_close(&m);
 }
 
@@ -475,6 +514,7 @@ int main(void)
         cmocka_unit_test(a_purchase_of_a_related_category_is_credited_in_part),
         cmocka_unit_test(without_relations_nothing_but_the_item_counts),
         cmocka_unit_test(rates_are_those_of_the_counts_shrunk_to_that_of_all),
+        cmocka_unit_test(how_long_purchases_take_is_learned),
         cmocka_unit_test(a_restart_changes_no_byte),
         cmocka_unit_test(who_is_forgotten_leaves_no_touch_and_no_purchase),
         cmocka_unit_test(what_is_not_there_takes_no_bytes),
