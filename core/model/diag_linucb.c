@@ -272,16 +272,19 @@ static void reward(const mr_instance *self, const mr_view *view, const mr_signal
     // them an act is all there is.
     const bool tried = !act || !view->impressions;
     const uint64_t field = act && !tried ? FIELD_S : FIELD_N;
+    // Shown where one in so many looks: refused by so many at most.
+    const double seen = !act && signal->examined > 0 ? (double)signal->examined : 1.0;
     for (uint32_t i = 0; i < m->count; i++) {
         if (m->nearest[i].weight < WEAK)
             break; // and those after it
         const double w = (double)m->nearest[i].weight;
         const uint64_t cell = (m->nearest[i].cluster + (act && tried ? BOTH : 0ull)) * FIELDS;
-        const int64_t units = mr_decay_units_of(now, w);
+        const int64_t units = mr_decay_units_of(now, seen * w);
         mr_deltas_cell(deltas, edges_at, signal->item, (mr_cell){cell + field, units, now.era});
         if (tried)
-            mr_deltas_cell(deltas, edges_at, signal->item,
-                           (mr_cell){cell + FIELD_D, mr_decay_units_of(now, w * w), now.era});
+            mr_deltas_cell(
+                deltas, edges_at, signal->item,
+                (mr_cell){cell + FIELD_D, mr_decay_units_of(now, seen * w * w), now.era});
         if (act && tried) {
             const uint32_t slot =
                 mr_slots_find(&named_of(self, view, FAMILY_ACTIVITY)->slots, m->nearest[i].cluster);

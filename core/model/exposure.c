@@ -4,6 +4,8 @@
 static double theta_of(const mr_exposure *exposure, const mr_signal *signal, uint64_t acts,
                        uint64_t most_acts)
 {
+    if (signal->answers && signal->examined > 0)
+        return (double)signal->examined;
     if (signal->answers && signal->position >= 0)
         return mr_exp(-exposure->examination * mr_log(1.0 + signal->position));
     // An item that nobody has acted on yet is as rare as one with a single act.

@@ -255,11 +255,14 @@ static void learn(const mr_instance *self, const mr_view *view, const mr_signal 
     read_context(self, view, signal->user, x);
     one->time_ms = signal->time_ms;
     one->acts = act;
-    one->showings = !act;
-    if (act)
+    const float seen = signal->examined > 0 ? signal->examined : 1.0f;
+    one->showings = act ? 0 : (double)seen;
+    if (act) {
         mr_ridge_reward(one->values, d, x, 1.0);
-    else
+    } else { // a try that counts `seen` times
+        view->vec->scale(x, __builtin_sqrtf(seen), d);
         mr_ridge_try(one->values, d, x);
+    }
     add(c, mr_deltas_at(deltas, self->family_first + FAMILY_SUMS, signal->item), one);
 }
 

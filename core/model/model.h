@@ -131,6 +131,7 @@ typedef struct mr_signal {
     float weight;     // click 1, cart 2, purchase 3 by default; rate limits and caps included
     float value;      // rating, or strength of a CONTROL; NAN where absent
     float propensity; // with which the item was shown, NAN where unknown
+    float examined;   // how likely its place was looked at, above 0; 0 where nobody says
     int32_t position; // -1 where unknown
     uint32_t index;   // place in the epoch
     bool repeat;      // the item stands among the user's recent events already
