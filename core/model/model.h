@@ -70,6 +70,9 @@ typedef struct mr_family {
     uint32_t (*row_bytes)(const void *config);   // fixed, a multiple of 8
     uint32_t (*delta_bytes)(const void *config); // of a SUM's payload, a multiple of 4
     uint32_t (*rows_max)(const void *config);    // NAMED only
+    // Of a SUM: how many rows one signal changes at most beside its item's and those of shared
+    // negatives (core/model/negatives.h); NULL: none.
+    uint32_t (*others)(const void *config);
     // The value of a row that is absent; NULL: zeros.
     void (*init)(const void *config, uint64_t key, uint64_t seed, void *row);
     // How many leading bytes differ from init's: what is stored; NULL: all. The rest is init's.
