@@ -24,7 +24,7 @@
 // with mean 1, instead of being drawn by it. (3) Popularity is that of all acts. (4) No made-up
 // pairs for items that nobody has bought: `content` speaks of those.
 #include "core/deltas.h"
-#include "core/list/topk.h"
+#include "core/list/matrix.h"
 #include "core/model/loss.h"
 #include "core/model/negatives.h"
 #include "core/model/optimiser.h"
@@ -77,14 +77,8 @@ typedef struct kept { // of a user, newest first, no item twice
     bought of[KEPT];
 } kept;
 
-typedef struct side { // the index of one of the two vectors
-    float norm_max;
-    float *rows; // by slot
-    mr_topk_image image;
-} side;
-
 typedef struct cache {
-    side of[SIDES];
+    mr_matrix of[SIDES]; // of the two vectors
 } cache;
 
 static uint32_t dim(const void *c)
@@ -105,12 +99,6 @@ static uint32_t row_bytes(const void *c)
 static uint32_t delta_bytes(const void *c)
 {
     return dim(c) * (uint32_t)sizeof(float) + (uint32_t)sizeof(gradient_tail);
-}
-
-static uint32_t kept_bytes(const void *c)
-{
-    (void)c;
-    return sizeof(kept);
 }
 
 static uint32_t kept_used(const void *c, const void *row)
@@ -173,7 +161,7 @@ static const mr_family families[] = {
     [FAMILY_USER] = {.name = "user",
                      .key = MR_KEY_USER,
                      .version = 1,
-                     .row_bytes = kept_bytes,
+                     .row_size = sizeof(kept),
                      .used = kept_used},
 };
 
@@ -376,37 +364,35 @@ static void apply(const mr_instance *self, const mr_view *view, uint32_t family,
 
 // ---- serving
 
-static size_t side_bytes(uint32_t items_max, uint32_t n)
+static mr_matrix *matrix_of(const mr_instance *self, uint32_t which)
 {
-    return mr_arena_round((size_t)items_max * n * sizeof(float)) +
-           mr_arena_round(mr_topk_image_bytes(items_max, n));
+    return &((cache *)self->cache)->of[which];
+}
+
+static size_t matrix_bytes(const void *c, uint32_t items_max)
+{
+    return mr_arena_round(mr_matrix_bytes(items_max, dim(c)));
 }
 
 static size_t cache_bytes(const void *c, uint32_t items_max)
 {
-    return mr_arena_round(sizeof(cache)) + SIDES * side_bytes(items_max, dim(c));
+    return mr_arena_round(sizeof(cache)) + SIDES * matrix_bytes(c, items_max);
 }
 
 static void changed(const mr_instance *self, const mr_view *view, uint32_t family, uint32_t slot)
 {
-    side *of = &((cache *)self->cache)->of[family];
-    const uint32_t n = dim(self->config);
-    float *to = of->rows + (size_t)slot * n;
-    memcpy(to, mr_items_row(view->items, self->family_first + family, slot), n * sizeof *to);
-    const float norm = mr_topk_image_put(&of->image, slot, to, n);
-    of->norm_max = norm > of->norm_max ? norm : of->norm_max;
+    mr_matrix *items = matrix_of(self, family);
+    memcpy(mr_matrix_row(items, slot), mr_items_row(view->items, self->family_first + family, slot),
+           items->stride * sizeof(float));
+    mr_matrix_put(items, slot);
 }
 
 static void rebuild(const mr_instance *self, const mr_view *view)
 {
-    cache *derived = self->cache;
-    const uint32_t max = view->items->slots.max, n = dim(self->config);
+    const uint32_t max = view->items->slots.max;
     uint8_t *memory = (uint8_t *)self->cache + mr_arena_round(sizeof(cache));
-    for (uint32_t s = 0; s < SIDES; s++, memory += side_bytes(max, n)) {
-        derived->of[s] =
-            (side){.rows = (float *)(void *)memory,
-                   .image = mr_topk_image_at(
-                       memory + mr_arena_round((size_t)max * n * sizeof(float)), max, n)};
+    for (uint32_t s = 0; s < SIDES; s++, memory += matrix_bytes(self->config, max)) {
+        mr_matrix_open(matrix_of(self, s), memory, max, dim(self->config));
         for (uint32_t slot = 0; slot < view->items->slots.used; slot++)
             changed(self, view, s, slot);
     }
@@ -442,7 +428,7 @@ static bool read_user(const mr_instance *self, const mr_view *view, uint32_t use
 {
     const config *c = self->config;
     const uint32_t n = dim(c);
-    const float *in = ((const cache *)self->cache)->of[SIDE_IN].rows;
+    const mr_matrix *in = matrix_of(self, SIDE_IN);
     uint64_t keys[ANY_MAX];
     const uint32_t count = items_of(self, mr_view_user(view, user), keys);
     float weight = 1.0f, sum = 0.0f;
@@ -451,7 +437,7 @@ static bool read_user(const mr_instance *self, const mr_view *view, uint32_t use
         const uint32_t slot = mr_items_find(view->items, keys[i]);
         if (slot == MR_MAP_NONE)
             continue;
-        view->vec->axpy(p, weight, in + (size_t)slot * n, n);
+        view->vec->axpy(p, weight, mr_matrix_row(in, slot), n);
         sum += weight;
         weight *= (float)c->recency;
         looked++;
@@ -470,32 +456,16 @@ static void candidates(const mr_instance *self, const mr_view *view, const uint3
                        uint32_t user_count, uint32_t column, const struct mr_filter *filters,
                        mr_arena *arena, mr_found *found)
 {
-    if (user_count == 0)
-        return;
-    const side *of = &((const cache *)self->cache)->of[side_of(column)];
-    const uint32_t n = dim(self->config), k = found[0].max;
+    const uint32_t n = dim(self->config);
     const size_t mark = arena->used;
     float *queries = mr_arena_push(arena, (size_t)user_count * n * sizeof *queries);
     bool *known = mr_arena_push(arena, user_count * sizeof *known);
-    mr_topk_list *lists = mr_arena_push(arena, user_count * sizeof *lists);
-    for (uint32_t u = 0; u < user_count; u++) {
-        known[u] = read_user(self, view, users[u], queries + (size_t)u * n);
-        lists[u] = (mr_topk_list){.seen = filters[u].seen,
-                                  .seen_count = filters[u].seen_count,
-                                  .slots = found[u].slots,
-                                  .scores = found[u].scores};
-    }
-    const mr_topk_items items = {.rows = of->rows,
-                                 .image = of->image,
-                                 .keys = view->items->slots.keys,
-                                 .shown = view->items->shown,
-                                 .count = view->items->slots.used,
-                                 .stride = n,
-                                 .norm_max = of->norm_max};
-    mr_topk_scan(&items, queries, user_count, k, lists, view->vec,
-                 mr_arena_push(arena, mr_topk_bytes(k)));
     for (uint32_t u = 0; u < user_count; u++)
-        found[u].count = known[u] ? lists[u].count : 0;
+        known[u] = read_user(self, view, users[u], queries + (size_t)u * n);
+    mr_matrix_find(matrix_of(self, side_of(column)), view, queries, user_count, filters, arena,
+                   found);
+    for (uint32_t u = 0; u < user_count; u++)
+        found[u].count = known[u] ? found[u].count : 0;
     arena->used = mark;
 }
 
@@ -507,8 +477,8 @@ static void score(const mr_instance *self, const mr_view *view, uint32_t user,
     float p[DIM_MAX];
     (void)read_user(self, view, user, p); // of nobody all scores are 0
     for (uint32_t column = 0; column < self->column_count; column++)
-        view->vec->dot_rows(p, ((const cache *)self->cache)->of[side_of(column)].rows, slots,
-                            slot_count, dim(self->config), out + (size_t)column * stride);
+        view->vec->dot_rows(p, matrix_of(self, side_of(column))->rows, slots, slot_count,
+                            dim(self->config), out + (size_t)column * stride);
 }
 
 static uint32_t column_count(const void *c)
