@@ -265,7 +265,7 @@ static uint32_t deltas_max(const mr_engine *engine, uint32_t rows_max[MR_FAMILIE
 {
     const uint32_t signals = signals_max(&engine->config);
     for (uint32_t f = 0; f < engine->family_count; f++) {
-        const uint32_t most = mr_engine_delta_rows(engine->families[f].family, signals,
+        const uint32_t most = mr_engine_delta_rows(&engine->families[f], signals,
                                                    engine->config.epoch_events_max);
         const uint32_t all = mr_engine_family_rows(engine, f);
         rows_max[f] = most < all ? most : all;

@@ -201,13 +201,16 @@ static inline uint32_t mr_engine_shard_of(const mr_engine *engine, const mr_fami
 
 // How many rows of a family so many signals of so many events change at most: their own; of sums
 // those of blocks of shared negatives, of cells those that users' newest items were paired with;
-// and a few more.
-static inline uint32_t mr_engine_delta_rows(const mr_family *family, uint32_t signals,
+// what the family says itself; and a few more.
+static inline uint32_t mr_engine_delta_rows(const mr_family_entry *entry, uint32_t signals,
                                             uint32_t events)
 {
-    const uint32_t others =
+    const mr_family *family = entry->family;
+    const uint32_t shared =
         family->delta == MR_DELTA_CELLS ? events * MR_RECENT_MAX : (events / 64 + 1) * 256;
-    return signals + others + 64;
+    const uint32_t others =
+        family->others != NULL ? signals * family->others(entry->instance->config) : 0;
+    return signals + others + shared + 64;
 }
 
 // engine_tasks.c: whether nothing has changed since the last close.

@@ -262,6 +262,33 @@ static uint32_t neighbours(const mr_instance *self, const mr_view *view, uint32_
     return sum > 0.0f ? count : 0;
 }
 
+// Tables may be of different eras.
+static float faded(int64_t units, int64_t era, mr_decay_time now)
+{
+    const mr_decayed of = {.newest = units, .era = era};
+    return (float)mr_decayed_at(&of, now);
+}
+
+// Port: the table with its counts.
+static uint32_t table(const mr_instance *self, const mr_view *view, uint32_t slot, float *total,
+                      mr_table_entry *to, uint32_t max)
+{
+    const mr_neighbours *t = mr_items_row(view->items, self->family_first, slot);
+    const mr_decay_time now = mr_decay_time_of(view->clock_ms, half_life_ms(self->config));
+    uint32_t count = 0;
+    *total = faded(t->total, t->era, now);
+    for (uint32_t i = 0; i < t->count && count < max; i++) {
+        const uint32_t other = mr_items_find(view->items, t->cells[i].key);
+        if (other == MR_MAP_NONE)
+            continue;
+        const mr_neighbours *o = mr_items_row(view->items, self->family_first, other);
+        to[count++] = (mr_table_entry){.slot = other,
+                                       .count = faded(t->cells[i].count, t->era, now),
+                                       .total = faded(o->total, o->era, now)};
+    }
+    return count;
+}
+
 static const mr_column columns[] = {{"covisit", MR_SCALE_COUNT}};
 
 const mr_model mr_model_covisit = {
@@ -281,4 +308,5 @@ const mr_model mr_model_covisit = {
     .candidates = candidates,
     .score = score,
     .neighbours = neighbours,
+    .table = table,
 };

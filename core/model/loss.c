@@ -29,6 +29,18 @@ void mr_loss_bpr(const mr_candidates *of)
     of->curvatures[0] = curvature;
 }
 
+void mr_loss_sgns(const mr_candidates *of, const float *shares)
+{
+    for (uint32_t i = 0; i < of->count; i++) {
+        const float p = of->scores[i] > MR_LOSS_LEFT_OUT ? 1.0f / (1.0f + mr_expf(-of->scores[i]))
+                                                         : 0.0f;
+        const float share = i == 0 ? of->weight : of->weight * shares[i];
+        of->gradients[i] = share * (i == 0 ? p - 1.0f : p);
+        if (of->curvatures != NULL)
+            of->curvatures[i] = share * p * (1.0f - p);
+    }
+}
+
 static void softmax_curvatures(const mr_candidates *of, float inverse)
 {
     for (uint32_t i = 0; i < of->count; i++) {

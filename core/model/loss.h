@@ -59,6 +59,12 @@ void mr_loss_hinge(const mr_candidates *of, float margin, uint32_t items);
 // Feedback"; sampled negatives are ours.
 void mr_loss_pointwise(const mr_candidates *of, float label, float stands_for);
 
+// Skip-gram with negative sampling, each score alone:
+//     weight (softplus(-s_0) + sum over negatives of shares[j] softplus(s_j)),  shares[j] >= 0
+// Source: Mikolov et al., "Distributed Representations of Words and Phrases and their
+// Compositionality".
+void mr_loss_sgns(const mr_candidates *of, const float *shares);
+
 // Of count scores (a pool, without the positive) writes the places of `kept` to chosen: three
 // quarters with the largest scores, equal ones by place, then the first ones of the others in order
 // of place. Those with MR_LOSS_LEFT_OUT come last of all and are never chosen. Returns how many

@@ -73,6 +73,9 @@ typedef struct mr_family {
     uint32_t (*row_bytes)(const void *config);
     uint32_t (*delta_bytes)(const void *config);
     uint32_t (*rows_max)(const void *config); // NAMED only; NULL: a single row
+    // Of a SUM: how many rows one signal changes at most beside its item's and those of shared
+    // negatives (core/model/negatives.h); NULL: none.
+    uint32_t (*others)(const void *config);
     // The value of a row that is absent; NULL: zeros.
     void (*init)(const void *config, uint64_t key, uint64_t seed, void *row);
     // How many leading bytes differ from init's: what is stored; NULL: all. The rest is init's.
@@ -256,6 +259,13 @@ typedef struct mr_found {
     uint32_t count, max;
 } mr_found;
 
+// An item beside another one in a model's table, and what stands behind it.
+typedef struct mr_table_entry {
+    uint32_t slot;
+    float count; // how often they went together, faded
+    float total; // of the item: how often it went with anything
+} mr_table_entry;
+
 typedef struct mr_measure { // one number of a method for the metrics topic
     const char *name;
     double value;
@@ -340,6 +350,10 @@ typedef struct mr_model {
     // shares, > 0 and adding up to 1; returns their count, at most max. NULL: has no graph.
     uint32_t (*neighbours)(const mr_instance *self, const mr_view *view, uint32_t slot,
                            uint32_t *slots, float *shares, uint32_t max);
+    // The items in the table of the one at `slot`, none of them twice, with their counts as of the
+    // clock, and its own total; returns their count, at most max. NULL: has no tables.
+    uint32_t (*table)(const mr_instance *self, const mr_view *view, uint32_t slot, float *total,
+                      mr_table_entry *pairs, uint32_t max);
     // The clusters and weights that the user stands in, for the list's record; returns their count.
     uint32_t (*context)(const mr_instance *self, const mr_view *view, uint32_t user,
                         uint32_t *clusters, float *weights, uint32_t max);
@@ -384,6 +398,9 @@ const float *mr_view_vector(const mr_view *view, const char *name, mr_key_kind w
 // The neighbours of an item in the graph of the model `name`, which `needs` names.
 uint32_t mr_view_neighbours(const mr_view *view, const char *name, uint32_t slot, uint32_t *slots,
                             float *shares, uint32_t max);
+// What stands in an item's table of the model `name`, which `needs` names.
+uint32_t mr_view_table(const mr_view *view, const char *name, uint32_t slot, float *total,
+                       mr_table_entry *pairs, uint32_t max);
 
 // The tables, in order of their .def files.
 extern const mr_model *const mr_models[];

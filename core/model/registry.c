@@ -58,3 +58,12 @@ uint32_t mr_view_neighbours(const mr_view *view, const char *name, uint32_t slot
     MR_ASSERT(model->neighbours != NULL);
     return model->neighbours(instance, view, slot, slots, shares, max);
 }
+
+uint32_t mr_view_table(const mr_view *view, const char *name, uint32_t slot, float *total,
+                       mr_table_entry *pairs, uint32_t max)
+{
+    const mr_instance *instance = mr_view_instance(view, name);
+    const mr_model *model = (const mr_model *)(const void *)instance->state;
+    MR_ASSERT(model->table != NULL);
+    return model->table(instance, view, slot, total, pairs, max);
+}

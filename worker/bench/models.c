@@ -21,9 +21,14 @@ enum { TOGETHER_MAX = 8, SET_BYTES = 32 }; // engines in one pass; "seed=..."
 #define ALONE_CONTENT "models.off=popularity,covisit," SPACE
 #define EASE "models.ease.pairs=12"
 #define CONTENT "models.content.dim=64"
+#define ALONE_COMPLEMENT "models.off=popularity,covisit," SPACE
+#define COMPLEMENT "models.complement.dim=32"
+#define COMPLEMENT_ALL COMPLEMENT, "models.complement.acts=all"
 #define INTERESTS "models.multi_interest.dim=64", "models.multi_interest.interests=4"
 #define SEQUENCE "models.sequence.dim=64"
 #define SMOOTHING "models.smoothing.dim=64"
+#define ALONE_PI2I "models.off=popularity,diag_linucb,multi_interest" // with what it stands on
+#define PI2I "models.pi2i.triggers=10"
 #define RANKER "models.ranker.hidden=experts"
 #define TRAINED(loss, optimiser)                                                                   \
     "models.embedding.loss=" loss, "models.embedding.optimiser=" optimiser
@@ -60,6 +65,10 @@ static const mr_model_row rows[] = {
     {"ease", "ease", {ALONE_EASE, EASE}},
     {"content", "content", {ALONE_CONTENT, CONTENT}},
     {"content, a cosine", "content", {ALONE_CONTENT, CONTENT, "models.content.every=0"}},
+    {"complement, of purchases", "complement", {ALONE_COMPLEMENT, COMPLEMENT}},
+    {"complement_like, of purchases", "complement_like", {ALONE_COMPLEMENT, COMPLEMENT}},
+    {"complement, of all acts", "complement", {ALONE_COMPLEMENT, COMPLEMENT_ALL}},
+    {"complement_like, of all acts", "complement_like", {ALONE_COMPLEMENT, COMPLEMENT_ALL}},
     {"Diag-LinUCB, with its embedding", "diag_linucb", {"models.off=popularity,covisit,multi_interest"}},
     EMBEDDING("bpr", "adagrad"),
     EMBEDDING("bpr", "sgd"),
@@ -85,6 +94,8 @@ static const mr_model_row rows[] = {
      "sequence",
      {ALONE_EMBEDDING, SEQUENCE, "models.sequence.cell=gru"}},
     {"smoothing, with its embedding", "smoothing", {ALONE_EMBEDDING, SMOOTHING}},
+    {"pi2i, with co-visitation and embedding", "pi2i", {ALONE_PI2I, PI2I}},
+    {"pi2i, the largest", "pi2i", {ALONE_PI2I, PI2I, "models.pi2i.over=max"}},
     {"blend", "blend", {NULL}},
     BLEND("bpr", "sgd"),
     BLEND("softmax", "sgd"),
@@ -95,6 +106,9 @@ static const mr_model_row rows[] = {
     {"blend, with sequence", "blend", {SEQUENCE}},
     {"blend, with smoothing", "blend", {SMOOTHING}},
     {"blend, with content", "blend", {CONTENT}},
+    {"blend, with pi2i", "blend", {PI2I}},
+    {"blend, with complement", "blend", {COMPLEMENT}},
+    {"blend, with complement, all acts", "blend", {COMPLEMENT_ALL}},
     {"blend, with ranker", "blend", {RANKER}},
     {"ranker, of the default columns", "ranker", {RANKER}},
 };

@@ -44,6 +44,22 @@ static void bpr_gives_the_worked_gradient(void **state)
     }
 }
 
+static void sgns_gives_the_worked_gradient(void **state)
+{
+    (void)state;
+    const float a[] = {.2f, .1f}, o[2][2] = {{.3f, -.2f}, {-.1f, .4f}}, shares[] = {0, 1};
+    float scores[2], g[2], h[2];
+    for (int c = 0; c < 2; c++)
+        scores[c] = a[0] * o[c][0] + a[1] * o[c][1];
+    near(softplus(-(double)scores[0]) + softplus((double)scores[1]), 1.376544, 1e-6);
+    mr_loss_sgns(&(mr_candidates){2, scores, 1, g, h}, shares);
+    near((double)(g[0] * o[0][0] + g[1] * o[1][0]), -.1975, 1e-6);
+    near((double)(g[0] * o[0][1] + g[1] * o[1][1]), .3, 1e-6);
+    scores[1] = MR_LOSS_LEFT_OUT;
+    mr_loss_sgns(&(mr_candidates){2, scores, 1, g, h}, shares);
+    assert_true(g[1] == 0 && h[1] == 0);
+}
+
 static void softmax_gives_the_worked_gradient(void **state)
 {
     (void)state;
@@ -289,6 +305,21 @@ static double loss_softmax(const double *s)
     return log(sum) - s[0] / .7;
 }
 
+static const float shares_of[N] = {0, 1, .2f, 3, 0, .8f};
+
+static double loss_sgns(const double *s)
+{
+    double sum = softplus(-s[0]);
+    for (int i = 1; i < N; i++)
+        sum += (double)shares_of[i] * softplus(s[i]);
+    return sum;
+}
+
+static void sgns(const mr_candidates *of)
+{
+    mr_loss_sgns(of, shares_of);
+}
+
 static void check_scores(double loss(const double *), void gradients(const mr_candidates *))
 {
     mr_rng rng = mr_rng_make(1, 0, 0, 0, MR_PURPOSE_SIM);
@@ -324,6 +355,7 @@ static void gradients_are_those_of_the_losses_by_scores(void **state)
     (void)state;
     check_scores(loss_bpr, mr_loss_bpr);
     check_scores(loss_softmax, softmax);
+    check_scores(loss_sgns, sgns);
 }
 
 static void gradients_of_single_scores_are_those_of_the_loss(void **state)
@@ -411,6 +443,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bpr_gives_the_worked_gradient),
+        cmocka_unit_test(sgns_gives_the_worked_gradient),
         cmocka_unit_test(softmax_gives_the_worked_gradient),
         cmocka_unit_test(hinge_gives_the_worked_gradient),
         cmocka_unit_test(hinge_leaves_alone_what_keeps_its_distance),
