@@ -27,24 +27,6 @@ void mr_prior_note(mr_prior_table *delta, double n, double s)
     cell->s += (int64_t)(UNIT * s / n + 0.5);
 }
 
-uint32_t mr_prior_row_bytes(const void *config)
-{
-    (void)config;
-    return sizeof(mr_prior);
-}
-
-uint32_t mr_prior_delta_bytes(const void *config)
-{
-    (void)config;
-    return sizeof(mr_prior_table);
-}
-
-uint32_t mr_prior_rows(const void *config)
-{
-    (void)config;
-    return 1;
-}
-
 static void combine(mr_prior_table *into, const mr_prior_table *from)
 {
     for (uint32_t i = 0; i < MR_PRIOR_TRIES * MR_PRIOR_GAINS; i++) {

@@ -37,10 +37,7 @@ typedef struct mr_prior { // a row; zeros at first
 // An item with n tries and s successes is tried again. n below 1 tells nothing and is left out; s
 // counts at most as n.
 void mr_prior_note(mr_prior_table *delta, double n, double s);
-// Of a method's family: its sizes, one row, and the sum of two deltas.
-uint32_t mr_prior_row_bytes(const void *config);
-uint32_t mr_prior_delta_bytes(const void *config);
-uint32_t mr_prior_rows(const void *config);
+// The `combine` of a method's family.
 void mr_prior_combine(const void *config, void *into, const void *from);
 // Adds a delta, and fits the mixture where it is time. `components` of them begin around `mean`,
 // which is worth `weight` tries.

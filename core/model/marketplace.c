@@ -93,12 +93,6 @@ enum { FAMILY_TALLY, FAMILY_USER, FAMILIES };
 
 // ---- rows
 
-static uint32_t tally_bytes(const void *c)
-{
-    (void)c;
-    return sizeof(tally);
-}
-
 static uint32_t tallies(const void *c)
 {
     (void)c;
@@ -120,12 +114,6 @@ static void combine(const void *c, void *into, const void *from)
     add(into, from);
 }
 
-static uint32_t stall_bytes(const void *c)
-{
-    (void)c;
-    return sizeof(stall);
-}
-
 static uint32_t stall_used(const void *c, const void *row)
 {
     (void)c;
@@ -137,14 +125,14 @@ static const mr_family families[] = {
                       .key = MR_KEY_NAMED,
                       .delta = MR_DELTA_SUM,
                       .version = 1,
-                      .row_bytes = tally_bytes,
-                      .delta_bytes = tally_bytes,
+                      .row_size = sizeof(tally),
+                      .delta_size = sizeof(tally),
                       .rows_max = tallies,
                       .combine = combine},
     [FAMILY_USER] = {.name = "stall",
                      .key = MR_KEY_USER,
                      .version = 1,
-                     .row_bytes = stall_bytes,
+                     .row_size = sizeof(stall),
                      .used = stall_used},
 };
 
