@@ -45,14 +45,8 @@ static void open_policy(mr_slate *slate, const mr_instance *instance)
         policy->open(instance, slate);
 }
 
-void mr_slate_draw(mr_slate *slate, const mr_instance *policy, uint32_t k, mr_rng *rng)
+static void fill(mr_slate *slate, const mr_instance *policy, uint32_t k, mr_rng *rng)
 {
-    if (slate->candidates->count == 0)
-        return;
-    if (!slate->explore)
-        mr_greedy_open(slate);
-    else
-        open_policy(slate, policy);
     while (slate->picked_count < k) {
         double q = 1.0;
         admit(slate);
@@ -67,6 +61,19 @@ void mr_slate_draw(mr_slate *slate, const mr_instance *policy, uint32_t k, mr_rn
             if (rule_of(&slate->rules[r])->picked != NULL)
                 rule_of(&slate->rules[r])->picked(&slate->rules[r], slate, candidate);
     }
+}
+
+void mr_slate_draw(mr_slate *slate, const mr_instance *policy, uint32_t k, mr_rng *rng)
+{
+    if (slate->candidates->count > 0) {
+        if (!slate->explore)
+            mr_greedy_open(slate);
+        else
+            open_policy(slate, policy);
+        fill(slate, policy, k, rng);
+    }
+    if (policy_of(policy)->drawn != NULL && policy->user_offset != 0)
+        policy_of(policy)->drawn(policy, slate);
 }
 
 void *mr_slate_keep(mr_slate *slate, const mr_instance *rule, size_t bytes)

@@ -11,6 +11,7 @@
 // (the `smoothed` mean: the paper's own b/d adds up over edges and favours items with many).
 // Where no impressions are logged there are no zeros to count. Then (mode `activity`) n is replaced
 // by the exposures E = the cluster's activity since the edge was born: a_c(now) - a_c(birth).
+// With `components` set, the prior is a mixture that is learned from all items (learned_prior.h).
 // Clusters of little weight (WEAK) are left out of learning: an item has room for few edges.
 // Centroids move by online spherical k-means: mu_c <- normalise(mu_c min(N_c, cap) + sum of q).
 // An edge is born when a user of that cluster acts on the item or sees it; an item without edges,
@@ -19,9 +20,11 @@
 // (Diag-LinUCB); departures: (0) q is the first DIM coordinates at most, (1) smoothed mean, (2)
 // activity mode, (3) clusters learned online, (4) edges are born from acts instead of from the
 // centroids' nearest items, (5) the variance has the reward's unit, as a draw around the mean
-// wants it; the paper's 1/d has not.
+// wants it; the paper's 1/d has not. The learned prior: Thompson Sampling with Diffusion Generative
+// Prior, as a mixture.
 #include "core/deltas.h"
 #include "core/list/found.h"
+#include "core/model/learned_prior.h"
 #include "core/model/top.h"
 
 enum {
@@ -44,7 +47,7 @@ enum { FIELD_N, FIELD_S, FIELD_D, FIELDS };
 enum { BOTH = CLUSTERS_MAX };
 
 typedef struct config {
-    double clusters, tau, prior, prior_weight, half_life_s, cap;
+    double clusters, tau, prior, prior_weight, half_life_s, cap, components;
 } config;
 
 static const mr_param params[] = {
@@ -59,6 +62,9 @@ static const mr_param params[] = {
      86400, 60, 1e9},
     {"cap", "", "how many users a centroid remembers at most", offsetof(config, cap), 10000, 1,
      1e9},
+    {"components", "", "Beta laws of the prior that is learned from all items, where impressions "
+     "are logged; 0: it stays as it is set",
+     offsetof(config, components), 0, 0, MR_MIXTURE_MAX},
     {0},
 };
 
@@ -109,7 +115,7 @@ typedef struct cache {
     trials *trials_of_item;
 } cache;
 
-enum { FAMILY_EDGES, FAMILY_CENTROID, FAMILY_ACTIVITY, FAMILY_USER };
+enum { FAMILY_EDGES, FAMILY_CENTROID, FAMILY_ACTIVITY, FAMILY_PRIOR, FAMILY_USER, FAMILIES };
 
 static uint32_t edges_used(const void *c, const void *row)
 {
@@ -120,6 +126,11 @@ static uint32_t edges_used(const void *c, const void *row)
 static uint32_t clusters_max(const void *c)
 {
     return (uint32_t)((const config *)c)->clusters;
+}
+
+static uint32_t components(const void *c)
+{
+    return (uint32_t)((const config *)c)->components;
 }
 
 static void init_centroid(const void *c, uint64_t key, uint64_t seed, void *row)
@@ -176,6 +187,13 @@ static const mr_family families[] = {
                          .delta_size = sizeof(mr_decayed),
                          .rows_max = clusters_max,
                          .combine = combine_activity},
+    [FAMILY_PRIOR] = {.name = "prior",
+                      .key = MR_KEY_NAMED,
+                      .delta = MR_DELTA_SUM,
+                      .version = 1,
+                      .row_size = sizeof(mr_prior),
+                      .delta_size = sizeof(mr_prior_table),
+                      .combine = mr_prior_combine},
     [FAMILY_USER] = {.name = "context",
                      .key = MR_KEY_USER,
                      .version = 1,
@@ -294,6 +312,21 @@ static void reward(const mr_instance *self, const mr_view *view, const mr_signal
     }
 }
 
+// What was known of the item until now is one of the arms that the prior is learned from.
+static void note_arm(const mr_instance *self, const mr_view *view, const mr_signal *signal,
+                     mr_deltas *deltas)
+{
+    const edges *row = mr_items_row(view->items, self->family_first + FAMILY_EDGES, signal->item);
+    const mr_decay_time now = mr_decay_time_of(signal->time_ms, half_life_ms(self->config));
+    double n = 0, s = 0;
+    for (uint32_t i = 0; i < row->count; i++) {
+        n += mr_decayed_at(&row->cells[i].sums[FIELD_N], now);
+        s += mr_decayed_at(&row->cells[i].sums[FIELD_S], now);
+    }
+    const uint32_t slot = mr_slots_find(&named_of(self, view, FAMILY_PRIOR)->slots, 0);
+    mr_prior_note(mr_deltas_at(deltas, self->family_first + FAMILY_PRIOR, slot), n, s);
+}
+
 static void observe(const mr_instance *self, const mr_view *view, const mr_signal *signals,
                     uint32_t signal_count, struct mr_deltas *deltas, mr_arena *arena)
 {
@@ -305,6 +338,8 @@ static void observe(const mr_instance *self, const mr_view *view, const mr_signa
         membership *m = membership_of(self, view, signal->user);
         if (signal->kind == MR_SIGNAL_ACT && m->acts++ % REFRESH == 0)
             assign(self, view, signal->user, deltas);
+        if (components(self->config) > 0 && signal->kind == MR_SIGNAL_SHOWN)
+            note_arm(self, view, signal, deltas);
         if (!signal->organic || !view->impressions) // else nothing that was shown has earned it
             reward(self, view, signal, m, deltas);
     }
@@ -383,6 +418,10 @@ static void apply(const mr_instance *self, const mr_view *view, uint32_t family,
         return;
     }
     const config *c = self->config;
+    if (family == FAMILY_PRIOR) {
+        mr_prior_apply(row, delta, components(c), c->prior, c->prior_weight);
+        return;
+    }
     centroid *center = row;
     const centroid *came = delta;
     const float weight = center->count < (float)c->cap ? center->count : (float)c->cap;
@@ -559,7 +598,8 @@ static void changed(const mr_instance *self, const mr_view *view, uint32_t famil
 typedef float nearest4 __attribute__((vector_size(4 * NEAREST)));
 typedef int32_t signs4 __attribute__((vector_size(4 * NEAREST)));
 
-_Static_assert(NEAREST == 4, "gathered by name in mean_of()");
+_Static_assert(NEAREST == 4, "gathered by name in plain_mean_of()");
+_Static_assert((int)NEAREST <= (int)MR_PRIOR_EDGES, "all of them are asked for");
 
 typedef struct ask {
     const mr_instance *self;
@@ -572,6 +612,7 @@ typedef struct ask {
     nearest4 weights, activity;
     uint8_t place_of[CLUSTERS_MAX + 1]; // by cluster + 1: which of them it is; NEAREST: none
     float prior, prior_weight, prior_sum;
+    const mr_mixture *mixture; // the learned prior; NULL: there is none
 } ask;
 
 static void open_ask(ask *a, const mr_instance *self, const mr_view *view, uint32_t user)
@@ -596,6 +637,10 @@ static void open_ask(ask *a, const mr_instance *self, const mr_view *view, uint3
         a->activity[i] = (float)mr_decayed_at(activity_of(self, view, cluster), now);
         a->place_of[cluster + 1] = (uint8_t)i;
     }
+    const mr_prior *learned = mr_named_find(named_of(self, view, FAMILY_PRIOR), 0);
+    a->mixture = components(c) > 0 && view->impressions && learned->mixture.count > 0
+                     ? &learned->mixture
+                     : NULL;
     a->of_item = derived->of_item;
     a->prior = (float)c->prior;
     a->prior_weight = (float)c->prior_weight;
@@ -611,9 +656,31 @@ static inline void find_edges(const ask *a, const indexed *of, uint8_t edges_to[
         edges_to[a->place_of[of->clusters[e]]] = (uint8_t)e;
 }
 
+// Mean and variance of an item by the learned prior.
+static void mixed_rate(const ask *a, uint32_t slot, double *mean, double *variance)
+{
+    const indexed *of = &a->of_item[slot];
+    mr_prior_asked asked = {.count = 0};
+    uint8_t edges_to[NEAREST + 1];
+    for (uint32_t e = 0; e < EDGES && of->clusters[e] != 0; e++) {
+        asked.n += (double)(of->n[e] * a->unit);
+        asked.s += (double)(of->s[e] * a->unit);
+    }
+    find_edges(a, of, edges_to);
+    for (uint32_t i = 0; i < a->m->count; i++) {
+        const uint32_t e = edges_to[i];
+        if (e == EDGES)
+            continue;
+        asked.edges[asked.count].weight = (double)a->weights[i];
+        asked.edges[asked.count].n = (double)(of->n[e] * a->unit);
+        asked.edges[asked.count++].s = (double)(of->s[e] * a->unit);
+    }
+    mr_prior_rate(a->mixture, &asked, mean, variance);
+}
+
 // Mean of an item for the user: the formula at the head of this file. A cluster that the item has
 // no edge to takes part with weight 0, which changes no bit of the sums.
-static float mean_of(const ask *a, uint32_t slot)
+static float plain_mean_of(const ask *a, uint32_t slot)
 {
     static const float there[EDGES + 1] = {1, 1, 1, 1, 1, 1, 1, 1, 0};
     const indexed *of = &a->of_item[slot];
@@ -637,6 +704,15 @@ static float mean_of(const ask *a, uint32_t slot)
     return all > 0 ? sum / all : a->prior;
 }
 
+static float mean_of(const ask *a, uint32_t slot)
+{
+    double mean, variance;
+    if (a->mixture == NULL)
+        return plain_mean_of(a, slot);
+    mixed_rate(a, slot, &mean, &variance);
+    return (float)mean;
+}
+
 // How far the reward of an edge may be from what it seems: p (1 - p) over what is known of it. d is
 // what was tried, in other words what a ridge regression with a prior of that weight has.
 static float edge_variance(const ask *a, uint32_t slot, uint32_t place, uint32_t e)
@@ -654,6 +730,11 @@ static float variance_of(const ask *a, uint32_t slot)
 {
     uint8_t edges_to[NEAREST + 1];
     float sum = 0, all = 0;
+    if (a->mixture != NULL) {
+        double mean, variance;
+        mixed_rate(a, slot, &mean, &variance);
+        return (float)variance;
+    }
     find_edges(a, &a->of_item[slot], edges_to);
     for (uint32_t i = 0; i < a->m->count; i++) {
         const uint32_t e = edges_to[i];
@@ -777,7 +858,7 @@ const mr_model mr_model_diag_linucb = {
               .params = params,
               .config_bytes = sizeof(config),
               .families = families,
-              .family_count = 4,
+              .family_count = FAMILIES,
               .needs = needs,
               .cache_bytes = cache_bytes,
               .rebuild = rebuild,

@@ -367,6 +367,9 @@ typedef struct mr_policy { // draws lists, and knows the probability of what it 
     // The candidate for the next place and, in *q, P(candidate | items above); UINT32_MAX: none
     // left.
     uint32_t (*draw)(const mr_instance *self, struct mr_slate *slate, mr_rng *rng, double *q);
+    // The list is drawn, by `draw` or, of a user outside the exploration slice, without it: writes
+    // the policy's USER part, which is stored with the list. NULL: has none.
+    void (*drawn)(const mr_instance *self, struct mr_slate *slate);
 } mr_policy;
 
 typedef struct mr_asked { // of an event before it is learned
