@@ -24,6 +24,7 @@ enum { TOGETHER_MAX = 8, SET_BYTES = 32 }; // engines in one pass; "seed=..."
 #define INTERESTS "models.multi_interest.dim=64", "models.multi_interest.interests=4"
 #define SEQUENCE "models.sequence.dim=64"
 #define SMOOTHING "models.smoothing.dim=64"
+#define COLD "models.cold_users.dim=64"
 #define RANKER "models.ranker.hidden=experts"
 #define TRAINED(loss, optimiser)                                                                   \
     "models.embedding.loss=" loss, "models.embedding.optimiser=" optimiser
@@ -85,6 +86,7 @@ static const mr_model_row rows[] = {
      "sequence",
      {ALONE_EMBEDDING, SEQUENCE, "models.sequence.cell=gru"}},
     {"smoothing, with its embedding", "smoothing", {ALONE_EMBEDDING, SMOOTHING}},
+    {"cold users, with their embedding", "cold_users", {ALONE_EMBEDDING, COLD}},
     {"blend", "blend", {NULL}},
     BLEND("bpr", "sgd"),
     BLEND("softmax", "sgd"),
@@ -94,6 +96,7 @@ static const mr_model_row rows[] = {
     {"blend, with long interests", "blend", {INTERESTS}},
     {"blend, with sequence", "blend", {SEQUENCE}},
     {"blend, with smoothing", "blend", {SMOOTHING}},
+    {"blend, with cold users", "blend", {COLD}},
     {"blend, with content", "blend", {CONTENT}},
     {"blend, with ranker", "blend", {RANKER}},
     {"ranker, of the default columns", "ranker", {RANKER}},

@@ -347,6 +347,8 @@ static inline mr_engine_config shared_defaults(void)
                                           {"sequence", "dim", 16},
                                           {"sequence", "every", 2},
                                           {"smoothing", "dim", 16},
+                                          {"cold_users", "dim", 16},
+                                          {"cold_users", "every", 1},
                                           {"ranker", "hidden", 1}};
     mr_engine_config config = mill_defaults();
     config.exchange_bytes = 1 << 20;

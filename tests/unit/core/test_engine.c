@@ -13,7 +13,8 @@ static mr_engine_config all_models(void)
                                           {"attribution", "touches", 32}, {"content", "dim", 16},
                                           {"smoothing", "dim", 16},       {"content", "every", 1},
                                           {"linucb", "drift", 0.3},       {"linucb", "drift_keep", 0.1},
-                                          {"ranker", "hidden", 2}};
+                                          {"ranker", "hidden", 2},
+                                          {"cold_users", "dim", 16}};
     mr_engine_config config = mill_defaults();
     config.settings = settings;
     config.setting_count = sizeof settings / sizeof settings[0];
