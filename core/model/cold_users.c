@@ -34,7 +34,7 @@
 #include "core/model/negatives.h"
 #include "core/model/stand_in.h"
 
-enum { DIM_MAX = 64, PRIORS_MAX = 256, READ = 10, FIRST = 10, FULL = 50, SAMPLES = 64, DRAWS = 16 };
+enum { DIM_MAX = 64, PRIORS_MAX = 200, READ = 10, FIRST = 10, FULL = 50, SAMPLES = 64, DRAWS = 16 };
 #define SEEDED 0.5f     // users: a prior of less is free
 #define SPLIT_OVER 2.0f // times the mean of what users differ
 #define SPLIT_FROM 0.01f

@@ -25,6 +25,7 @@ enum { TOGETHER_MAX = 8, SET_BYTES = 32 }; // engines in one pass; "seed=..."
 #define SEQUENCE "models.sequence.dim=64"
 #define SMOOTHING "models.smoothing.dim=64"
 #define COLD "models.cold_users.dim=64"
+#define CODES "models.semantic_ids.dim=64"
 #define RANKER "models.ranker.hidden=experts"
 #define TRAINED(loss, optimiser)                                                                   \
     "models.embedding.loss=" loss, "models.embedding.optimiser=" optimiser
@@ -61,6 +62,7 @@ static const mr_model_row rows[] = {
     {"ease", "ease", {ALONE_EASE, EASE}},
     {"content", "content", {ALONE_CONTENT, CONTENT}},
     {"content, a cosine", "content", {ALONE_CONTENT, CONTENT, "models.content.every=0"}},
+    {"semantic ids", "semantic_ids", {ALONE_CONTENT, CODES}},
     {"Diag-LinUCB, with its embedding", "diag_linucb", {"models.off=popularity,covisit,multi_interest"}},
     EMBEDDING("bpr", "adagrad"),
     EMBEDDING("bpr", "sgd"),
@@ -98,6 +100,7 @@ static const mr_model_row rows[] = {
     {"blend, with smoothing", "blend", {SMOOTHING}},
     {"blend, with cold users", "blend", {COLD}},
     {"blend, with content", "blend", {CONTENT}},
+    {"blend, with semantic ids", "blend", {CODES}},
     {"blend, with ranker", "blend", {RANKER}},
     {"ranker, of the default columns", "ranker", {RANKER}},
 };

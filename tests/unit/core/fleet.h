@@ -349,6 +349,7 @@ static inline mr_engine_config shared_defaults(void)
                                           {"smoothing", "dim", 16},
                                           {"cold_users", "dim", 16},
                                           {"cold_users", "every", 1},
+                                          {"semantic_ids", "dim", 16},
                                           {"ranker", "hidden", 1}};
     mr_engine_config config = mill_defaults();
     config.exchange_bytes = 1 << 20;

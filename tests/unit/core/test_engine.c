@@ -14,7 +14,10 @@ static mr_engine_config all_models(void)
                                           {"smoothing", "dim", 16},       {"content", "every", 1},
                                           {"linucb", "drift", 0.3},       {"linucb", "drift_keep", 0.1},
                                           {"ranker", "hidden", 2},
-                                          {"cold_users", "dim", 16}};
+                                          {"cold_users", "dim", 16},
+                                          {"semantic_ids", "dim", 16},
+                                          {"semantic_ids", "codes", 4},
+                                          {"semantic_ids", "sample", 10}};
     mr_engine_config config = mill_defaults();
     config.settings = settings;
     config.setting_count = sizeof settings / sizeof settings[0];
