@@ -37,6 +37,7 @@
 #include "core/model/residual.h"
 
 enum {
+    NO_CODE = UINT16_MAX + 1,
     LEVELS = MR_RESIDUAL_LEVELS_MAX,
     CODES_MAX = MR_RESIDUAL_CODES_MAX,
     DIM_MAX = MR_WORD_DIM_MAX,
@@ -73,7 +74,7 @@ typedef struct tally { // of an item or a prefix: a row, and a delta
 
 typedef struct cache {
     uint32_t published; // + 1, of what the codes were made with; 0: there are none
-    uint16_t *codes;    // by slot, LEVELS each
+    uint32_t *prefixes; // by slot: keys of its LEVELS prefixes, or NO_CODE
 } cache;
 
 enum {
@@ -478,9 +479,17 @@ static void apply(const mr_instance *self, const mr_view *view, uint32_t family,
 
 // ---- derived: the items' codes
 
-static uint16_t *codes_at(const mr_instance *self, uint32_t slot)
+static uint32_t *prefixes_at(const mr_instance *self, uint32_t slot)
 {
-    return ((const cache *)self->cache)->codes + (size_t)slot * LEVELS;
+    return ((const cache *)self->cache)->prefixes + (size_t)slot * LEVELS;
+}
+
+// The row of a prefix: of one number its own, of more one that is shared by hash.
+static uint32_t prefix_key(const config *c, const uint16_t *codes, uint32_t level)
+{
+    if (level == 0)
+        return codes[0];
+    return (uint32_t)(mr_hash64(codes, (level + 1) * sizeof *codes, level) % prefix_rows(c));
 }
 
 // Whether items have codes: not while codebooks are made, nor while a publication is under way.
@@ -498,24 +507,28 @@ static bool is_ready(const mr_instance *self, const mr_view *view)
 static void derive(const mr_instance *self, const mr_view *view, uint32_t slot)
 {
     const mr_residual frozen = books_of(self, view, false);
-    uint16_t *codes = codes_at(self, slot);
+    uint32_t *prefixes = prefixes_at(self, slot);
+    uint16_t codes[LEVELS];
     float x[DIM_MAX], r[DIM_MAX];
-    codes[0] = MR_RESIDUAL_NONE;
-    if (((const cache *)self->cache)->published > 0 &&
-        mr_word_read(dim(self->config), view, word_of(self, view, slot), x))
-        (void)mr_residual_encode(&frozen, LEVELS, x, codes, r, NULL);
+    prefixes[0] = NO_CODE;
+    if (((const cache *)self->cache)->published == 0 ||
+        !mr_word_read(dim(self->config), view, word_of(self, view, slot), x))
+        return;
+    (void)mr_residual_encode(&frozen, LEVELS, x, codes, r, NULL);
+    for (uint32_t l = 0; l < LEVELS; l++)
+        prefixes[l] = prefix_key(self->config, codes, l);
 }
 
 static size_t cache_bytes(const void *c, uint32_t items_max)
 {
     (void)c;
-    return mr_arena_round(sizeof(cache)) + (size_t)items_max * LEVELS * sizeof(uint16_t);
+    return mr_arena_round(sizeof(cache)) + (size_t)items_max * LEVELS * sizeof(uint32_t);
 }
 
 static void rebuild(const mr_instance *self, const mr_view *view)
 {
     cache *derived = self->cache;
-    derived->codes = (uint16_t *)(void *)((uint8_t *)derived + mr_arena_round(sizeof(cache)));
+    derived->prefixes = (uint32_t *)(void *)((uint8_t *)derived + mr_arena_round(sizeof(cache)));
     derived->published = is_ready(self, view) ? stage_of(self, view)->published + 1 : 0;
     for (uint32_t slot = 0; slot < view->items->slots.used; slot++)
         derive(self, view, slot);
@@ -534,14 +547,6 @@ static void changed(const mr_instance *self, const mr_view *view, uint32_t famil
 
 // ---- counts
 
-// The row of a prefix: of one number its own, of more one that is shared by hash.
-static uint64_t prefix_key(const config *c, const uint16_t *codes, uint32_t level)
-{
-    if (level == 0)
-        return codes[0];
-    return mr_hash64(codes, (level + 1) * sizeof *codes, level) % prefix_rows(c);
-}
-
 static void add_counts(tally *to, bool act, mr_decay_weight now)
 {
     mr_decayed_add(act ? &to->acts : &to->showings,
@@ -551,15 +556,15 @@ static void add_counts(tally *to, bool act, mr_decay_weight now)
 static void count(const mr_instance *self, const mr_view *view, uint32_t slot, bool act,
                   mr_decay_weight now, mr_deltas *deltas)
 {
-    const uint16_t *codes = codes_at(self, slot);
+    const uint32_t *prefixes = prefixes_at(self, slot);
     const uint32_t first = self->family_first;
     add_counts(mr_deltas_at(deltas, first + FAMILY_COUNTS, slot), act, now);
     add_counts(mr_deltas_at(deltas, first + FAMILY_ALL,
                             mr_slots_find(&named_of(self, view, FAMILY_ALL)->slots, 0)),
                act, now);
-    for (uint32_t l = 0; codes[0] != MR_RESIDUAL_NONE && l < LEVELS; l++) {
+    for (uint32_t l = 0; prefixes[0] != NO_CODE && l < LEVELS; l++) {
         const mr_slots *slots = &named_of(self, view, FAMILY_PREFIX + l)->slots;
-        const uint32_t at = mr_slots_find(slots, prefix_key(self->config, codes, l));
+        const uint32_t at = mr_slots_find(slots, prefixes[l]);
         add_counts(mr_deltas_at(deltas, first + FAMILY_PREFIX + l, at), act, now);
     }
 }
@@ -595,31 +600,46 @@ static void observe(const mr_instance *self, const mr_view *view, const mr_signa
 
 // ---- serving
 
-static mr_decay_time now_of(const mr_instance *self, const mr_view *view)
-{
-    const config *c = self->config;
-    return mr_decay_time_of(view->clock_ms, (int64_t)(c->half_life_s * 1000.0));
-}
-
 static double back_off(const tally *of, mr_decay_time now, double parent, double kappa)
 {
     return mr_backed_off(mr_decayed_at(&of->acts, now), mr_decayed_at(&of->showings, now), parent,
                          kappa);
 }
 
-static float rate_of(const mr_instance *self, const mr_view *view, uint32_t slot, mr_decay_time now)
+typedef struct rates { // as of now: rows of a family lie side by side, in order of their keys
+    const mr_instance *self;
+    const mr_view *view;
+    mr_decay_time now;
+    double all, kappa;
+    const mr_part *prefixes[LEVELS];
+} rates;
+
+static rates open_rates(const mr_instance *self, const mr_view *view)
 {
     const config *c = self->config;
-    const uint16_t *codes = codes_at(self, slot);
     const tally *all = mr_named_find(named_of(self, view, FAMILY_ALL), 0);
-    const double showings = mr_decayed_at(&all->showings, now);
-    double rate = showings > 0 ? mr_decayed_at(&all->acts, now) / showings : 0;
-    for (uint32_t l = 0; codes[0] != MR_RESIDUAL_NONE && l < LEVELS; l++)
-        rate = back_off(
-            mr_named_find(named_of(self, view, FAMILY_PREFIX + l), prefix_key(c, codes, l)), now,
-            rate, c->kappa);
-    return (float)back_off(mr_items_row(view->items, self->family_first + FAMILY_COUNTS, slot), now,
-                           rate, c->kappa);
+    rates r = {.self = self,
+               .view = view,
+               .now = mr_decay_time_of(view->clock_ms, (int64_t)(c->half_life_s * 1000.0)),
+               .kappa = c->kappa};
+    const double showings = mr_decayed_at(&all->showings, r.now);
+    r.all = showings > 0 ? mr_decayed_at(&all->acts, r.now) / showings : 0;
+    for (uint32_t l = 0; l < LEVELS; l++) {
+        const mr_named *named = named_of(self, view, FAMILY_PREFIX + l);
+        r.prefixes[l] = &named->part;
+        MR_ASSERT(mr_slots_find(&named->slots, named->slots.max - 1) == named->slots.max - 1);
+    }
+    return r;
+}
+
+static float rate_of(const rates *r, uint32_t slot)
+{
+    const uint32_t *prefixes = prefixes_at(r->self, slot);
+    double rate = r->all;
+    for (uint32_t l = 0; prefixes[0] != NO_CODE && l < LEVELS; l++)
+        rate = back_off(mr_part_row(r->prefixes[l], prefixes[l]), r->now, rate, r->kappa);
+    const tally *own = mr_items_row(r->view->items, r->self->family_first + FAMILY_COUNTS, slot);
+    return (float)back_off(own, r->now, rate, r->kappa);
 }
 
 // Puts a slot in its place among the best so far, if it has one.
@@ -647,18 +667,18 @@ static void candidates(const mr_instance *self, const mr_view *view, const uint3
     (void)column, (void)users;
     const size_t mark = arena->used;
     const mr_items *items = view->items;
-    const mr_decay_time now = now_of(self, view);
-    float *rates = mr_arena_push(arena, items->slots.used * sizeof *rates);
+    const rates now = open_rates(self, view);
+    float *of = mr_arena_push(arena, items->slots.used * sizeof *of);
     for (uint32_t slot = 0; slot < items->slots.used; slot++)
-        rates[slot] = mr_items_shown(items, slot) ? rate_of(self, view, slot, now) : 0.0f;
+        of[slot] = mr_items_shown(items, slot) ? rate_of(&now, slot) : 0.0f;
     for (uint32_t u = 0; u < user_count; u++) {
         found[u].count = 0;
         for (uint32_t slot = 0; slot < items->slots.used; slot++) {
             const bool full = found[u].count == found[u].max;
-            if (full && rates[slot] < found[u].scores[found[u].max - 1])
+            if (full && of[slot] < found[u].scores[found[u].max - 1])
                 continue;
             if (mr_filter_admits(&filters[u], slot))
-                insert(&found[u], items->slots.keys, slot, rates[slot]);
+                insert(&found[u], items->slots.keys, slot, of[slot]);
         }
     }
     arena->used = mark;
@@ -669,9 +689,9 @@ static void score(const mr_instance *self, const mr_view *view, uint32_t user,
                   mr_arena *arena)
 {
     (void)user, (void)stride, (void)arena;
-    const mr_decay_time now = now_of(self, view);
+    const rates now = open_rates(self, view);
     for (uint32_t i = 0; i < slot_count; i++)
-        out[i] = rate_of(self, view, slots[i], now);
+        out[i] = rate_of(&now, slots[i]);
 }
 
 // Mean error of some items by level, and bits of the first number of their codes.
