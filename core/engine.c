@@ -104,8 +104,7 @@ static mr_status add_instance(mr_engine *engine, const mr_state *state,
         *entry = (mr_family_entry){
             .family = &state->families[f], .instance = instance, .index_in_method = f};
         entry->code = (uint16_t)(mr_hash64(name, (size_t)length, 0) | 1u); // 0 is the engine's part
-        if (entry->family->delta_bytes != NULL)
-            entry->delta_bytes = entry->family->delta_bytes(instance->config);
+        entry->delta_bytes = mr_family_delta_bytes(entry->family, instance->config);
         for (uint32_t other = 0; other + 1 < engine->family_count; other++)
             MR_ASSERT(engine->families[other].code != entry->code);
     }
@@ -216,7 +215,7 @@ static void place_user_parts(mr_engine *engine)
         if (entry->family->key != MR_KEY_USER)
             continue;
         mr_instance *instance = &engine->instances[entry->instance - engine->instances];
-        const uint32_t bytes = entry->family->row_bytes(instance->config);
+        const uint32_t bytes = mr_family_row_bytes(entry->family, instance->config);
         engine->user_parts[engine->user_part_count++] =
             (mr_user_part_entry){.family = entry->family,
                                  .instance = instance,
@@ -245,9 +244,9 @@ static uint32_t signals_max(const mr_engine_config *config)
 uint32_t mr_engine_family_rows(const mr_engine *engine, uint32_t family)
 {
     const mr_family_entry *entry = &engine->families[family];
-    return entry->family->key == MR_KEY_NAMED  ? entry->family->rows_max(entry->instance->config)
-           : entry->family->key == MR_KEY_ITEM ? item_slots(&engine->config)
-                                               : 0;
+    if (entry->family->key == MR_KEY_NAMED)
+        return mr_family_rows_max(entry->family, entry->instance->config);
+    return entry->family->key == MR_KEY_ITEM ? item_slots(&engine->config) : 0;
 }
 
 uint32_t mr_engine_cells_per_signal(const mr_engine *engine)
@@ -371,8 +370,8 @@ static size_t rows_bytes(const mr_engine *engine)
         if (entry->family->key == MR_KEY_ITEM)
             bytes += mr_part_bytes(entry->family, c, slots);
         else if (entry->family->key == MR_KEY_NAMED)
-            bytes += mr_slots_bytes(entry->family->rows_max(c)) +
-                     mr_part_bytes(entry->family, c, entry->family->rows_max(c));
+            bytes += mr_slots_bytes(mr_family_rows_max(entry->family, c)) +
+                     mr_part_bytes(entry->family, c, mr_family_rows_max(entry->family, c));
     }
     for (uint32_t i = 0; i < engine->instance_count; i++)
         if (engine->instances[i].state->cache_bytes != NULL)
@@ -497,7 +496,7 @@ static void init_rows(mr_engine *engine)
         if (entry->family->key != MR_KEY_NAMED)
             continue;
         entry->named = &engine->named[f];
-        const uint32_t max = entry->family->rows_max(c);
+        const uint32_t max = mr_family_rows_max(entry->family, c);
         mr_slots_init(&entry->named->slots, max, memory);
         mr_part_init(&entry->named->part, entry->family, c, entry->code, max, memory);
     }
@@ -563,6 +562,9 @@ mr_status mr_engine_init(mr_engine **out, const mr_engine_config *config, void *
     mr_arena_init(&arena, memory, bytes);
     mr_engine *engine = mr_arena_push(&arena, sizeof *engine);
     engine->config = *config;
+    const mr_bytes model = config->vector_model;
+    if (model.size > 0)
+        engine->vector_model = (uint32_t)mr_hash64(model.data, model.size, 0) | 1u;
     engine->memory = arena;
     MR_TRY(add_methods(engine, err));
     place_user_parts(engine);
@@ -642,11 +644,7 @@ mr_view mr_engine_view(const mr_engine *engine, uint32_t task)
         .epoch = t->epoch,
         .clock_ms = mr_engine_clock(engine),
         .acts = engine->acts,
-        .vector_model = engine->config.vector_model.size > 0
-                            ? (uint32_t)mr_hash64(engine->config.vector_model.data,
-                                                  engine->config.vector_model.size, 0) |
-                                  1u
-                            : 0,
+        .vector_model = engine->vector_model,
         .recent = {t->past, t->past_end, mr_task_past_count(t), t->past_max},
     };
     for (uint32_t other = 0; other < engine->config.tasks; other++)

@@ -19,12 +19,6 @@ static uint32_t item_used(const void *config, const void *row)
     return (uint32_t)offsetof(mr_item, id) + ((const mr_item *)row)->id_size;
 }
 
-static uint32_t item_delta_bytes(const void *config)
-{
-    (void)config;
-    return sizeof(item_delta);
-}
-
 static void item_init(const void *config, uint64_t key, uint64_t seed, void *row)
 {
     (void)config, (void)seed;
@@ -75,7 +69,7 @@ static const mr_family item_families[] = {
      .delta = MR_DELTA_SUM,
      .version = 1,
      .row_bytes = item_bytes,
-     .delta_bytes = item_delta_bytes,
+     .delta_size = sizeof(item_delta),
      .init = item_init,
      .used = item_used,
      .combine = item_combine},
@@ -88,28 +82,10 @@ const mr_state mr_engine_items = {.name = "items",
                                   .observe = item_observe,
                                   .apply = item_apply};
 
-static uint32_t blend_column_bytes(const void *config)
-{
-    (void)config;
-    return (sizeof(mr_blend_column) + 7u) & ~7u;
-}
-
-static uint32_t blend_gate_bytes(const void *config)
-{
-    (void)config;
-    return (sizeof(mr_blend_gate) + 7u) & ~7u;
-}
-
 static uint32_t blend_columns_max(const void *config)
 {
     (void)config;
     return MR_ENGINE_COLUMNS_MAX;
-}
-
-static uint32_t one_row(const void *config)
-{
-    (void)config;
-    return 1;
 }
 
 static void blend_column_init(const void *config, uint64_t key, uint64_t seed, void *row)
@@ -122,14 +98,13 @@ static const mr_family blend_families[] = {
     {.name = "column",
      .key = MR_KEY_NAMED,
      .version = 1,
-     .row_bytes = blend_column_bytes,
+     .row_size = (sizeof(mr_blend_column) + 7u) & ~7u,
      .rows_max = blend_columns_max,
      .init = blend_column_init},
     {.name = "gate",
      .key = MR_KEY_NAMED,
      .version = 1,
-     .row_bytes = blend_gate_bytes,
-     .rows_max = one_row},
+     .row_size = (sizeof(mr_blend_gate) + 7u) & ~7u},
 };
 
 const mr_state mr_engine_blend = {.name = "blend",

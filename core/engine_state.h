@@ -20,11 +20,11 @@ enum {
     MR_LIST_BATCH = 64,      // users of a task whose lists are made at once
     MR_CELLS_AT_ONCE = 4096, // deltas of one row that are combined at once
     MR_TOKENS_MAX = MR_CATEGORIES_MAX + MR_PAIRS_MAX,
-    MR_SERVED = 20,          // items of the last list that are remembered for metrics
+    MR_SERVED = 20, // items of the last list that are remembered for metrics
 };
 
 typedef struct mr_catalogue_set { // what a catalogue event says, until the merge
-    uint32_t slot, arrival; // arrival: index in the epoch
+    uint32_t slot, arrival;       // arrival: index in the epoch
     float price;
     uint64_t categories[4];
     int64_t time_ms;
@@ -70,6 +70,15 @@ typedef struct mr_work { // what one task needs to learn an epoch and to make li
     mr_costs costs;
 } mr_work;
 
+typedef struct mr_asking { // the probes of one wave, gathered to be made together
+    struct mr_engine *engine;
+    mr_work *work;
+    mr_probe_ask *asks;
+    uint32_t count;
+    uint64_t *keys; // scratch of one user's items
+    size_t mark;    // of the arena, with nothing gathered
+} mr_asking;
+
 // What leaves at a close, sorted: for each list (families by index, then items) and receiver the
 // first row in order of key, as an index in the sender's set, and for each row the next one.
 typedef struct mr_packing {
@@ -114,6 +123,7 @@ struct mr_engine {
     uint64_t round, closes;
     bool serial;             // this round is too small to be worth waking lanes for
     int64_t expiry_clock_ms; // clock of the close before
+    uint32_t vector_model;   // hash of config's, odd; 0: any
     uint64_t acts;           // sum over items of their events, guests left out
     bool joins;              // some method completes signals
     bool blend_moved;        // in this round
@@ -254,6 +264,12 @@ void mr_engine_tell(mr_engine *engine, const mr_close_sink *sink);
 // there is no room, or the row cannot be read now.
 MR_CHECKED mr_status mr_engine_bring_user(mr_engine *engine, uint32_t task, mr_bytes id,
                                           uint32_t *slot, mr_error *err);
+
+// engine_probe.c: gathers probes, in memory of the work's arena, and makes them: when there are
+// MR_PROBE_BATCH, and the rest when it is told to. A probe is of an act that is not learned yet.
+void mr_engine_begin_asking(mr_asking *asking, mr_engine *engine, mr_work *work);
+void mr_engine_probe(mr_asking *asking, const mr_signal *signal);
+void mr_engine_answer(mr_asking *asking);
 
 // engine_lists.c: makes the lists that are due and hands them out, and the rows of their users
 // where nothing else has changed in them.

@@ -40,7 +40,7 @@ void mr_slots_free(mr_slots *slots, uint32_t slot)
 
 static uint32_t part_stride(const mr_family *family, const void *config)
 {
-    const uint32_t bytes = family->row_bytes(config) + family->index_bytes;
+    const uint32_t bytes = mr_family_row_bytes(family, config) + family->index_bytes;
     MR_ASSERT(bytes % 8 == 0 && bytes > 0);
     return bytes;
 }
@@ -58,7 +58,7 @@ void mr_part_init(mr_part *part, const mr_family *family, const void *config, ui
     part->family = family;
     part->config = config;
     part->code = code;
-    part->row_bytes = family->row_bytes(config);
+    part->row_bytes = mr_family_row_bytes(family, config);
     part->stride = part_stride(family, config);
     part->rows = mr_arena_push(arena, (size_t)max * part->stride);
     part->hashes = mr_arena_push(arena, max * sizeof(mr_hash128));

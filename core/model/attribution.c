@@ -44,7 +44,7 @@ enum {
 };
 #define WEAK 0.05
 
-_Static_assert(MR_JOURNEY_LINES_MAX * MR_JOURNEY_RELATED <= MR_RECENT_MAX,
+_Static_assert(MR_JOURNEY_LINES_MAX *MR_JOURNEY_RELATED <= MR_RECENT_MAX,
                "other rows than its own items' that an event changes: mr_engine_delta_rows");
 
 static const int64_t day_ms = 86400000;
@@ -136,29 +136,11 @@ static uint32_t journey_used(const void *c, const void *row)
     return mr_journey_used(row);
 }
 
-static uint32_t rates_bytes(const void *c)
-{
-    (void)c;
-    return sizeof(rates);
-}
-
 static uint32_t rates_used(const void *c, const void *row)
 {
     static const rates none;
     (void)c;
     return memcmp(row, &none, sizeof none) == 0 ? 0 : sizeof(rates);
-}
-
-static uint32_t totals_bytes(const void *c)
-{
-    (void)c;
-    return sizeof(totals);
-}
-
-static uint32_t one_row(const void *c)
-{
-    (void)c;
-    return 1;
 }
 
 static uint32_t categories_max(const void *c)
@@ -183,15 +165,14 @@ static const mr_family families[] = {
                       .key = MR_KEY_ITEM,
                       .delta = MR_DELTA_CELLS,
                       .version = 1,
-                      .row_bytes = rates_bytes,
+                      .row_size = sizeof(rates),
                       .used = rates_used},
     [FAMILY_TOTALS] = {.name = "totals",
                        .key = MR_KEY_NAMED,
                        .delta = MR_DELTA_SUM,
                        .version = 1,
-                       .row_bytes = totals_bytes,
-                       .delta_bytes = totals_bytes,
-                       .rows_max = one_row,
+                       .row_size = sizeof(totals),
+                       .delta_size = sizeof(totals),
                        .combine = combine_totals},
     [FAMILY_CATEGORIES] = {.name = "categories",
                            .key = MR_KEY_NAMED,
@@ -222,10 +203,10 @@ static void join(const mr_instance *self, const mr_view *view, mr_signal *signal
     const config *c = self->config;
     if (signal->kind != MR_SIGNAL_ACT)
         return;
-    const mr_touch *shown = mr_journey_shown(
-        journey_of(self, view, signal->user), signal->item_key, signal->list,
-        second_of(signal->time_ms),
-        signal->act == MR_EVENT_PURCHASE ? c->view_days * day_s : c->shown_s);
+    const mr_touch *shown =
+        mr_journey_shown(journey_of(self, view, signal->user), signal->item_key, signal->list,
+                         second_of(signal->time_ms),
+                         signal->act == MR_EVENT_PURCHASE ? c->view_days * day_s : c->shown_s);
     if (shown == NULL) {
         signal->organic = !signal->answers;
         return;
@@ -268,8 +249,7 @@ static void add_units(const learner *l, field f, uint32_t item, uint32_t time_s,
     const int64_t era = mr_decay_era(time_ms, half_life);
     if (item == MR_MAP_NONE)
         return;
-    mr_deltas_cell(l->deltas, l->self->family_first + FAMILY_RATES, item,
-                   (mr_cell){f, value, era});
+    mr_deltas_cell(l->deltas, l->self->family_first + FAMILY_RATES, item, (mr_cell){f, value, era});
     mr_decayed_add(&l->totals->rates.of[f], (mr_decayed){.newest = value, .era = era});
 }
 
@@ -280,8 +260,7 @@ static const mr_named *categories_of(const mr_instance *self, const mr_view *vie
 
 static uint32_t row_of(const learner *l, uint64_t category)
 {
-    return mr_slots_find(&categories_of(l->self, l->view)->slots,
-                         category % categories_max(l->c));
+    return mr_slots_find(&categories_of(l->self, l->view)->slots, category % categories_max(l->c));
 }
 
 static uint64_t category_of(const learner *l, uint32_t item)
@@ -549,8 +528,7 @@ static void observe(const mr_instance *self, const mr_view *view, const mr_signa
                            .signal = &signals[s],
                            .journey = journey_of(self, view, signals[s].user),
                            .now_s = second_of(signals[s].time_ms),
-                           .totals =
-                               mr_deltas_at(deltas, self->family_first + FAMILY_TOTALS, all)};
+                           .totals = mr_deltas_at(deltas, self->family_first + FAMILY_TOTALS, all)};
         if (signals[s].kind != MR_SIGNAL_CONTROL)
             see(&l);
     }
@@ -710,15 +688,15 @@ static void candidates(const mr_instance *self, const mr_view *view, const uint3
 
 static uint32_t measure(const mr_instance *self, const mr_view *view, mr_measure *out, uint32_t max)
 {
-    static const char *const names[COUNTS] = {"answers",  "organic", "purchases", "attributed",
-                                              "by_view",  "credit",  "related",   "repeated",
-                                              "refunds", "refunds_unknown"};
+    static const char *const names[COUNTS] = {
+        "answers", "organic", "purchases", "attributed", "by_view",
+        "credit",  "related", "repeated",  "refunds",    "refunds_unknown"};
     const totals *of = totals_of(self, view);
     uint32_t count = 0;
     for (; count < COUNTS && count < max; count++) {
         const bool units = count == COUNT_CREDIT || count == COUNT_RELATED;
-        out[count] = (mr_measure){names[count],
-                                  (double)of->counts[count] / (units ? MR_CREDIT_ONE : 1)};
+        out[count] =
+            (mr_measure){names[count], (double)of->counts[count] / (units ? MR_CREDIT_ONE : 1)};
     }
     return count;
 }

@@ -113,12 +113,6 @@ static uint32_t measured_bytes(const void *c)
     return (2 + priors_of(c) + 1) / 2 * 8;
 }
 
-static uint32_t one_row(const void *c)
-{
-    (void)c;
-    return 1;
-}
-
 static uint8_t variant(const void *c)
 {
     return (uint8_t)(dim(c) / 16);
@@ -148,7 +142,6 @@ static const mr_family families[] = {
                        .variant = variant,
                        .row_bytes = table_bytes,
                        .delta_bytes = table_bytes,
-                       .rows_max = one_row,
                        .combine = combine_tables},
     [FAMILY_MEASURED] = {.name = "measured",
                          .key = MR_KEY_NAMED,
@@ -157,7 +150,6 @@ static const mr_family families[] = {
                          .variant = variant,
                          .row_bytes = measured_bytes,
                          .delta_bytes = measured_bytes,
-                         .rows_max = one_row,
                          .combine = combine_measured},
 };
 
@@ -188,7 +180,7 @@ static void *delta_of(const mr_instance *self, const mr_view *view, uint32_t fam
 typedef struct reader {
     const config *c;
     const mr_view *view;
-    mr_space items;
+    mr_space space;
     table *priors;
     const measured *measured;
     uint32_t n, count; // of numbers, of priors
@@ -198,7 +190,7 @@ static reader reader_of(const mr_instance *self, const mr_view *view)
 {
     return (reader){.c = self->config,
                     .view = view,
-                    .items = mr_space_of(view, "embedding", dim(self->config)),
+                    .space = mr_space_of(view, "embedding", dim(self->config)),
                     .priors = row_of(self, view, FAMILY_PRIORS),
                     .measured = row_of(self, view, FAMILY_MEASURED),
                     .n = dim(self->config),
@@ -220,7 +212,7 @@ static float score_under(const reader *r, uint32_t k, const float *v)
 static void add_evidence(const reader *r, uint32_t slot, double *log_rho)
 {
     float scratch[MR_SPACE_DIM_MAX];
-    const float *v = mr_space_item(&r->items, slot, scratch);
+    const float *v = mr_space_item(&r->space, slot, scratch);
     for (uint32_t k = 0; k < r->count; k++)
         log_rho[k] += (double)score_under(r, k, v) / r->c->temperature;
 }
@@ -289,11 +281,8 @@ static void step(const mr_instance *self, const reader *r, const mr_signal *sign
                  mr_deltas *deltas)
 {
     const mr_user *user = mr_view_user(r->view, signal->user);
-    float rho[PRIORS_MAX], u[DIM_MAX], apart[DIM_MAX];
-    uint32_t have;
-    const float *of = mr_view_vector(r->view, "embedding", MR_KEY_USER, signal->user, &have);
-    memset(u, 0, sizeof u);
-    memcpy(u, of, (have < r->n ? have : r->n) * sizeof *u);
+    float rho[PRIORS_MAX], apart[DIM_MAX], scratch[MR_SPACE_DIM_MAX];
+    const float *u = mr_space_user(&r->space, signal->user, scratch);
     const bool seeded = seeds(r, user, rho);
     if (!seeded && !read_user(r, user, signal->item, rho))
         return;
@@ -320,7 +309,7 @@ static void measure_items(const mr_instance *self, const reader *r, const mr_blo
     measured *sums = delta_of(self, r->view, FAMILY_MEASURED, deltas);
     const float share = 1.0f / (float)(block->count - 1);
     for (uint32_t i = 1; i < block->count; i++) {
-        const float *v = mr_space_item(&r->items, block->slots[i], scratch);
+        const float *v = mr_space_item(&r->space, block->slots[i], scratch);
         for (uint32_t k = 0; k < r->count; k++)
             sums->sums[k] += share * mr_expf(score_under(r, k, v));
     }

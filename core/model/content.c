@@ -26,7 +26,7 @@
 // form instead of gradients against negatives, which teach it that what nobody knows yet is bad.
 #include "core/base/ridge.h"
 #include "core/deltas.h"
-#include "core/list/topk.h"
+#include "core/list/matrix.h"
 #include "core/model/described.h"
 
 enum { DIM_MAX = MR_RIDGE_LINK_MAX };
@@ -62,12 +62,6 @@ typedef struct link {
     float added;     // pairs since the map was solved
     float values[];  // the sums of core/base/ridge.h, then the map
 } link;
-
-typedef struct cache {
-    float norm_max;
-    float *rows; // by slot: dim numbers
-    mr_topk_image image;
-} cache;
 
 enum { FAMILY_ITEM, FAMILY_LINK };
 
@@ -108,12 +102,6 @@ static uint32_t link_bytes(const void *c)
     return sums_bytes(c) + dim(c) * dim(c) * 4;
 }
 
-static uint32_t one_row(const void *c)
-{
-    (void)c;
-    return 1;
-}
-
 static float *map_of(const void *c, link *row)
 {
     return row->values + mr_ridge_link_cells(dim(c));
@@ -128,9 +116,8 @@ static void init_link(const void *c, uint64_t key, uint64_t seed, void *row)
 
 static float faded(const config *c, int64_t from_ms, int64_t to_ms)
 {
-    return to_ms <= from_ms
-               ? 1.0f
-               : (float)mr_exp2((double)(from_ms - to_ms) / (c->half_life_s * 1000.0));
+    return to_ms <= from_ms ? 1.0f
+                            : (float)mr_exp2((double)(from_ms - to_ms) / (c->half_life_s * 1000.0));
 }
 
 static void fade(const config *c, link *sums, int64_t to_ms)
@@ -177,7 +164,6 @@ static const mr_family families[] = {
                      .variant = variant,
                      .row_bytes = link_bytes,
                      .delta_bytes = sums_bytes,
-                     .rows_max = one_row,
                      .init = init_link,
                      .combine = add},
 };
@@ -196,38 +182,28 @@ static void describe(const mr_instance *self, const mr_view *view, const mr_desc
 
 // ---- derived: the items' vectors
 
-static const float *row_of(const mr_instance *self, uint32_t slot)
+static mr_matrix *matrix_of(const mr_instance *self)
 {
-    return ((const cache *)self->cache)->rows + (size_t)slot * dim(self->config);
+    return self->cache;
 }
 
 static void derive(const mr_instance *self, const mr_view *view, uint32_t slot)
 {
-    cache *derived = self->cache;
-    const uint32_t n = dim(self->config);
+    mr_matrix *items = matrix_of(self);
     const mr_word *row = mr_items_row(view->items, self->family_first + FAMILY_ITEM, slot);
-    float *to = derived->rows + (size_t)slot * n;
-    (void)mr_word_read(n, view, row, to);
-    const float norm = mr_topk_image_put(&derived->image, slot, to, n);
-    derived->norm_max = norm > derived->norm_max ? norm : derived->norm_max;
+    (void)mr_word_read(items->stride, view, row, mr_matrix_row(items, slot));
+    mr_matrix_put(items, slot);
 }
 
 static size_t cache_bytes(const void *c, uint32_t items_max)
 {
-    return mr_arena_round(sizeof(cache)) +
-           mr_arena_round((size_t)items_max * dim(c) * sizeof(float)) +
-           mr_topk_image_bytes(items_max, dim(c));
+    return mr_arena_round(sizeof(mr_matrix)) + mr_matrix_bytes(items_max, dim(c));
 }
 
 static void rebuild(const mr_instance *self, const mr_view *view)
 {
-    cache *derived = self->cache;
-    const uint32_t max = view->items->slots.max, n = dim(self->config);
-    uint8_t *memory = (uint8_t *)derived + mr_arena_round(sizeof(cache));
-    derived->rows = (float *)(void *)memory;
-    memory += mr_arena_round((size_t)max * n * sizeof(float));
-    derived->image = mr_topk_image_at(memory, max, n);
-    derived->norm_max = 0.0f;
+    mr_matrix_open(matrix_of(self), (uint8_t *)self->cache + mr_arena_round(sizeof(mr_matrix)),
+                   view->items->slots.max, dim(self->config));
     for (uint32_t slot = 0; slot < view->items->slots.used; slot++)
         derive(self, view, slot);
 }
@@ -259,7 +235,7 @@ static bool read_user(const mr_instance *self, const mr_view *view, const mr_use
     for (uint32_t r = 0; r < user->recent_count && r < (uint32_t)c->history; r++) {
         const uint32_t slot = mr_items_find(view->items, user->recent[r].item_key);
         if (slot != MR_MAP_NONE)
-            view->vec->axpy(p, weight, row_of(self, slot), n);
+            view->vec->axpy(p, weight, mr_matrix_row(matrix_of(self), slot), n);
         weight *= (float)c->recency;
     }
     return make_unit(view->vec, p, n);
@@ -283,8 +259,7 @@ static bool ask(const mr_instance *self, const mr_view *view, uint32_t user, flo
 
 static bool is_chosen(const config *c, const mr_view *view, const mr_signal *signal)
 {
-    if (signal->kind != MR_SIGNAL_ACT || signal->repeat || !(signal->weight > 0.0f) ||
-        c->every < 1)
+    if (signal->kind != MR_SIGNAL_ACT || signal->repeat || !(signal->weight > 0.0f) || c->every < 1)
         return false;
     mr_rng rng =
         mr_rng_make(view->seed, view->task, view->epoch, signal->index, MR_PURPOSE_CONTENT);
@@ -296,7 +271,7 @@ static void learn(const mr_instance *self, const mr_view *view, const mr_signal 
 {
     const config *c = self->config;
     const uint32_t n = dim(c), family = self->family_first + FAMILY_LINK;
-    const float *x = row_of(self, signal->item);
+    const float *x = mr_matrix_row(matrix_of(self), signal->item);
     float p[DIM_MAX];
     if (!(view->vec->dot(x, x, n) > 0.0f) ||
         !read_user(self, view, mr_view_user(view, signal->user), p))
@@ -331,8 +306,8 @@ static void apply(const mr_instance *self, const mr_view *view, uint32_t family,
     add(c, of, delta);
     if (of->added < 16.0f + 0.05f * of->count)
         return;
-    mr_ridge_link_solve(of->values, dim(c), (double)of->count,
-                        c->prior + 0.01 * (double)of->count, map_of(c, of));
+    mr_ridge_link_solve(of->values, dim(c), (double)of->count, c->prior + 0.01 * (double)of->count,
+                        map_of(c, of));
     of->added = 0.0f;
 }
 
@@ -343,32 +318,15 @@ static void candidates(const mr_instance *self, const mr_view *view, const uint3
                        mr_arena *arena, mr_found *found)
 {
     (void)column;
-    if (user_count == 0)
-        return;
-    const cache *derived = self->cache;
-    const uint32_t n = dim(self->config), k = found[0].max;
+    const uint32_t n = dim(self->config);
     const size_t mark = arena->used;
     float *queries = mr_arena_push(arena, (size_t)user_count * n * sizeof *queries);
     bool *known = mr_arena_push(arena, user_count * sizeof *known);
-    mr_topk_list *lists = mr_arena_push(arena, user_count * sizeof *lists);
-    for (uint32_t u = 0; u < user_count; u++) {
-        known[u] = ask(self, view, users[u], queries + (size_t)u * n);
-        lists[u] = (mr_topk_list){.seen = filters[u].seen,
-                                  .seen_count = filters[u].seen_count,
-                                  .slots = found[u].slots,
-                                  .scores = found[u].scores};
-    }
-    const mr_topk_items items = {.rows = derived->rows,
-                                 .image = derived->image,
-                                 .keys = view->items->slots.keys,
-                                 .shown = view->items->shown,
-                                 .count = view->items->slots.used,
-                                 .stride = n,
-                                 .norm_max = derived->norm_max};
-    mr_topk_scan(&items, queries, user_count, k, lists, view->vec,
-                 mr_arena_push(arena, mr_topk_bytes(k)));
     for (uint32_t u = 0; u < user_count; u++)
-        found[u].count = known[u] ? lists[u].count : 0;
+        known[u] = ask(self, view, users[u], queries + (size_t)u * n);
+    mr_matrix_find(matrix_of(self), view, queries, user_count, filters, arena, found);
+    for (uint32_t u = 0; u < user_count; u++)
+        found[u].count = known[u] ? found[u].count : 0;
     arena->used = mark;
 }
 
@@ -379,8 +337,7 @@ static void score(const mr_instance *self, const mr_view *view, uint32_t user,
     (void)arena, (void)stride;
     float q[DIM_MAX];
     (void)ask(self, view, user, q); // of nobody all scores are 0
-    view->vec->dot_rows(q, ((const cache *)self->cache)->rows, slots, slot_count, dim(self->config),
-                        out);
+    view->vec->dot_rows(q, matrix_of(self)->rows, slots, slot_count, dim(self->config), out);
 }
 
 static const mr_column columns[] = {{"content", MR_SCALE_REAL}};

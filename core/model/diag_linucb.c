@@ -111,34 +111,10 @@ typedef struct cache {
 
 enum { FAMILY_EDGES, FAMILY_CENTROID, FAMILY_ACTIVITY, FAMILY_USER };
 
-static uint32_t edges_bytes(const void *c)
-{
-    (void)c;
-    return sizeof(edges);
-}
-
 static uint32_t edges_used(const void *c, const void *row)
 {
     (void)c;
     return (uint32_t)offsetof(edges, cells) + ((const edges *)row)->count * (uint32_t)sizeof(edge);
-}
-
-static uint32_t centroid_bytes(const void *c)
-{
-    (void)c;
-    return sizeof(centroid);
-}
-
-static uint32_t activity_bytes(const void *c)
-{
-    (void)c;
-    return sizeof(mr_decayed);
-}
-
-static uint32_t membership_bytes(const void *c)
-{
-    (void)c;
-    return sizeof(membership);
 }
 
 static uint32_t clusters_max(const void *c)
@@ -181,14 +157,14 @@ static const mr_family families[] = {
                       .key = MR_KEY_ITEM,
                       .delta = MR_DELTA_CELLS,
                       .version = 1,
-                      .row_bytes = edges_bytes,
+                      .row_size = sizeof(edges),
                       .used = edges_used},
     [FAMILY_CENTROID] = {.name = "centroid",
                          .key = MR_KEY_NAMED,
                          .delta = MR_DELTA_SUM,
                          .version = 1,
-                         .row_bytes = centroid_bytes,
-                         .delta_bytes = centroid_bytes,
+                         .row_size = sizeof(centroid),
+                         .delta_size = sizeof(centroid),
                          .rows_max = clusters_max,
                          .init = init_centroid,
                          .combine = combine_centroid},
@@ -196,14 +172,14 @@ static const mr_family families[] = {
                          .key = MR_KEY_NAMED,
                          .delta = MR_DELTA_SUM,
                          .version = 1,
-                         .row_bytes = activity_bytes,
-                         .delta_bytes = activity_bytes,
+                         .row_size = sizeof(mr_decayed),
+                         .delta_size = sizeof(mr_decayed),
                          .rows_max = clusters_max,
                          .combine = combine_activity},
     [FAMILY_USER] = {.name = "context",
                      .key = MR_KEY_USER,
                      .version = 1,
-                     .row_bytes = membership_bytes},
+                     .row_size = sizeof(membership)},
 };
 
 static int64_t half_life_ms(const config *c)
@@ -664,10 +640,10 @@ static float edge_variance(const ask *a, uint32_t slot, uint32_t place, uint32_t
 {
     const indexed *of = &a->of_item[slot];
     const trials *t = &((const cache *)a->self->cache)->trials_of_item[slot];
-    const float tried = a->view->impressions ? of->n[e] * a->unit
-                                             : a->activity[place] - of->birth[e] * a->unit;
-    const float p = (of->s[e] * a->unit + a->prior_sum) /
-                    ((tried > 0 ? tried : 0) + a->prior_weight);
+    const float tried =
+        a->view->impressions ? of->n[e] * a->unit : a->activity[place] - of->birth[e] * a->unit;
+    const float p =
+        (of->s[e] * a->unit + a->prior_sum) / ((tried > 0 ? tried : 0) + a->prior_weight);
     return p < 1 ? p * (1 - p) / (a->prior_weight + t->d[e] * a->unit) : 0;
 }
 

@@ -21,7 +21,7 @@
 // Sources: those of the losses and optimisers. Departures: (1) mixture with uniform negatives, (2)
 // but for the levels, acts of higher level weigh more instead of having levels of their own.
 #include "core/deltas.h"
-#include "core/list/topk.h"
+#include "core/list/matrix.h"
 #include "core/model/decay.h"
 #include "core/model/exposure.h"
 #include "core/model/loss.h"
@@ -89,13 +89,6 @@ typedef struct most { // acts on the item that has most
     uint64_t acts;
 } most;
 
-typedef struct cache { // for learning and serving: the items' vectors without what stands behind
-                       // them
-    float norm_max;    // at least the norm of every row of the matrix
-    float *served;     // by slot
-    mr_topk_image image;
-} cache;
-
 enum { FAMILY_ITEM, FAMILY_USER, FAMILY_LEVELS, FAMILY_MOST };
 typedef enum space { SPACE_DOT, SPACE_LEVELS, SPACE_METRIC, SPACES } space;
 
@@ -151,24 +144,6 @@ static uint32_t delta_floats(const config *c)
 static uint32_t delta_bytes(const void *c)
 {
     return delta_floats(c) * (uint32_t)sizeof(float);
-}
-
-static uint32_t levels_bytes(const void *c)
-{
-    (void)c;
-    return sizeof(levels);
-}
-
-static uint32_t most_bytes(const void *c)
-{
-    (void)c;
-    return sizeof(most);
-}
-
-static uint32_t one_row(const void *c)
-{
-    (void)c;
-    return 1;
 }
 
 // Rows of one space and optimiser mean nothing to another.
@@ -244,17 +219,15 @@ static const mr_family families[] = {
                        .key = MR_KEY_NAMED,
                        .delta = MR_DELTA_SUM,
                        .version = 1,
-                       .row_bytes = levels_bytes,
-                       .delta_bytes = levels_bytes,
-                       .rows_max = one_row,
+                       .row_size = sizeof(levels),
+                       .delta_size = sizeof(levels),
                        .combine = combine_levels},
     [FAMILY_MOST] = {.name = "most", // written with `exposure` alone
                      .key = MR_KEY_NAMED,
                      .delta = MR_DELTA_SUM,
                      .version = 1,
-                     .row_bytes = most_bytes,
-                     .delta_bytes = most_bytes,
-                     .rows_max = one_row,
+                     .row_size = sizeof(most),
+                     .delta_size = sizeof(most),
                      .combine = combine_most},
 };
 
@@ -593,7 +566,7 @@ static learner open_learner(const mr_instance *self, const mr_view *view, mr_del
                  .view = view,
                  .vec = view->vec,
                  .deltas = deltas,
-                 .rows = ((const cache *)self->cache)->served,
+                 .rows = ((const mr_matrix *)self->cache)->rows,
                  .n = n,
                  .space = space_of(c),
                  .curved = is_curved(c),
@@ -676,39 +649,31 @@ static void apply(const mr_instance *self, const mr_view *view, uint32_t family,
         mr_optimiser_step(&optimiser, view->vec, row, dim(c), &gradient);
 }
 
-// ---- serving: the items' vectors in one dense matrix and its image, derived from their rows
+// ---- derived, for learning and serving: the items' vectors without what stands behind them
 
 static size_t cache_bytes(const void *c, uint32_t items_max)
 {
-    return mr_arena_round(sizeof(cache)) +
-           mr_arena_round((size_t)items_max * dim(c) * sizeof(float)) +
-           mr_topk_image_bytes(items_max, dim(c));
+    return mr_arena_round(sizeof(mr_matrix)) + mr_matrix_bytes(items_max, dim(c));
 }
 
 static void serve(const mr_instance *self, const mr_view *view, uint32_t slot)
 {
-    cache *derived = self->cache;
-    const uint32_t n = dim(self->config);
-    float *to = derived->served + (size_t)slot * n;
+    mr_matrix *items = self->cache;
+    const uint32_t n = items->stride;
+    float *to = mr_matrix_row(items, slot);
     const float *row = mr_items_row(view->items, self->family_first, slot);
     memcpy(to, row, n * sizeof *to);
     if (space_of(self->config) == SPACE_METRIC) {
         view->vec->set(to, 2.0f, row, n);
         to[n - 1] = -view->vec->dot(row, row, n);
     }
-    const float norm = mr_topk_image_put(&derived->image, slot, to, n);
-    derived->norm_max = norm > derived->norm_max ? norm : derived->norm_max;
+    mr_matrix_put(items, slot);
 }
 
 static void rebuild(const mr_instance *self, const mr_view *view)
 {
-    cache *derived = self->cache;
-    const uint32_t max = view->items->slots.max, n = dim(self->config);
-    uint8_t *memory = (uint8_t *)self->cache + mr_arena_round(sizeof(cache));
-    derived->served = (float *)(void *)memory;
-    memory += mr_arena_round((size_t)max * n * sizeof(float));
-    derived->image = mr_topk_image_at(memory, max, n);
-    derived->norm_max = 0.0f;
+    mr_matrix_open(self->cache, (uint8_t *)self->cache + mr_arena_round(sizeof(mr_matrix)),
+                   view->items->slots.max, dim(self->config));
     for (uint32_t slot = 0; slot < view->items->slots.used; slot++)
         serve(self, view, slot);
 }
@@ -718,7 +683,7 @@ static const float *vector(const mr_instance *self, const mr_view *view, mr_key_
 {
     *count = dim(self->config);
     return whose == MR_KEY_USER ? mr_user_part(self, mr_view_user(view, slot))
-                                : ((const cache *)self->cache)->served + (size_t)slot * *count;
+                                : mr_matrix_row(self->cache, slot);
 }
 
 static void tell(const mr_instance *self, const mr_view *view, uint32_t slot, mr_told *told)
@@ -737,32 +702,13 @@ static void candidates(const mr_instance *self, const mr_view *view, const uint3
                        mr_arena *arena, mr_found *found)
 {
     (void)column;
-    if (user_count == 0)
-        return;
-    const cache *derived = self->cache;
-    const uint32_t n = dim(self->config), k = found[0].max;
+    const uint32_t n = dim(self->config);
     const size_t mark = arena->used;
     float *vectors = mr_arena_push(arena, (size_t)user_count * n * sizeof *vectors);
-    mr_topk_list *lists = mr_arena_push(arena, user_count * sizeof *lists);
-    for (uint32_t u = 0; u < user_count; u++) {
+    for (uint32_t u = 0; u < user_count; u++)
         memcpy(vectors + (size_t)u * n, mr_user_part(self, mr_view_user(view, users[u])),
                n * sizeof *vectors);
-        lists[u] = (mr_topk_list){.seen = filters[u].seen,
-                                  .seen_count = filters[u].seen_count,
-                                  .slots = found[u].slots,
-                                  .scores = found[u].scores};
-    }
-    const mr_topk_items items = {.rows = derived->served,
-                                 .image = derived->image,
-                                 .keys = view->items->slots.keys,
-                                 .shown = view->items->shown,
-                                 .count = view->items->slots.used,
-                                 .stride = n,
-                                 .norm_max = derived->norm_max};
-    mr_topk_scan(&items, vectors, user_count, k, lists, view->vec,
-                 mr_arena_push(arena, mr_topk_bytes(k)));
-    for (uint32_t u = 0; u < user_count; u++)
-        found[u].count = lists[u].count;
+    mr_matrix_find(self->cache, view, vectors, user_count, filters, arena, found);
     arena->used = mark;
 }
 
@@ -772,8 +718,8 @@ static void score(const mr_instance *self, const mr_view *view, uint32_t user,
 {
     (void)arena, (void)stride;
     view->vec->dot_rows(mr_user_part(self, mr_view_user(view, user)),
-                        ((const cache *)self->cache)->served, slots, slot_count, dim(self->config),
-                        out);
+                        ((const mr_matrix *)self->cache)->rows, slots, slot_count,
+                        dim(self->config), out);
 }
 
 static const mr_column columns[] = {{"embedding", MR_SCALE_REAL}};

@@ -91,28 +91,10 @@ static pace count(const config *c, double most, pace p, uint64_t acts, int64_t n
 
 // ---- rows
 
-static uint32_t pace_bytes(const void *c)
-{
-    (void)c;
-    return sizeof(pace);
-}
-
 static uint32_t pace_used(const void *c, const void *row)
 {
     (void)c;
     return *(const pace *)row != 0 ? sizeof(pace) : 0;
-}
-
-static uint32_t cell_bytes(const void *c)
-{
-    (void)c;
-    return sizeof(cell);
-}
-
-static uint32_t counted_bytes(const void *c)
-{
-    (void)c;
-    return sizeof(counted);
 }
 
 static uint32_t cells_max(const void *c)
@@ -134,22 +116,22 @@ static const mr_family families[] = {
     [FAMILY_USER] = {.name = "pace",
                      .key = MR_KEY_USER,
                      .version = 1,
-                     .row_bytes = pace_bytes,
+                     .row_size = sizeof(pace),
                      .used = pace_used},
     [FAMILY_FIRST] = {.name = "origins",
                       .key = MR_KEY_NAMED,
                       .delta = MR_DELTA_SUM,
                       .version = 1,
-                      .row_bytes = cell_bytes,
-                      .delta_bytes = counted_bytes,
+                      .row_size = sizeof(cell),
+                      .delta_size = sizeof(counted),
                       .rows_max = cells_max,
                       .combine = combine},
     [FAMILY_SECOND] = {.name = "origins_again",
                        .key = MR_KEY_NAMED,
                        .delta = MR_DELTA_SUM,
                        .version = 1,
-                       .row_bytes = cell_bytes,
-                       .delta_bytes = counted_bytes,
+                       .row_size = sizeof(cell),
+                       .delta_size = sizeof(counted),
                        .rows_max = cells_max,
                        .combine = combine},
 };

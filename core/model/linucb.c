@@ -25,7 +25,7 @@
 #include "core/base/ridge.h"
 #include "core/deltas.h"
 #include "core/eval/drift.h"
-#include "core/list/topk.h"
+#include "core/list/matrix.h"
 #include "core/model/decay.h"
 
 enum {
@@ -48,7 +48,8 @@ static const mr_param params[] = {
      604800, 60, 1e9},
     {"noise", "", "standard deviation of a reward around its mean; .2 is that of a click in 25",
      offsetof(config, noise), 0.2, 1e-6, 1e6},
-    {"drift", "", "chance to take luck for a change of the rewards (ADWIN's delta), after which "
+    {"drift", "",
+     "chance to take luck for a change of the rewards (ADWIN's delta), after which "
      "what was learned is forgotten; 0: it is not watched",
      offsetof(config, drift), 0, 0, 0.5},
     {"drift_keep", "", "share that it keeps then; 1: the metric `drifts` alone tells of it",
@@ -82,10 +83,8 @@ typedef struct watch { // the one row
 
 typedef struct cache {
     int64_t since_ms; // of the watch, as theta and inverse have it
-    float *theta;   // by slot
-    float *inverse; // by slot: the whole of (lambda I + A)^-1, dim x dim
-    mr_topk_image image;
-    float norm_max;
+    float *inverse;   // by slot: the whole of (lambda I + A)^-1, dim x dim
+    mr_matrix theta;
 } cache;
 
 enum { FAMILY_SUMS, FAMILY_CONTEXT, FAMILY_WATCH };
@@ -147,29 +146,11 @@ static bool watches(const config *c)
     return c->drift > 0;
 }
 
-static uint32_t watch_bytes(const void *c)
-{
-    (void)c;
-    return sizeof(watch);
-}
-
 static uint32_t watch_used(const void *c, const void *row)
 {
     (void)c;
     const watch *w = row;
     return (uint32_t)(offsetof(watch, adwin) + mr_adwin_used(&w->adwin));
-}
-
-static uint32_t rewards_bytes(const void *c)
-{
-    (void)c;
-    return sizeof(rewards);
-}
-
-static uint32_t one_row(const void *c)
-{
-    (void)c;
-    return 1;
 }
 
 static void combine_rewards(const void *c, void *into, const void *from)
@@ -199,9 +180,8 @@ static const mr_family families[] = {
                       .key = MR_KEY_NAMED,
                       .delta = MR_DELTA_SUM,
                       .version = 1,
-                      .row_bytes = watch_bytes,
-                      .delta_bytes = rewards_bytes,
-                      .rows_max = one_row,
+                      .row_size = sizeof(watch),
+                      .delta_size = sizeof(rewards),
                       .used = watch_used,
                       .combine = combine_rewards},
 };
@@ -353,16 +333,15 @@ static void derive(const mr_instance *self, const mr_view *view, uint32_t slot)
     sums *row = (sums *)(void *)scratch;
     memcpy(row, stored, sums_bytes(c));
     forget(c, derived->since_ms, row);
-    float *theta = derived->theta + (size_t)slot * dim(c);
-    mr_ridge_solve(row->values, d, c->lambda, theta, derived->inverse + (size_t)slot * d * d);
-    const float norm = mr_topk_image_put(&derived->image, slot, theta, dim(c));
-    derived->norm_max = norm > derived->norm_max ? norm : derived->norm_max;
+    mr_ridge_solve(row->values, d, c->lambda, mr_matrix_row(&derived->theta, slot),
+                   derived->inverse + (size_t)slot * d * d);
+    mr_matrix_put(&derived->theta, slot);
 }
 
 static void derive_all(const mr_instance *self, const mr_view *view)
 {
     cache *derived = self->cache;
-    derived->norm_max = 0.0f;
+    derived->theta.norm_max = 0.0f;
     derived->since_ms = since(self, view);
     for (uint32_t slot = 0; slot < view->items->slots.used; slot++)
         derive(self, view, slot);
@@ -371,9 +350,8 @@ static void derive_all(const mr_instance *self, const mr_view *view)
 static size_t cache_bytes(const void *c, uint32_t items_max)
 {
     return mr_arena_round(sizeof(cache)) +
-           mr_arena_round((size_t)items_max * dim(c) * sizeof(float)) +
            mr_arena_round((size_t)items_max * dim(c) * dim(c) * sizeof(float)) +
-           mr_topk_image_bytes(items_max, dim(c));
+           mr_matrix_bytes(items_max, dim(c));
 }
 
 static void rebuild(const mr_instance *self, const mr_view *view)
@@ -381,11 +359,9 @@ static void rebuild(const mr_instance *self, const mr_view *view)
     cache *derived = self->cache;
     const uint32_t max = view->items->slots.max, d = dim(self->config);
     uint8_t *memory = (uint8_t *)derived + mr_arena_round(sizeof(cache));
-    derived->theta = (float *)(void *)memory;
-    memory += mr_arena_round((size_t)max * d * sizeof(float));
     derived->inverse = (float *)(void *)memory;
-    memory += mr_arena_round((size_t)max * d * d * sizeof(float));
-    derived->image = mr_topk_image_at(memory, max, d);
+    mr_matrix_open(&derived->theta, memory + mr_arena_round((size_t)max * d * d * sizeof(float)),
+                   max, d);
     derive_all(self, view);
 }
 
@@ -415,31 +391,13 @@ static void candidates(const mr_instance *self, const mr_view *view, const uint3
                        mr_arena *arena, mr_found *found)
 {
     (void)column;
-    if (user_count == 0)
-        return;
-    const cache *derived = self->cache;
-    const uint32_t n = dim(self->config), k = found[0].max;
+    const uint32_t n = dim(self->config);
     const size_t mark = arena->used;
     float *contexts = mr_arena_push(arena, (size_t)user_count * n * sizeof *contexts);
-    mr_topk_list *lists = mr_arena_push(arena, user_count * sizeof *lists);
-    for (uint32_t u = 0; u < user_count; u++) {
-        read_context(self, view, users[u], contexts + (size_t)u * n);
-        lists[u] = (mr_topk_list){.seen = filters[u].seen,
-                                  .seen_count = filters[u].seen_count,
-                                  .slots = found[u].slots,
-                                  .scores = found[u].scores};
-    }
-    const mr_topk_items items = {.rows = derived->theta,
-                                 .image = derived->image,
-                                 .keys = view->items->slots.keys,
-                                 .shown = view->items->shown,
-                                 .count = view->items->slots.used,
-                                 .stride = n,
-                                 .norm_max = derived->norm_max};
-    mr_topk_scan(&items, contexts, user_count, k, lists, view->vec,
-                 mr_arena_push(arena, mr_topk_bytes(k)));
     for (uint32_t u = 0; u < user_count; u++)
-        found[u].count = lists[u].count;
+        read_context(self, view, users[u], contexts + (size_t)u * n);
+    mr_matrix_find(&((const cache *)self->cache)->theta, view, contexts, user_count, filters, arena,
+                   found);
     arena->used = mark;
 }
 
@@ -450,7 +408,7 @@ static void score(const mr_instance *self, const mr_view *view, uint32_t user,
     (void)arena, (void)out_stride;
     float x[DIM_MAX];
     read_context(self, view, user, x);
-    view->vec->dot_rows(x, ((const cache *)self->cache)->theta, slots, slot_count,
+    view->vec->dot_rows(x, ((const cache *)self->cache)->theta.rows, slots, slot_count,
                         dim(self->config), out);
 }
 
@@ -465,8 +423,7 @@ static void spread(const mr_instance *self, const mr_view *view, uint32_t user,
     for (uint32_t i = 0; i < slot_count; i++) {
         const float *inverse = derived->inverse + (size_t)slots[i] * d * d;
         deviation[i] = noise * __builtin_sqrtf(mr_ridge_variance(view->vec, inverse, d, x));
-        mean[i] = view->vec->dot(derived->theta + (size_t)slots[i] * dim(self->config), x,
-                                 dim(self->config));
+        mean[i] = view->vec->dot(mr_matrix_row(&derived->theta, slots[i]), x, d);
     }
 }
 

@@ -67,9 +67,12 @@ typedef struct mr_family {
     // Which of several layouts or meanings that a configuration gives the row, below 32; counts as
     // a part of the version. NULL: 0.
     uint8_t (*variant)(const void *config);
-    uint32_t (*row_bytes)(const void *config);   // fixed, a multiple of 8
-    uint32_t (*delta_bytes)(const void *config); // of a SUM's payload, a multiple of 4
-    uint32_t (*rows_max)(const void *config);    // NAMED only
+    // Bytes of a row, a multiple of 8, and of a SUM's payload, a multiple of 4: fixed, or from the
+    // configuration where there is a function.
+    uint32_t row_size, delta_size;
+    uint32_t (*row_bytes)(const void *config);
+    uint32_t (*delta_bytes)(const void *config);
+    uint32_t (*rows_max)(const void *config); // NAMED only; NULL: a single row
     // The value of a row that is absent; NULL: zeros.
     void (*init)(const void *config, uint64_t key, uint64_t seed, void *row);
     // How many leading bytes differ from init's: what is stored; NULL: all. The rest is init's.
@@ -85,6 +88,22 @@ typedef struct mr_family {
 static inline uint8_t mr_family_version(const mr_family *family, const void *config)
 {
     return (uint8_t)(family->version + 8 * (family->variant != NULL ? family->variant(config) : 0));
+}
+
+static inline uint32_t mr_family_row_bytes(const mr_family *family, const void *config)
+{
+    return family->row_bytes != NULL ? family->row_bytes(config) : family->row_size;
+}
+
+// 0: the family has no SUMs.
+static inline uint32_t mr_family_delta_bytes(const mr_family *family, const void *config)
+{
+    return family->delta_bytes != NULL ? family->delta_bytes(config) : family->delta_size;
+}
+
+static inline uint32_t mr_family_rows_max(const mr_family *family, const void *config)
+{
+    return family->rows_max != NULL ? family->rows_max(config) : 1;
 }
 
 // ---- what happened, as a method sees it
@@ -182,12 +201,12 @@ typedef struct mr_view { // what a method may read
     struct mr_costs *costs; // the engine's: NULL where nothing is timed (cost.h)
     uint64_t seed;
     uint32_t task;
-    uint64_t epoch;   // of the task
-    int64_t clock_ms; // event time
+    uint64_t epoch;        // of the task
+    int64_t clock_ms;      // event time
     uint32_t vector_model; // what makes content vectors: mr_hash64 of its name; 0: nobody says
-    bool impressions; // whether outcomes of lists are seen at all (see diag_linucb)
-    uint64_t acts;    // acts learned on all items, as of the round's start
-    struct {          // keys of the task's newest acts on items, in a ring: see mr_view_recent_key
+    bool impressions;      // whether outcomes of lists are seen at all (see diag_linucb)
+    uint64_t acts;         // acts learned on all items, as of the round's start
+    struct { // keys of the task's newest acts on items, in a ring: see mr_view_recent_key
         const struct mr_past *past;
         uint64_t end;
         uint32_t count, max;

@@ -40,12 +40,6 @@ typedef struct cache {
 
 _Static_assert(LADDER <= sizeof(values) / sizeof(float), "a value for each half-life");
 
-static uint32_t row_bytes(const void *c)
-{
-    (void)c;
-    return sizeof(counts);
-}
-
 static void combine(const void *c, void *into, const void *from)
 {
     (void)c;
@@ -60,8 +54,8 @@ static const mr_family families[] = {
      .key = MR_KEY_ITEM,
      .delta = MR_DELTA_SUM,
      .version = 1,
-     .row_bytes = row_bytes,
-     .delta_bytes = row_bytes,
+     .row_size = sizeof(counts),
+     .delta_size = sizeof(counts),
      .combine = combine},
 };
 

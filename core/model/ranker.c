@@ -4,15 +4,16 @@
 // It proposes nothing. Of each candidate that others found it sees, standardised over the list's
 // candidates and cut at 5: of each column its value (of counts the logarithm) and its place in the
 // column's own list, as 1 / log2(2 + place); and the item's acts, age, price and category beside
-// those of the user's newest items. The heads (core/model/heads.h) say how likely a click is, and after it a cart and a
-// purchase; their worth
+// those of the user's newest items. The heads (core/model/heads.h) say how likely a click is, and
+// after it a cart and a purchase; their worth
 //     P(click) + cart P(cart) + purchase P(purchase)
 // is the column `ranker`. The quantile head foresees what an act says of its strength (rating,
 // seconds), ln(1 + value); its mean is the column `ranker_value`.
 //
 // It learns from the probes that the blend learns from: the act's item, and `negatives` of the
-// other candidates as nothing that followed. Gradients are sums to one row, whose owner takes a step of
-// Adam once a round. Where other columns come or go it begins anew, since its inputs are others.
+// other candidates as nothing that followed. Gradients are sums to one row, whose owner takes a
+// step of Adam once a round. Where other columns come or go it begins anew, since its inputs are
+// others.
 //
 // What the network gets wrong just now stands in the memory of errors: TABLES hash tables by random
 // hyperplanes of x, of each bucket faded counts n and S of examples and of their errors y - p.
@@ -52,7 +53,7 @@ static const mr_param params[] = {
     {0},
 };
 
-typedef struct net { // a row
+typedef struct net {  // a row
     uint64_t columns; // hash of those that it reads; 0: nothing was learned
     mr_heads heads;
     // and what Adam keeps
@@ -87,26 +88,7 @@ static bool on(const void *c)
 static uint32_t net_bytes(const void *c)
 {
     (void)c;
-    return (uint32_t)(sizeof(net) +
-                      4 * mr_optimiser_floats(MR_OPTIMISER_ADAM, MR_HEADS_FLOATS));
-}
-
-static uint32_t lesson_bytes(const void *c)
-{
-    (void)c;
-    return sizeof(lesson);
-}
-
-static uint32_t bucket_bytes(const void *c)
-{
-    (void)c;
-    return sizeof(bucket);
-}
-
-static uint32_t one_row(const void *c)
-{
-    (void)c;
-    return 1;
+    return (uint32_t)(sizeof(net) + 4 * mr_optimiser_floats(MR_OPTIMISER_ADAM, MR_HEADS_FLOATS));
 }
 
 static uint32_t all_buckets(const void *c)
@@ -156,16 +138,15 @@ static const mr_family families[] = {
                     .delta = MR_DELTA_SUM,
                     .version = 1,
                     .row_bytes = net_bytes,
-                    .delta_bytes = lesson_bytes,
-                    .rows_max = one_row,
+                    .delta_size = sizeof(lesson),
                     .init = init_net,
                     .combine = combine_lessons},
     [FAMILY_ERRORS] = {.name = "errors",
                        .key = MR_KEY_NAMED,
                        .delta = MR_DELTA_SUM,
                        .version = 1,
-                       .row_bytes = bucket_bytes,
-                       .delta_bytes = bucket_bytes,
+                       .row_size = sizeof(bucket),
+                       .delta_size = sizeof(bucket),
                        .rows_max = all_buckets,
                        .combine = combine_buckets},
 };
@@ -489,8 +470,9 @@ static void apply(const mr_instance *self, const mr_view *view, uint32_t family,
                                   .events = of->examples};
     mr_optimiser_step(&optimiser, view->vec, (float *)(void *)&to->heads, MR_HEADS_FLOATS,
                       &gradient);
-    to->heads.trust = to->heads.trust < 0.0f ? 0.0f : to->heads.trust > 1.0f ? 1.0f
-                                                                            : to->heads.trust;
+    to->heads.trust = to->heads.trust < 0.0f   ? 0.0f
+                      : to->heads.trust > 1.0f ? 1.0f
+                                               : to->heads.trust;
 }
 
 static uint32_t measure(const mr_instance *self, const mr_view *view, mr_measure *out, uint32_t max)

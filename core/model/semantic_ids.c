@@ -118,12 +118,6 @@ static void combine_words(const void *c, void *into, const void *from)
     mr_word_combine(dim(c), into, from);
 }
 
-static uint32_t counts_bytes(const void *c)
-{
-    (void)c;
-    return sizeof(tally);
-}
-
 static void combine_counts(const void *c, void *into, const void *from)
 {
     (void)c;
@@ -131,27 +125,9 @@ static void combine_counts(const void *c, void *into, const void *from)
     mr_decayed_add(&((tally *)into)->showings, ((const tally *)from)->showings);
 }
 
-static uint32_t one_row(const void *c)
-{
-    (void)c;
-    return 1;
-}
-
 static uint32_t prefix_rows(const void *c)
 {
     return (uint32_t)((const config *)c)->prefixes;
-}
-
-static uint32_t stage_bytes(const void *c)
-{
-    (void)c;
-    return sizeof(mr_stage);
-}
-
-static uint32_t progress_bytes(const void *c)
-{
-    (void)c;
-    return sizeof(mr_progress);
 }
 
 static void combine_progress(const void *c, void *into, const void *from)
@@ -186,8 +162,8 @@ static uint8_t variant(const void *c)
 }
 
 #define COUNTS_OF(place)                                                                           \
-    .key = place, .delta = MR_DELTA_SUM, .version = 1, .row_bytes = counts_bytes,                  \
-    .delta_bytes = counts_bytes, .combine = combine_counts
+    .key = place, .delta = MR_DELTA_SUM, .version = 1, .row_size = sizeof(tally),                  \
+    .delta_size = sizeof(tally), .combine = combine_counts
 
 static const mr_family families[] = {
     [FAMILY_WORD] = {.name = "item",
@@ -200,7 +176,7 @@ static const mr_family families[] = {
                      .used = word_used,
                      .combine = combine_words},
     [FAMILY_COUNTS] = {.name = "counts", COUNTS_OF(MR_KEY_ITEM)},
-    [FAMILY_ALL] = {.name = "all", COUNTS_OF(MR_KEY_NAMED), .rows_max = one_row},
+    [FAMILY_ALL] = {.name = "all", COUNTS_OF(MR_KEY_NAMED)},
     [FAMILY_PREFIX] = {.name = "prefix_1", COUNTS_OF(MR_KEY_NAMED), .rows_max = codes_of},
     [FAMILY_PREFIX + 1] = {.name = "prefix_2", COUNTS_OF(MR_KEY_NAMED), .rows_max = prefix_rows},
     [FAMILY_PREFIX + 2] = {.name = "prefix_3", COUNTS_OF(MR_KEY_NAMED), .rows_max = prefix_rows},
@@ -208,9 +184,8 @@ static const mr_family families[] = {
                       .key = MR_KEY_NAMED,
                       .delta = MR_DELTA_SUM,
                       .version = 1,
-                      .row_bytes = stage_bytes,
-                      .delta_bytes = progress_bytes,
-                      .rows_max = one_row,
+                      .row_size = sizeof(mr_stage),
+                      .delta_size = sizeof(mr_progress),
                       .combine = combine_progress},
     [FAMILY_ENTRY] = {.name = "entry",
                       .key = MR_KEY_NAMED,

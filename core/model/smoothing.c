@@ -92,23 +92,12 @@ static const mr_family families[] = {
 
 // ---- learning
 
-static const float *user_vector(const mr_view *view, uint32_t user, uint32_t n,
-                                float scratch[MR_SPACE_DIM_MAX])
-{
-    uint32_t have;
-    const float *v = mr_view_vector(view, "embedding", MR_KEY_USER, user, &have);
-    if (have >= n)
-        return v;
-    memset(scratch, 0, n * sizeof *scratch);
-    memcpy(scratch, v, have * sizeof *scratch);
-    return scratch;
-}
-
 static void observe(const mr_instance *self, const mr_view *view, const mr_signal *signals,
                     uint32_t signal_count, struct mr_deltas *deltas, mr_arena *arena)
 {
     (void)arena;
     const uint32_t n = dim(self->config);
+    const mr_space space = mr_space_of(view, "embedding", n);
     float scratch[MR_SPACE_DIM_MAX];
     for (uint32_t s = 0; s < signal_count; s++) {
         const mr_signal *signal = &signals[s];
@@ -128,7 +117,7 @@ static void observe(const mr_instance *self, const mr_view *view, const mr_signa
         const float degree = (float)(acts < MR_RECENT_MAX ? acts : MR_RECENT_MAX);
         delta->degree += weight;
         view->vec->axpy(delta->sum, weight / __builtin_sqrtf(degree),
-                        user_vector(view, signal->user, n, scratch), n);
+                        mr_space_user(&space, signal->user, scratch), n);
     }
 }
 
@@ -144,7 +133,7 @@ static void apply(const mr_instance *self, const mr_view *view, uint32_t family,
 typedef struct graph {
     const mr_instance *self;
     const mr_view *view;
-    mr_space items;
+    mr_space space;
     mr_decay_time now;
     float alpha;
     uint32_t n;
@@ -155,7 +144,7 @@ static graph open_graph(const mr_instance *self, const mr_view *view)
     const config *c = self->config;
     return (graph){.self = self,
                    .view = view,
-                   .items = mr_space_of(view, "embedding", dim(c)),
+                   .space = mr_space_of(view, "embedding", dim(c)),
                    .now = mr_decay_time_of(view->clock_ms, half_life_ms(c)),
                    .alpha = (float)c->alpha,
                    .n = dim(c)};
@@ -172,7 +161,7 @@ static smoothed item_at(const graph *g, uint32_t slot, float scratch[MR_SPACE_DI
     const mr_decayed one = {.newest = (int64_t)MR_DECAY_UNIT, .era = row->era};
     const float unit = (float)mr_decayed_at(&one, g->now), degree = unit * row->degree;
     const float floored = degree > 1.0f ? degree : 1.0f;
-    return (smoothed){.x = mr_space_item(&g->items, slot, scratch),
+    return (smoothed){.x = mr_space_item(&g->space, slot, scratch),
                       .sum = row->sum,
                       .own = g->alpha,
                       .brought = (1.0f - g->alpha) * unit / __builtin_sqrtf(floored),
@@ -183,7 +172,7 @@ static void smooth_user(const graph *g, uint32_t user_slot, float *z)
 {
     const mr_user *user = mr_view_user(g->view, user_slot);
     float scratch[MR_SPACE_DIM_MAX];
-    g->view->vec->set(z, g->alpha, user_vector(g->view, user_slot, g->n, scratch), g->n);
+    g->view->vec->set(z, g->alpha, mr_space_user(&g->space, user_slot, scratch), g->n);
     for (uint32_t p = 0; p < user->recent_count; p++) {
         const uint32_t slot = mr_items_find(g->view->items, user->recent[p].item_key);
         if (slot == MR_MAP_NONE)

@@ -12,15 +12,26 @@ mr_space mr_space_of(const mr_view *view, const char *name, uint32_t dim)
     return (mr_space){mr_view_instance(view, name), view, dim};
 }
 
-const float *mr_space_item(const mr_space *space, uint32_t slot, float scratch[MR_SPACE_DIM_MAX])
+static const float *vector_of(const mr_space *space, mr_key_kind whose, uint32_t slot,
+                              float scratch[MR_SPACE_DIM_MAX])
 {
     uint32_t have;
-    const float *v = model_of(space->of)->vector(space->of, space->view, MR_KEY_ITEM, slot, &have);
+    const float *v = model_of(space->of)->vector(space->of, space->view, whose, slot, &have);
     if (have >= space->dim)
         return v;
     memset(scratch, 0, space->dim * sizeof *scratch);
     memcpy(scratch, v, have * sizeof *scratch);
     return scratch;
+}
+
+const float *mr_space_item(const mr_space *space, uint32_t slot, float scratch[MR_SPACE_DIM_MAX])
+{
+    return vector_of(space, MR_KEY_ITEM, slot, scratch);
+}
+
+const float *mr_space_user(const mr_space *space, uint32_t slot, float scratch[MR_SPACE_DIM_MAX])
+{
+    return vector_of(space, MR_KEY_USER, slot, scratch);
 }
 
 static uint32_t part_bytes(const mr_instance *instance)
@@ -30,7 +41,7 @@ static uint32_t part_bytes(const mr_instance *instance)
     while (f < state->family_count && state->families[f].key != MR_KEY_USER)
         f++;
     MR_ASSERT(f < state->family_count);
-    return state->families[f].row_bytes(instance->config);
+    return mr_family_row_bytes(&state->families[f], instance->config);
 }
 
 mr_stand_ins mr_stand_ins_make(const mr_view *view, const char *name, uint32_t count,

@@ -13,7 +13,7 @@
 
 #include "core/rows.h"
 
-// A model's item vectors, the first `dim` numbers of each: those that it does not have are zeros.
+// A model's vectors, the first `dim` numbers of each: those that it does not have are zeros.
 typedef struct mr_space {
     const mr_instance *of;
     const mr_view *view;
@@ -24,8 +24,9 @@ enum { MR_SPACE_DIM_MAX = 256 };
 
 // The space of the model `name`, which `needs` names.
 mr_space mr_space_of(const mr_view *view, const char *name, uint32_t dim);
-// The vector of the item at `slot`: the model's own, or in scratch.
+// The vector of the item or user at `slot`: the model's own, or in scratch.
 const float *mr_space_item(const mr_space *space, uint32_t slot, float scratch[MR_SPACE_DIM_MAX]);
+const float *mr_space_user(const mr_space *space, uint32_t slot, float scratch[MR_SPACE_DIM_MAX]);
 
 typedef struct mr_stand_ins {
     const mr_instance *of; // whose space it is

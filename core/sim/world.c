@@ -88,7 +88,8 @@ static void make_item(const mr_world_config *config, uint32_t index, const float
     const uint32_t theme = mr_draw_share(&rng, theme_shares, config->themes);
     for (uint32_t t = 0; t < config->themes; t++)
         shapes[t] = t == theme ? 8.0 : 0.15;
-    *item = (mr_world_item){.twin = MR_WORLD_NONE, .quality = (float)config->quality * mr_rng_normal(&rng)};
+    *item = (mr_world_item){.twin = MR_WORLD_NONE,
+                            .quality = (float)config->quality * mr_rng_normal(&rng)};
     mr_draw_dirichlet(&rng, shapes, config->themes, item->alpha);
     for (uint32_t t = 1; t < config->themes; t++)
         item->category = item->alpha[t] > item->alpha[item->category] ? t : item->category;
@@ -107,8 +108,8 @@ static uint32_t best_left(const mr_world *world, uint32_t count, uint32_t until)
         bool taken = false;
         for (uint32_t late = count; late < until && !taken; late++)
             taken = world->items[late].twin == i;
-        if (!taken && (best == MR_WORLD_NONE ||
-                       world->items[i].quality > world->items[best].quality))
+        if (!taken &&
+            (best == MR_WORLD_NONE || world->items[i].quality > world->items[best].quality))
             best = i;
     }
     return best;
@@ -144,8 +145,7 @@ static void find_match_max(const mr_world *world, mr_world_user *user)
 {
     user->match_max = 0;
     for (uint32_t i = 0; i < world->config.items; i++) {
-        const float match =
-            (float)dot(user->rho, world->items[i].alpha, world->config.themes);
+        const float match = (float)dot(user->rho, world->items[i].alpha, world->config.themes);
         user->match_max = match > user->match_max ? match : user->match_max;
     }
 }

@@ -108,7 +108,7 @@ static double auc(const moved *sorted, uint64_t count)
     return his > 0 && below > 0 ? pairs / (his * below) : (double)NAN;
 }
 
-mr_status mr_residue_of(const mr_engine *with, const mr_engine *without, const uint64_t *of,
+mr_status mr_residue_of(const mr_engine *with, const mr_engine *without, uint64_t *of,
                         uint64_t count, mr_residue *residue, mr_error *err)
 {
     const uint32_t places = mr_engine_item_places(with);
@@ -117,6 +117,8 @@ mr_status mr_residue_of(const mr_engine *with, const mr_engine *without, const u
     m.moved = calloc(places + 1, sizeof *m.moved);
     if (m.moved == NULL)
         return mr_fail(err, MR_FATAL, "out of memory");
+    if (count > 0)
+        qsort(of, count, sizeof *of, by_key);
     for (uint32_t place = 0; place < places; place++) {
         mr_told told;
         if (mr_engine_tell_at(with, place, &told))

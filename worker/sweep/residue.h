@@ -22,10 +22,9 @@ typedef struct mr_residue {
     double auc;                 // NAN: one of the two has no vector
 } mr_residue;
 
-// of: keys of the items that he acted on, ascending, none twice. O(items log items). Errors:
-// MR_FATAL: memory.
-MR_CHECKED mr_status mr_residue_of(const mr_engine *with, const mr_engine *without,
-                                   const uint64_t *of, uint64_t count, mr_residue *residue,
-                                   mr_error *err);
+// of: keys of the items that he acted on, which are put in order; a key may stand there often.
+// O(items log items). Errors: MR_FATAL: memory.
+MR_CHECKED mr_status mr_residue_of(const mr_engine *with, const mr_engine *without, uint64_t *of,
+                                   uint64_t count, mr_residue *residue, mr_error *err);
 
 #endif

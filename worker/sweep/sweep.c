@@ -185,24 +185,11 @@ void mr_sweep_judge(mr_sweep_row *row, const mr_scores *scores, const mr_measure
     row->arp = shown->mean.arp;
 }
 
-static int by_key(const void *a, const void *b)
-{
-    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
-}
-
 static mr_status judge_residue(const sweep *s, branch *b, mr_sweep_row *row, mr_error *err)
 {
-    uint64_t count = 0;
     row->without_user = true;
-    if (b->item_count > 0)
-        qsort(b->items, b->item_count, sizeof *b->items, by_key);
-    for (uint64_t i = 0; i < b->item_count; i++)
-        if (count == 0 || b->items[i] != b->items[count - 1])
-            b->items[count++] = b->items[i];
-    b->item_count = count;
     return mr_residue_of(mr_branch_engine(s->branches[0].branch), mr_branch_engine(b->branch),
-                         b->items, count, &row->residue, err);
+                         b->items, b->item_count, &row->residue, err);
 }
 
 static void judge_sensitivity(const sweep *s, const branch *b, mr_sweep_row *row)
@@ -363,7 +350,8 @@ static mr_status open_branch(sweep *s, uint32_t index, mr_error *err)
 
 static mr_status open_sweep(sweep *s, mr_error *err)
 {
-    const size_t bytes = mr_arena_round((size_t)s->options->configurations[0].config->epoch_bytes_max);
+    const size_t bytes =
+        mr_arena_round((size_t)s->options->configurations[0].config->epoch_bytes_max);
     void *memory = aligned_alloc(MR_ARENA_ALIGN, bytes);
     mr_arena_init(&s->arena, memory, bytes);
     s->batch = calloc(BATCH, sizeof *s->batch);
@@ -412,8 +400,8 @@ static bool is_above(const mr_sweep_row *a, const mr_sweep_row *b, mr_score_name
 void mr_sweep_order(mr_sweep_result *result)
 {
     for (uint32_t i = 1; i < result->count; i++)
-        for (uint32_t j = i; j > 0 && is_above(&result->rows[j], &result->rows[j - 1], result->metric);
-             j--) {
+        for (uint32_t j = i;
+             j > 0 && is_above(&result->rows[j], &result->rows[j - 1], result->metric); j--) {
             const mr_sweep_row row = result->rows[j];
             result->rows[j] = result->rows[j - 1];
             result->rows[j - 1] = row;
@@ -483,11 +471,10 @@ static mr_status run_all(sweep *s, mr_error *err)
         if (s->branches[i].branch != NULL) {
             add_row(s, i, 0);
             if (s->branches[i].perturbation.what == MR_PERTURB_USER)
-                MR_TRY(judge_residue(s, &s->branches[i],
-                                     &s->result->rows[s->result->count - 1], err));
+                MR_TRY(
+                    judge_residue(s, &s->branches[i], &s->result->rows[s->result->count - 1], err));
             if (s->options->ended != NULL)
-                s->options->ended(s->options->context, i,
-                                  mr_branch_result(s->branches[i].branch));
+                s->options->ended(s->options->context, i, mr_branch_result(s->branches[i].branch));
         }
     mr_sweep_order(s->result);
     return MR_OK;
@@ -526,13 +513,13 @@ mr_status mr_sweep_fits(const mr_sweep_options *options, uint64_t bytes_max, con
     MR_TRY(mr_sweep_bytes(options, &all, &largest, err));
     if (all <= bytes_max)
         return MR_OK;
-    return mr_fail(err, MR_FATAL,
-                   "%u engines of at most %zu MiB may take %zu MiB together, %s %llu MiB, where %llu "
-                   "fit: want fewer, a smaller items.max, users.memory or dedup.events_max, or a "
-                   "larger replay.memory_max",
-                   options->count, largest >> 20, all >> 20, whose,
-                   (unsigned long long)bytes_max >> 20,
-                   (unsigned long long)(largest > 0 ? bytes_max / largest : 0));
+    return mr_fail(
+        err, MR_FATAL,
+        "%u engines of at most %zu MiB may take %zu MiB together, %s %llu MiB, where %llu "
+        "fit: want fewer, a smaller items.max, users.memory or dedup.events_max, or a "
+        "larger replay.memory_max",
+        options->count, largest >> 20, all >> 20, whose, (unsigned long long)bytes_max >> 20,
+        (unsigned long long)(largest > 0 ? bytes_max / largest : 0));
 }
 
 mr_status mr_sweep_run(const mr_sweep_options *options, mr_sweep_result *result, mr_error *err)

@@ -71,7 +71,7 @@ static void the_lessons_of_three_workers_are_those_of_one(void **state)
     enum { LESSONS = 90, FLOATS = 4096 };
     static float one[FLOATS], all[FLOATS], of[3][FLOATS];
     const mr_family *net = &model()->state.families[0];
-    const uint32_t floats = net->delta_bytes(NULL) / 4;
+    const uint32_t floats = mr_family_delta_bytes(net, NULL) / 4;
     assert_true(floats <= FLOATS);
     memset(all, 0, sizeof all);
     memset(of, 0, sizeof of);
