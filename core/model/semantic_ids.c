@@ -19,7 +19,7 @@
 // the next residual that is the most crowded one's. Where the shadow is better by `publish` it
 // takes the frozen ones' place, and all items are encoded anew: entries move, they do not change
 // places, so what is counted under a prefix stays. Codes are functions of rows, derived, never
-// stored.
+// stored: 98 kflop an item with 256 entries of 64 numbers, all items at once at a publication.
 //
 // Merge: counts are integers, the same bytes in any grouping. Codebook statistics are sums of
 // counts and residuals, added in order; each entry has one owner.
