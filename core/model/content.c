@@ -2,11 +2,7 @@
 // content: what the catalogue says an item is like, held against the items that the user acted on.
 // Off unless `dim` is set. An item has its place from the catalogue's first word on.
 //
-// An item is a unit vector x of dim numbers. Where the catalogue gives a content vector, of any
-// language or image model, it is that one: with zeros behind it where it is shorter, folded where
-// it is longer, x_k = sum_j s_jk v_j with signs s_jk = +1 or -1 by hash, which changes a cosine by
-// 1/sqrt(dim) or so. Where it gives none, each category and each attribute is a coordinate of an
-// endless vector of ones and zeros, folded by the same signs. x is kept in 8 bits a number.
+// An item is a unit vector x of dim numbers, kept in 8 bits each (core/model/described.h).
 //
 // A user is the mean of his newest items, p = sum_k recency^k x_k, at length 1: nothing is kept of
 // him. What p says of the next item is learned from acts that are no repeats, one in `every`: with
@@ -24,21 +20,18 @@
 // added as of the later time: the same in any grouping but for rounding. The map has one owner.
 //
 // Sources: "Language Representations Can be What Recommenders Need" and "Learning Item
-// Representations Directly from Multimodal Features" (a linear map of frozen vectors is enough);
-// Weinberger et al., "Feature Hashing for Large Scale Multitask Learning" (signs by hash).
+// Representations Directly from Multimodal Features" (a linear map of frozen vectors is enough).
 // Departures: (1) a space of its own instead of a map into that of `embedding`: a vector of the
 // embedding knows an item by its acts, and on MovieLens found new items half as often; (2) closed
 // form instead of gradients against negatives, which teach it that what nobody knows yet is bad.
 #include "core/base/ridge.h"
 #include "core/deltas.h"
 #include "core/list/matrix.h"
+#include "core/model/described.h"
 
-enum {
-    DIM_MAX = MR_RIDGE_LINK_MAX,
-    SIGN_SEED = 0x7369676e, // "sign"
-};
+enum { DIM_MAX = MR_RIDGE_LINK_MAX };
 
-_Static_assert(DIM_MAX <= 64, "the signs of a coordinate are the bits of one hash");
+_Static_assert(DIM_MAX <= (int)MR_WORD_DIM_MAX, "items are kept as words");
 
 typedef struct config {
     double dim, history, recency, every, half_life_s, prior;
@@ -61,14 +54,6 @@ static const mr_param params[] = {
      offsetof(config, prior), 10, 1e-3, 1e6},
     {0},
 };
-
-// An item: a row, and a delta.
-typedef struct content {
-    int64_t time_ms; // of the catalogue's word
-    uint32_t model;  // what made the vector (mr_view.vector_model); 0: it was not a vector
-    float unit;      // of the codes; 0: nothing was said
-    int8_t codes[];  // dim
-} content;
 
 // What goes together: a row, and without the map a delta.
 typedef struct link {
@@ -94,19 +79,17 @@ static bool on(const void *c)
 
 static uint32_t item_bytes(const void *c)
 {
-    return (uint32_t)sizeof(content) + dim(c);
+    return mr_word_bytes(dim(c));
 }
 
 static uint32_t item_used(const void *c, const void *row)
 {
-    const content *of = row;
-    return of->unit > 0.0f ? item_bytes(c) : of->time_ms > 0 ? (uint32_t)sizeof *of : 0;
+    return mr_word_used(dim(c), row);
 }
 
 static void combine_items(const void *c, void *into, const void *from)
 {
-    if (((const content *)from)->time_ms >= ((const content *)into)->time_ms)
-        memcpy(into, from, item_bytes(c));
+    mr_word_combine(dim(c), into, from);
 }
 
 static uint32_t sums_bytes(const void *c)
@@ -187,65 +170,13 @@ static const mr_family families[] = {
 
 // ---- the catalogue speaks
 
-// Adds `value` at the coordinate of this name.
-static void fold(float *x, uint32_t n, uint64_t name, float value)
-{
-    const uint64_t signs = mr_hash64(&name, sizeof name, SIGN_SEED);
-    for (uint32_t k = 0; k < n; k++)
-        x[k] += (signs >> k & 1) != 0 ? value : -value;
-}
-
-static float largest(const float *x, uint32_t n)
-{
-    float most = 0.0f;
-    for (uint32_t k = 0; k < n; k++)
-        most = __builtin_fabsf(x[k]) > most ? __builtin_fabsf(x[k]) : most;
-    return most;
-}
-
-// What is said, in n numbers; their length is of no matter.
-static void read_described(const mr_described *of, uint32_t n, float *x)
-{
-    memset(x, 0, n * sizeof *x);
-    const float most = of->vector != NULL ? largest(of->vector, of->vector_count) : 0.0f;
-    const float scale = most > 1e-30f ? 1.0f / most : 0.0f;
-    for (uint32_t j = 0; of->vector != NULL && j < of->vector_count; j++) {
-        if (of->vector_count <= n)
-            x[j] = scale * of->vector[j];
-        else
-            fold(x, n, j, scale * of->vector[j]);
-    }
-    for (uint32_t t = 0; of->vector == NULL && t < of->token_count; t++)
-        fold(x, n, of->tokens[t], 1.0f);
-}
-
-// Codes of -127 to 127 and their unit, so that what they mean has length 1, nearly.
-static void encode(const float *x, uint32_t n, content *to)
-{
-    const float most = largest(x, n);
-    float squares = 0.0f;
-    to->unit = 0.0f;
-    if (!(most > 0.0f))
-        return;
-    for (uint32_t k = 0; k < n; k++) {
-        const float code = x[k] / most * 127.0f;
-        to->codes[k] = (int8_t)(code < 0.0f ? code - 0.5f : code + 0.5f);
-        squares += (float)to->codes[k] * (float)to->codes[k];
-    }
-    to->unit = 1.0f / __builtin_sqrtf(squares);
-}
-
 static void describe(const mr_instance *self, const mr_view *view, const mr_described *described,
                      struct mr_deltas *deltas)
 {
     const config *c = self->config;
-    float x[DIM_MAX];
-    uint64_t scratch[(sizeof(content) + DIM_MAX) / 8] = {0};
-    content *word = (content *)(void *)scratch;
-    word->time_ms = described->time_ms;
-    word->model = described->vector != NULL ? view->vector_model : 0;
-    read_described(described, dim(c), x);
-    encode(x, dim(c), word);
+    uint64_t scratch[(sizeof(mr_word) + DIM_MAX) / 8] = {0};
+    mr_word *word = (mr_word *)(void *)scratch;
+    mr_word_make(dim(c), view, described, word);
     combine_items(c, mr_deltas_at(deltas, self->family_first + FAMILY_ITEM, described->item), word);
 }
 
@@ -256,15 +187,11 @@ static mr_matrix *matrix_of(const mr_instance *self)
     return self->cache;
 }
 
-// Vectors of another model are not there until the catalogue speaks of the item again.
 static void derive(const mr_instance *self, const mr_view *view, uint32_t slot)
 {
     mr_matrix *items = matrix_of(self);
-    const content *row = mr_items_row(view->items, self->family_first + FAMILY_ITEM, slot);
-    const bool counts = row->model == 0 || row->model == view->vector_model;
-    float *to = mr_matrix_row(items, slot);
-    for (uint32_t k = 0; k < items->stride; k++)
-        to[k] = counts ? row->unit * (float)row->codes[k] : 0.0f;
+    const mr_word *row = mr_items_row(view->items, self->family_first + FAMILY_ITEM, slot);
+    (void)mr_word_read(items->stride, view, row, mr_matrix_row(items, slot));
     mr_matrix_put(items, slot);
 }
 

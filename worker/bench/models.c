@@ -29,6 +29,8 @@ enum { TOGETHER_MAX = 8, SET_BYTES = 32 }; // engines in one pass; "seed=..."
 #define SMOOTHING "models.smoothing.dim=64"
 #define ALONE_PI2I "models.off=popularity,diag_linucb,multi_interest" // with what it stands on
 #define PI2I "models.pi2i.triggers=10"
+#define COLD "models.cold_users.dim=64"
+#define CODES "models.semantic_ids.dim=64"
 #define RANKER "models.ranker.hidden=experts"
 #define TRAINED(loss, optimiser)                                                                   \
     "models.embedding.loss=" loss, "models.embedding.optimiser=" optimiser
@@ -69,7 +71,10 @@ static const mr_model_row rows[] = {
     {"complement_like, of purchases", "complement_like", {ALONE_COMPLEMENT, COMPLEMENT}},
     {"complement, of all acts", "complement", {ALONE_COMPLEMENT, COMPLEMENT_ALL}},
     {"complement_like, of all acts", "complement_like", {ALONE_COMPLEMENT, COMPLEMENT_ALL}},
-    {"Diag-LinUCB, with its embedding", "diag_linucb", {"models.off=popularity,covisit,multi_interest"}},
+    {"semantic ids", "semantic_ids", {ALONE_CONTENT, CODES}},
+    {"Diag-LinUCB, with its embedding",
+     "diag_linucb",
+     {"models.off=popularity,covisit,multi_interest"}},
     EMBEDDING("bpr", "adagrad"),
     EMBEDDING("bpr", "sgd"),
     EMBEDDING("bpr", "adam"),
@@ -96,6 +101,7 @@ static const mr_model_row rows[] = {
     {"smoothing, with its embedding", "smoothing", {ALONE_EMBEDDING, SMOOTHING}},
     {"pi2i, with co-visitation and embedding", "pi2i", {ALONE_PI2I, PI2I}},
     {"pi2i, the largest", "pi2i", {ALONE_PI2I, PI2I, "models.pi2i.over=max"}},
+    {"cold users, with their embedding", "cold_users", {ALONE_EMBEDDING, COLD}},
     {"blend", "blend", {NULL}},
     BLEND("bpr", "sgd"),
     BLEND("softmax", "sgd"),
@@ -105,10 +111,12 @@ static const mr_model_row rows[] = {
     {"blend, with long interests", "blend", {INTERESTS}},
     {"blend, with sequence", "blend", {SEQUENCE}},
     {"blend, with smoothing", "blend", {SMOOTHING}},
+    {"blend, with cold users", "blend", {COLD}},
     {"blend, with content", "blend", {CONTENT}},
     {"blend, with pi2i", "blend", {PI2I}},
     {"blend, with complement", "blend", {COMPLEMENT}},
     {"blend, with complement, all acts", "blend", {COMPLEMENT_ALL}},
+    {"blend, with semantic ids", "blend", {CODES}},
     {"blend, with ranker", "blend", {RANKER}},
     {"ranker, of the default columns", "ranker", {RANKER}},
 };

@@ -342,14 +342,11 @@ static inline void fleet_traffic(fleet *f, uint32_t first_round, uint32_t rounds
 static inline mr_engine_config shared_defaults(void)
 {
     static const mr_model *const extra[] = {&mr_counting};
-    static const mr_setting settings[] = {{"ease", "pairs", 12},
-                                          {"multi_interest", "dim", 16},
-                                          {"sequence", "dim", 16},
-                                          {"sequence", "every", 2},
-                                          {"smoothing", "dim", 16},
-                                          {"complement", "dim", 16},
-                                          {"pi2i", "triggers", 10},
-                                          {"ranker", "hidden", 1}};
+    static const mr_setting settings[] = {
+        {"ease", "pairs", 12},      {"multi_interest", "dim", 16}, {"sequence", "dim", 16},
+        {"sequence", "every", 2},   {"smoothing", "dim", 16},      {"complement", "dim", 16},
+        {"pi2i", "triggers", 10},   {"ranker", "hidden", 1},       {"cold_users", "dim", 16},
+        {"cold_users", "every", 1}, {"semantic_ids", "dim", 16}};
     mr_engine_config config = mill_defaults();
     config.exchange_bytes = 1 << 20;
     config.extra = extra;

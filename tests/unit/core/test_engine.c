@@ -16,7 +16,9 @@ static mr_engine_config all_models(void)
         {"linucb", "drift", 0.3},       {"linucb", "drift_keep", 0.1},
         {"complement", "dim", 16},      {"pi2i", "triggers", 10},
         {"pi2i", "every", 1},           {"ranker", "hidden", 2},
-        {"click_model", "places", 8},   {"diag_linucb", "components", 3}};
+        {"click_model", "places", 8},   {"diag_linucb", "components", 3},
+        {"cold_users", "dim", 16},      {"semantic_ids", "dim", 16},
+        {"semantic_ids", "codes", 4},   {"semantic_ids", "sample", 10}};
     mr_engine_config config = mill_defaults();
     config.settings = settings;
     config.setting_count = sizeof settings / sizeof settings[0];
