@@ -18,7 +18,8 @@ static mr_engine_config all_models(void)
         {"pi2i", "every", 1},           {"ranker", "hidden", 2},
         {"click_model", "places", 8},   {"diag_linucb", "components", 3},
         {"cold_users", "dim", 16},      {"semantic_ids", "dim", 16},
-        {"semantic_ids", "codes", 4},   {"semantic_ids", "sample", 10}};
+        {"semantic_ids", "codes", 4},   {"semantic_ids", "sample", 10},
+        {"embedding", "self_play", 1},  {"popularity_gradient", "dim", 16}};
     mr_engine_config config = mill_defaults();
     config.settings = settings;
     config.setting_count = sizeof settings / sizeof settings[0];
