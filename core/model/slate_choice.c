@@ -47,7 +47,8 @@ enum {
     LENGTH_MAX = 64,
     NOTHING = UINT32_MAX, // was chosen
 };
-_Static_assert((int)MR_RECENT_MAX <= (int)MR_ENCODER_STEPS_MAX, "all of a user's items can be read");
+_Static_assert((int)MR_RECENT_MAX <= (int)MR_ENCODER_STEPS_MAX,
+               "all of a user's items can be read");
 
 static const float variance_least = 1e-4f, variance_most = 25.0f, variance_share = 0.1f;
 
@@ -508,7 +509,7 @@ static void learn(const mr_instance *self, const mr_view *view, const mr_signal 
 
 // What was not clicked before, and the one that is now (an option; NOTHING: none is).
 static void choose(const mr_instance *self, const mr_view *view, const mr_signal *signal,
-                   const mr_waiting *slate, uint32_t chosen, mr_deltas *deltas)
+                   const mr_pending *slate, uint32_t chosen, mr_deltas *deltas)
 {
     offer of = {.chosen = NOTHING};
     for (uint32_t i = 0; i < slate->count; i++) {
@@ -530,7 +531,7 @@ static void show(const mr_instance *self, const mr_view *view, const mr_signal *
     const mr_slates_room room = room_of(self->config);
     mr_slates *of = mr_user_part(self, mr_view_user(view, signal->user));
     if (signal->position <= 0 || mr_slates_count(room, of) == 0) {
-        const mr_waiting *leaving = mr_slates_leaving(room, of);
+        const mr_pending *leaving = mr_slates_leaving(room, of);
         if (leaving != NULL && leaving->clicks == 0)
             choose(self, view, signal, leaving, NOTHING, deltas);
         mr_slates_begin(room, of, signal->list, signal->time_ms);
@@ -545,7 +546,7 @@ static void click(const mr_instance *self, const mr_view *view, const mr_signal 
     const config *c = self->config;
     mr_slates *of = mr_user_part(self, mr_view_user(view, signal->user));
     uint32_t option;
-    mr_waiting *slate = mr_slates_find(room_of(c), of, signal->item_key, signal->list,
+    mr_pending *slate = mr_slates_find(room_of(c), of, signal->item_key, signal->list,
                                        signal->time_ms, c->within_s, &option);
     if (slate == NULL || slate->options[option].clicked)
         return;

@@ -5,7 +5,7 @@
 
 static uint32_t slate_bytes(mr_slates_room room)
 {
-    return (uint32_t)(sizeof(mr_waiting) + (size_t)room.options * sizeof(mr_option));
+    return (uint32_t)(sizeof(mr_pending) + (size_t)room.options * sizeof(mr_option));
 }
 
 uint32_t mr_slates_bytes(mr_slates_room room)
@@ -24,7 +24,7 @@ uint32_t mr_slates_used(mr_slates_room room, const mr_slates *of)
     return count > 0 ? (uint32_t)sizeof(mr_slates) + count * slate_bytes(room) : 0;
 }
 
-mr_waiting *mr_slates_leaving(mr_slates_room room, mr_slates *of)
+mr_pending *mr_slates_leaving(mr_slates_room room, mr_slates *of)
 {
     return mr_slates_count(room, of) == room.slates ? mr_slates_at(room, of, room.slates - 1)
                                                     : NULL;
@@ -40,12 +40,12 @@ void mr_slates_begin(mr_slates_room room, mr_slates *of, uint64_t list, int64_t 
     memset(of->slates, 0, slate_bytes(room));
     of->count = stay + 1;
     of->options = room.options;
-    mr_waiting *first = mr_slates_at(room, of, 0);
+    mr_pending *first = mr_slates_at(room, of, 0);
     first->list = list;
     first->time_s = (uint32_t)(time_ms / 1000);
 }
 
-static uint32_t option_of(const mr_waiting *slate, uint64_t item)
+static uint32_t option_of(const mr_pending *slate, uint64_t item)
 {
     uint32_t i = 0;
     while (i < slate->count && slate->options[i].item != item)
@@ -55,16 +55,16 @@ static uint32_t option_of(const mr_waiting *slate, uint64_t item)
 
 void mr_slates_put(mr_slates_room room, mr_slates *of, uint64_t item, float offset)
 {
-    mr_waiting *first = mr_slates_at(room, of, 0);
+    mr_pending *first = mr_slates_at(room, of, 0);
     if (first->count < room.options && option_of(first, item) == first->count)
         first->options[first->count++] = (mr_option){.item = item, .offset = offset};
 }
 
-mr_waiting *mr_slates_find(mr_slates_room room, mr_slates *of, uint64_t item, uint64_t list,
+mr_pending *mr_slates_find(mr_slates_room room, mr_slates *of, uint64_t item, uint64_t list,
                            int64_t time_ms, double within_s, uint32_t *option)
 {
     for (uint32_t w = 0; w < mr_slates_count(room, of); w++) {
-        mr_waiting *slate = mr_slates_at(room, of, w);
+        mr_pending *slate = mr_slates_at(room, of, w);
         const bool other = slate->list != 0 && list != 0 && slate->list != list;
         *option = option_of(slate, item);
         if (*option < slate->count && !other &&
