@@ -178,7 +178,8 @@ static mr_status add_policy(mr_engine *engine, mr_error *err)
         return mr_fail(err, MR_FATAL, "there is no policy '%s'", wanted);
     if (mr_policies[p]->needs_spread && !spread)
         return mr_fail(err, MR_FATAL,
-                       "policy '%s' needs a model that says how sure it is: diag_linucb or linucb",
+                       "policy '%s' needs a model that says how sure it is: diag_linucb, linucb or "
+                       "slate_choice",
                        mr_policies[p]->state.name);
     return add_instance(engine, &mr_policies[p]->state, NULL, err);
 }

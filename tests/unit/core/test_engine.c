@@ -32,7 +32,10 @@ static mr_engine_config all_models(void)
                                           {"semantic_ids", "codes", 4},
                                           {"semantic_ids", "sample", 10},
                                           {"embedding", "self_play", 1},
-                                          {"popularity_discount", "beta", 0.1}};
+                                          {"popularity_discount", "beta", 0.1},
+                                          {"slate_choice", "dim", 16},
+                                          {"slate_choice", "user", 1},
+                                          {"slate_choice", "refresh_s", 2}};
     mr_engine_config config = mill_defaults();
     config.settings = settings;
     config.setting_count = sizeof settings / sizeof settings[0];
