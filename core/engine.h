@@ -285,7 +285,7 @@ uint32_t mr_engine_item_places(const mr_engine *engine);
 
 // ---- measuring
 
-enum { MR_ENGINE_COLUMNS_MAX = 24, MR_ENGINE_MEASURES_MAX = 32 };
+enum { MR_ENGINE_COLUMNS_MAX = 32, MR_ENGINE_MEASURES_MAX = 32 };
 
 typedef struct mr_prequential { // sums over targets: value = sum / count
     double count, recall, ndcg, rr;

@@ -21,7 +21,7 @@
 #include "core/base/vec.h"
 
 enum {
-    MR_HEADS_X = 64, // features at most, a multiple of 16
+    MR_HEADS_X = 80, // features at most, a multiple of 16
     MR_HEADS_EXPERTS = 2,
     MR_HEADS_HIDDEN = 16,
     MR_HEADS_TASKS = 3,

@@ -7,18 +7,29 @@
 // Also the models that are off unless they are set.
 static mr_engine_config all_models(void)
 {
-    static const mr_setting settings[] = {
-        {"linucb", "dim", 16},          {"ease", "pairs", 12},
-        {"multi_interest", "dim", 32},  {"pagerank", "pushes", 8},
-        {"sequence", "dim", 16},        {"sequence", "every", 2},
-        {"attribution", "touches", 32}, {"content", "dim", 16},
-        {"smoothing", "dim", 16},       {"content", "every", 1},
-        {"linucb", "drift", 0.3},       {"linucb", "drift_keep", 0.1},
-        {"complement", "dim", 16},      {"pi2i", "triggers", 10},
-        {"pi2i", "every", 1},           {"ranker", "hidden", 2},
-        {"click_model", "places", 8},   {"diag_linucb", "components", 3},
-        {"cold_users", "dim", 16},      {"semantic_ids", "dim", 16},
-        {"semantic_ids", "codes", 4},   {"semantic_ids", "sample", 10}};
+    static const mr_setting settings[] = {{"linucb", "dim", 16},
+                                          {"ease", "pairs", 12},
+                                          {"multi_interest", "dim", 32},
+                                          {"multi_interest", "interests", 2},
+                                          {"pagerank", "pushes", 8},
+                                          {"sequence", "dim", 16},
+                                          {"sequence", "every", 2},
+                                          {"attribution", "touches", 32},
+                                          {"content", "dim", 16},
+                                          {"smoothing", "dim", 16},
+                                          {"content", "every", 1},
+                                          {"linucb", "drift", 0.3},
+                                          {"linucb", "drift_keep", 0.1},
+                                          {"complement", "dim", 16},
+                                          {"pi2i", "triggers", 10},
+                                          {"pi2i", "every", 1},
+                                          {"ranker", "hidden", 2},
+                                          {"click_model", "places", 8},
+                                          {"diag_linucb", "components", 3},
+                                          {"cold_users", "dim", 16},
+                                          {"semantic_ids", "dim", 16},
+                                          {"semantic_ids", "codes", 4},
+                                          {"semantic_ids", "sample", 10}};
     mr_engine_config config = mill_defaults();
     config.settings = settings;
     config.setting_count = sizeof settings / sizeof settings[0];
