@@ -63,21 +63,11 @@ static void invert_lower(const double *l, uint32_t d, double *rows)
     }
 }
 
-void mr_ridge_solve(const double *sums, uint32_t d, double lambda, float *theta, float *inverse)
+// The inverse of l l^T: the sum over k of the outer products of row k of l^-1 with itself.
+static void invert(const double *l, uint32_t d, float *inverse)
 {
-    double l[MR_RIDGE_MAX * MR_RIDGE_MAX], rows[MR_RIDGE_MAX * MR_RIDGE_MAX];
-    double x[MR_RIDGE_MAX], product[MR_RIDGE_MAX];
-    const double *a = sums + d;
-    for (uint32_t i = 0; i < d; i++)
-        for (uint32_t j = 0; j <= i; j++)
-            l[i * d + j] = *a++ + (i == j ? lambda : 0.0);
-    decompose(l, d, lambda / 2);
-    memcpy(x, sums, d * sizeof *x);
-    solve(l, d, x);
-    for (uint32_t i = 0; i < d; i++)
-        theta[i] = (float)x[i];
+    double rows[MR_RIDGE_MAX * MR_RIDGE_MAX], product[MR_RIDGE_MAX];
     invert_lower(l, d, rows);
-    // (l l^T)^-1 is the sum over k of the outer products of row k of l^-1 with itself.
     for (uint32_t i = 0; i < d; i++) {
         memset(product, 0, d * sizeof *product);
         for (uint32_t k = i; k < d; k++)
@@ -85,6 +75,76 @@ void mr_ridge_solve(const double *sums, uint32_t d, double lambda, float *theta,
                 product[j] += rows[k * d + i] * rows[k * d + j];
         for (uint32_t j = 0; j <= i; j++)
             inverse[i * d + j] = inverse[j * d + i] = (float)product[j];
+    }
+}
+
+// l of a lower triangle with lambda on its diagonal.
+static void decompose_triangle(const double *triangle, uint32_t d, double lambda, double *l)
+{
+    for (uint32_t i = 0; i < d; i++)
+        for (uint32_t j = 0; j <= i; j++)
+            l[i * d + j] = *triangle++ + (i == j ? lambda : 0.0);
+    decompose(l, d, lambda / 2);
+}
+
+// theta of the first d of the b, and the inverse.
+static void solve_own(const double *l, const double *b, uint32_t d, float *theta, float *inverse)
+{
+    double x[MR_RIDGE_MAX];
+    memcpy(x, b, d * sizeof *x);
+    solve(l, d, x);
+    for (uint32_t i = 0; i < d; i++)
+        theta[i] = (float)x[i];
+    invert(l, d, inverse);
+}
+
+void mr_ridge_solve(const double *sums, uint32_t d, double lambda, float *theta, float *inverse)
+{
+    double l[MR_RIDGE_MAX * MR_RIDGE_MAX];
+    decompose_triangle(sums + d, d, lambda, l);
+    solve_own(l, sums, d, theta, inverse);
+}
+
+// ---- coefficients that many share
+
+void mr_ridge_solve_arm(const double *sums, uint32_t d, uint32_t k, double lambda, float *theta,
+                        float *inverse, float *across, double *shared)
+{
+    double l[MR_RIDGE_MAX * MR_RIDGE_MAX], solved[MR_RIDGE_SHARED_MAX][MR_RIDGE_MAX];
+    const double *b = sums, *a = sums + d + k;
+    const double *below = a + (size_t)d * (d + 1) / 2; // rows of (B^T, Z)
+    double *t = shared + (size_t)k * (k + 1) / 2;
+    decompose_triangle(a, d, lambda, l);
+    solve_own(l, b, d, theta, inverse);
+    for (uint32_t j = 0; j < k; j++) {
+        const double *row = below;
+        memcpy(solved[j], row, d * sizeof *row);
+        solve(l, d, solved[j]);
+        for (uint32_t i = 0; i < d; i++)
+            across[j * d + i] = (float)solved[j][i];
+        for (uint32_t other = 0; other <= j; other++, shared++) {
+            *shared = row[d + other];
+            for (uint32_t i = 0; i < d; i++)
+                *shared -= row[i] * solved[other][i];
+        }
+        t[j] = b[d + j];
+        for (uint32_t i = 0; i < d; i++)
+            t[j] -= solved[j][i] * b[i];
+        below += d + j + 1;
+    }
+}
+
+void mr_ridge_solve_shared(const double *shared, uint32_t k, double lambda, double *beta,
+                           double *inverse)
+{
+    double l[MR_RIDGE_SHARED_MAX * MR_RIDGE_SHARED_MAX];
+    decompose_triangle(shared, k, lambda, l);
+    memcpy(beta, shared + (size_t)k * (k + 1) / 2, k * sizeof *beta);
+    solve(l, k, beta);
+    for (uint32_t i = 0; i < k; i++) {
+        memset(inverse + (size_t)i * k, 0, k * sizeof *inverse);
+        inverse[i * k + i] = 1.0;
+        solve(l, k, inverse + (size_t)i * k);
     }
 }
 

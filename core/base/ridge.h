@@ -30,6 +30,36 @@ void mr_ridge_reward(double *sums, uint32_t d, const float *x, double reward);
 // 0.
 void mr_ridge_solve(const double *sums, uint32_t d, double lambda, float *theta, float *inverse);
 
+// ---- coefficients that many share
+//
+// A reward is z.beta + x.theta, theta its arm's own, beta that of all arms. With sums of y = (x,
+// z), d and k numbers, an arm's matrix is in blocks (A, B; B^T, Z) and its rewards (b, c); with the
+// prior lambda I of both
+//     beta = (lambda I + sum of S)^-1 sum of t,   S = Z - B^T (lambda I + A)^-1 B,
+//     theta = (lambda I + A)^-1 (b - B beta),     t = c - B^T (lambda I + A)^-1 b
+// with sums over arms: the ridge regression on z and every arm's own x side by side, exactly. At
+// (x, z), with w = z - B^T (lambda I + A)^-1 x,
+//     mean = x.(lambda I + A)^-1 b + w.beta
+//     variance = x^T (lambda I + A)^-1 x + w^T (lambda I + sum of S)^-1 w
+// Source: Li et al. as above (hybrid linear models), by arm instead of by event.
+
+enum { MR_RIDGE_SHARED_MAX = 8 }; // k
+
+// How many numbers S and t are: the lower triangle of S, row by row, then t.
+static inline uint32_t mr_ridge_shared_cells(uint32_t k)
+{
+    return k * (k + 1) / 2 + k;
+}
+
+// Solves an arm. sums: mr_ridge_cells(d + k) numbers of y. theta: (lambda I + A)^-1 b; inverse: all
+// of (lambda I + A)^-1; across: k rows of d, row j is (lambda I + A)^-1 column j of B; shared: S
+// and t.
+void mr_ridge_solve_arm(const double *sums, uint32_t d, uint32_t k, double lambda, float *theta,
+                        float *inverse, float *across, double *shared);
+// shared: the sum over arms. beta: k numbers; inverse: all k x k of (lambda I + sum of S)^-1.
+void mr_ridge_solve_shared(const double *shared, uint32_t k, double lambda, double *beta,
+                           double *inverse);
+
 // ---- two vectors that come together
 //
 // With pairs (p, y) of vectors of d numbers and the sums

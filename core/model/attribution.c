@@ -32,7 +32,6 @@
 // with the delays of all items together); "Click A, Buy B: Rethinking Conversion Attribution in
 // E-Commerce Recommendations" (the labels; counts instead of learned heads).
 #include "core/deltas.h"
-#include "core/list/found.h"
 #include "core/model/credit.h"
 #include "core/model/delay.h"
 #include "core/model/journey.h"
@@ -726,19 +725,9 @@ static void candidates(const mr_instance *self, const mr_view *view, const uint3
                        uint32_t user_count, uint32_t column, const struct mr_filter *filters,
                        mr_arena *arena, mr_found *found)
 {
-    (void)users, (void)column;
-    const mr_top *top = &((const cache *)self->cache)->top;
-    uint32_t slots[MR_TOP_MAX];
-    float scores[MR_TOP_MAX];
-    for (uint32_t u = 0; u < user_count; u++) {
-        uint32_t count = 0;
-        for (uint32_t i = 0; i < top->count && i < BEST; i++) {
-            slots[count] = top->slots[i];
-            count += mr_filter_admits(&filters[u], top->slots[i]);
-        }
-        score(self, view, users[u], slots, count, scores, count, arena);
-        mr_found_choose(&found[u], view->items, slots, scores, count, arena);
-    }
+    (void)column;
+    mr_top_propose(&((const cache *)self->cache)->top, BEST, self, view, users, user_count, filters,
+                   arena, found);
 }
 
 static uint32_t measure(const mr_instance *self, const mr_view *view, mr_measure *out, uint32_t max)

@@ -26,7 +26,6 @@
 // (the model); Zhang and Jones, "Comparing Click Logs and Editorial Labels for Training Query
 // Rewriting" (clicks over expected clicks).
 #include "core/deltas.h"
-#include "core/list/found.h"
 #include "core/model/decay.h"
 #include "core/model/top.h"
 
@@ -274,18 +273,8 @@ static void candidates(const mr_instance *self, const mr_view *view, const uint3
                        mr_arena *arena, mr_found *found)
 {
     (void)column;
-    const mr_top *top = &((const cache *)self->cache)->top;
-    uint32_t slots[MR_TOP_MAX];
-    float scores[MR_TOP_MAX];
-    for (uint32_t u = 0; u < user_count; u++) {
-        uint32_t count = 0;
-        for (uint32_t i = 0; i < top->count && i < BEST; i++) {
-            slots[count] = top->slots[i];
-            count += mr_filter_admits(&filters[u], top->slots[i]);
-        }
-        score(self, view, users[u], slots, count, scores, count, arena);
-        mr_found_choose(&found[u], view->items, slots, scores, count, arena);
-    }
+    mr_top_propose(&((const cache *)self->cache)->top, BEST, self, view, users, user_count, filters,
+                   arena, found);
 }
 
 static uint32_t measure(const mr_instance *self, const mr_view *view, mr_measure *out, uint32_t max)

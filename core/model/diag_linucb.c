@@ -4,7 +4,7 @@
 // A user stands in the m clusters whose centroids are nearest to his vector q (unit length):
 //     w_c = exp((q.mu_c - max)/tau) / sum
 // refreshed on every REFRESH-th act, and kept in his row: feedback meets the weights that a
-// decision used. An item has edges to at most EDGES clusters, with faded sums
+// decision used. An item has edges to at most MR_EDGES_MAX clusters, with faded sums
 //     n += w_c, s += w_c r, d += w_c^2       for a reward r, or r = 0 for an item shown
 //     p_c = (s + n0 prior)/(n + n0),  mean_i = sum_E w_c p_c / sum_E w_c,
 //     var_i = sum_E w_c^2 p_c (1 - p_c)/(n0 + d) / (sum_E w_c)^2
@@ -24,34 +24,27 @@
 // Prior, as a mixture.
 #include "core/deltas.h"
 #include "core/list/found.h"
+#include "core/model/edges.h"
 #include "core/model/learned_prior.h"
+#include "core/model/newest.h"
 #include "core/model/top.h"
 
 enum {
-    EDGES = 8,
     NEAREST = 4,
     REFRESH = 4,
-    CLUSTERS_MAX = 1024,
-    FRESH = 64,
     DIM = 64,
     BEST = 48,
     SEEN = 1024,
     AHEAD = 8,
 };
-#define FADED 0.02 // acts: an edge below it gives its place to a new one
-#define WEAK 0.1f  // a user's cluster of less weight learns nothing from him
-
-enum { FIELD_N, FIELD_S, FIELD_D, FIELDS };
-// A cell's key is cluster * FIELDS + field. An act that is a try of the item too adds the same to n
-// and to s: one cell, whose cluster stands BOTH further on.
-enum { BOTH = CLUSTERS_MAX };
+#define WEAK 0.1f // a user's cluster of less weight learns nothing from him
 
 typedef struct config {
     double clusters, tau, prior, prior_weight, half_life_s, cap, components;
 } config;
 
 static const mr_param params[] = {
-    {"clusters", "", "clusters of users", offsetof(config, clusters), 64, 1, CLUSTERS_MAX},
+    {"clusters", "", "clusters of users", offsetof(config, clusters), 64, 1, MR_EDGE_CLUSTERS_MAX},
     {"tau", "", "how sharply a user belongs to his nearest cluster", offsetof(config, tau), 0.1,
      1e-3, 10},
     {"prior", "", "reward that is expected of an unknown item", offsetof(config, prior), 0.02, 0,
@@ -62,22 +55,12 @@ static const mr_param params[] = {
      86400, 60, 1e9},
     {"cap", "", "how many users a centroid remembers at most", offsetof(config, cap), 10000, 1,
      1e9},
-    {"components", "", "Beta laws of the prior that is learned from all items, where impressions "
+    {"components", "",
+     "Beta laws of the prior that is learned from all items, where impressions "
      "are logged; 0: it stays as it is set",
      offsetof(config, components), 0, 0, MR_MIXTURE_MAX},
     {0},
 };
-
-typedef struct edge {
-    uint64_t cluster;
-    mr_decayed sums[FIELDS];
-    int64_t birth, birth_era; // the cluster's activity when the edge was born
-} edge;
-
-typedef struct edges {
-    uint32_t count, reserved;
-    edge cells[EDGES];
-} edges;
 
 typedef struct centroid { // as a row, and as a delta: sum and count of the users that came
     float mean[DIM];
@@ -94,34 +77,27 @@ typedef struct membership {
 
 // An item's edges as scoring wants them: dense, in units of the tops' era. Two cache lines.
 typedef struct indexed {
-    uint16_t clusters[EDGES]; // cluster + 1; 0: no edge
-    float s[EDGES], n[EDGES], birth[EDGES];
+    uint16_t clusters[MR_EDGES_MAX]; // cluster + 1; 0: no edge
+    float s[MR_EDGES_MAX], n[MR_EDGES_MAX], birth[MR_EDGES_MAX];
     uint32_t reserved[4];
 } indexed;
 
 _Static_assert(sizeof(indexed) == 128, "two cache lines");
 
 typedef struct trials { // of an item's edges, for spread alone
-    float d[EDGES];
+    float d[MR_EDGES_MAX];
 } trials;
 
 typedef struct cache {
-    uint32_t fresh[FRESH]; // the newest items, newest first
-    uint32_t fresh_count;
-    uint32_t clusters[CLUSTERS_MAX]; // 0, 1, 2...: all of them
-    float *means;                    // of centroids, clusters x DIM, as of the round's start
-    mr_top *tops;                    // by cluster: its items by n
-    indexed *of_item;                // by slot
+    mr_newest newest;
+    uint32_t clusters[MR_EDGE_CLUSTERS_MAX]; // 0, 1, 2...: all of them
+    float *means;     // of centroids, clusters x DIM, as of the round's start
+    mr_top *tops;     // by cluster: its items by n
+    indexed *of_item; // by slot
     trials *trials_of_item;
 } cache;
 
 enum { FAMILY_EDGES, FAMILY_CENTROID, FAMILY_ACTIVITY, FAMILY_PRIOR, FAMILY_USER, FAMILIES };
-
-static uint32_t edges_used(const void *c, const void *row)
-{
-    (void)c;
-    return (uint32_t)offsetof(edges, cells) + ((const edges *)row)->count * (uint32_t)sizeof(edge);
-}
 
 static uint32_t clusters_max(const void *c)
 {
@@ -168,8 +144,8 @@ static const mr_family families[] = {
                       .key = MR_KEY_ITEM,
                       .delta = MR_DELTA_CELLS,
                       .version = 1,
-                      .row_size = sizeof(edges),
-                      .used = edges_used},
+                      .row_size = sizeof(mr_edges),
+                      .used = mr_edges_used},
     [FAMILY_CENTROID] = {.name = "centroid",
                          .key = MR_KEY_NAMED,
                          .delta = MR_DELTA_SUM,
@@ -258,7 +234,7 @@ static void assign(const mr_instance *self, const mr_view *view, uint32_t user, 
     if (!direction_of(view, user, q))
         return;
     const cache *derived = self->cache;
-    float likeness[CLUSTERS_MAX];
+    float likeness[MR_EDGE_CLUSTERS_MAX];
     view->vec->dot_rows(q, derived->means, derived->clusters, clusters_max(c), DIM, likeness);
     m->count = 0;
     for (uint32_t cluster = 0; cluster < clusters_max(c); cluster++)
@@ -289,20 +265,21 @@ static void reward(const mr_instance *self, const mr_view *view, const mr_signal
     // With impressions an item that was shown counts as tried, and an act as its reward; without
     // them an act is all there is.
     const bool tried = !act || !view->impressions;
-    const uint64_t field = act && !tried ? FIELD_S : FIELD_N;
+    const uint64_t field = act && !tried ? MR_EDGE_S : MR_EDGE_N;
     // Shown where one in so many looks: refused by so many at most.
     const double seen = !act && signal->examined > 0 ? (double)signal->examined : 1.0;
     for (uint32_t i = 0; i < m->count; i++) {
         if (m->nearest[i].weight < WEAK)
             break; // and those after it
         const double w = (double)m->nearest[i].weight;
-        const uint64_t cell = (m->nearest[i].cluster + (act && tried ? BOTH : 0ull)) * FIELDS;
+        const uint64_t cell =
+            (m->nearest[i].cluster + (act && tried ? MR_EDGE_BOTH : 0ull)) * MR_EDGE_SUMS;
         const int64_t units = mr_decay_units_of(now, seen * w);
         mr_deltas_cell(deltas, edges_at, signal->item, (mr_cell){cell + field, units, now.era});
         if (tried)
             mr_deltas_cell(
                 deltas, edges_at, signal->item,
-                (mr_cell){cell + FIELD_D, mr_decay_units_of(now, seen * w * w), now.era});
+                (mr_cell){cell + MR_EDGE_D, mr_decay_units_of(now, seen * w * w), now.era});
         if (act && tried) {
             const uint32_t slot =
                 mr_slots_find(&named_of(self, view, FAMILY_ACTIVITY)->slots, m->nearest[i].cluster);
@@ -316,12 +293,13 @@ static void reward(const mr_instance *self, const mr_view *view, const mr_signal
 static void note_arm(const mr_instance *self, const mr_view *view, const mr_signal *signal,
                      mr_deltas *deltas)
 {
-    const edges *row = mr_items_row(view->items, self->family_first + FAMILY_EDGES, signal->item);
+    const mr_edges *row =
+        mr_items_row(view->items, self->family_first + FAMILY_EDGES, signal->item);
     const mr_decay_time now = mr_decay_time_of(signal->time_ms, half_life_ms(self->config));
     double n = 0, s = 0;
     for (uint32_t i = 0; i < row->count; i++) {
-        n += mr_decayed_at(&row->cells[i].sums[FIELD_N], now);
-        s += mr_decayed_at(&row->cells[i].sums[FIELD_S], now);
+        n += mr_decayed_at(&row->cells[i].sums[MR_EDGE_N], now);
+        s += mr_decayed_at(&row->cells[i].sums[MR_EDGE_S], now);
     }
     const uint32_t slot = mr_slots_find(&named_of(self, view, FAMILY_PRIOR)->slots, 0);
     mr_prior_note(mr_deltas_at(deltas, self->family_first + FAMILY_PRIOR, slot), n, s);
@@ -351,62 +329,13 @@ static uint32_t cells_of_signal(const void *c)
     return NEAREST * 2;
 }
 
-// row->count: there is none.
-static uint32_t find_edge(const edges *row, uint64_t cluster)
-{
-    uint32_t at = 0;
-    while (at < row->count && row->cells[at].cluster != cluster)
-        at++;
-    return at;
-}
-
-// A new edge. In a full row it takes the place of the smallest one, if that has faded below FADED
-// acts; otherwise there is none: the item is known to enough clusters.
-static edge *make_edge(const mr_instance *self, const mr_view *view, edges *row, uint64_t cluster,
-                       int64_t era)
-{
-    uint32_t at = row->count < EDGES ? row->count++ : EDGES;
-    if (at == EDGES) {
-        at = 0;
-        for (uint32_t i = 1; i < EDGES; i++)
-            if (mr_decayed_in(&row->cells[i].sums[FIELD_N], era) <
-                mr_decayed_in(&row->cells[at].sums[FIELD_N], era))
-                at = i;
-        if (row->cells[at].sums[FIELD_N].era > era ||
-            mr_decayed_at(&row->cells[at].sums[FIELD_N],
-                          mr_decay_time_of(view->clock_ms, half_life_ms(self->config))) > FADED)
-            return NULL;
-    }
-    const mr_decayed *activity = activity_of(self, view, (uint32_t)cluster);
-    row->cells[at] = (edge){
-        .cluster = cluster, .birth = (int64_t)mr_decayed_raw(activity), .birth_era = activity->era};
-    return &row->cells[at];
-}
-
 static void apply_cells(const mr_instance *self, const mr_view *view, uint32_t family, uint64_t key,
                         const mr_cell *cells, uint32_t cell_count, void *row)
 {
     (void)family, (void)key;
-    edges *of = row;
-    uint64_t last = UINT64_MAX; // cells of a cluster stand together
-    edge *e = NULL;
-    for (uint32_t i = 0; i < cell_count; i++) {
-        const mr_decayed more = {.newest = cells[i].value, .era = cells[i].era};
-        const uint64_t named = cells[i].key / FIELDS, field = cells[i].key % FIELDS;
-        const uint64_t cluster = named < BOTH ? named : named - BOTH;
-        if (cluster >= clusters_max(self->config))
-            continue;
-        if (named != last) {
-            const uint32_t at = find_edge(of, cluster);
-            e = at < of->count ? &of->cells[at] : make_edge(self, view, of, cluster, cells[i].era);
-            last = named;
-        }
-        if (e == NULL)
-            continue;
-        mr_decayed_add(&e->sums[field], more);
-        if (named != cluster && field == FIELD_N)
-            mr_decayed_add(&e->sums[FIELD_S], more);
-    }
+    const mr_decay_time now = mr_decay_time_of(view->clock_ms, half_life_ms(self->config));
+    mr_edges_add(row, cells, cell_count, clusters_max(self->config),
+                 named_of(self, view, FAMILY_ACTIVITY), now);
 }
 
 static void apply(const mr_instance *self, const mr_view *view, uint32_t family, uint64_t key,
@@ -455,30 +384,7 @@ static void place_cache(const mr_instance *self, uint32_t items_max)
     derived->trials_of_item = (trials *)(void *)at;
 }
 
-static bool fresher(const mr_items *items, uint32_t a, uint32_t b)
-{
-    const mr_item *x = mr_items_at(items, a), *y = mr_items_at(items, b);
-    return x->born_ms != y->born_ms ? x->born_ms > y->born_ms : x->key < y->key;
-}
-
-static void note_fresh(cache *derived, const mr_items *items, uint32_t slot)
-{
-    if (items->guest[slot] != 0)
-        return; // its age is its owner's to say
-    if (derived->fresh_count == FRESH && !fresher(items, slot, derived->fresh[FRESH - 1]))
-        return; // older than all, or the last one itself
-    uint32_t at = 0;
-    while (at < derived->fresh_count && derived->fresh[at] != slot)
-        at++;
-    if (at < derived->fresh_count)
-        return;
-    at = derived->fresh_count < FRESH ? derived->fresh_count++ : FRESH - 1;
-    for (; at > 0 && fresher(items, slot, derived->fresh[at - 1]); at--)
-        derived->fresh[at] = derived->fresh[at - 1];
-    derived->fresh[at] = slot;
-}
-
-static const edges *edges_of(const mr_instance *self, const mr_view *view, uint32_t slot)
+static const mr_edges *edges_of(const mr_instance *self, const mr_view *view, uint32_t slot)
 {
     return mr_items_row(view->items, self->family_first + FAMILY_EDGES, slot);
 }
@@ -492,19 +398,19 @@ static float in_era(int64_t units, int64_t of, int64_t era)
 static void offer(const mr_instance *self, const mr_view *view, uint32_t slot)
 {
     cache *derived = self->cache;
-    const edges *row = edges_of(self, view, slot);
+    const mr_edges *row = edges_of(self, view, slot);
     const int64_t era = derived->tops[0].era; // all have the same
     indexed *of = &derived->of_item[slot];
-    for (uint32_t i = row->count; i < EDGES; i++)
+    for (uint32_t i = row->count; i < MR_EDGES_MAX; i++)
         of->clusters[i] = 0;
     for (uint32_t i = 0; i < row->count; i++) {
-        const edge *e = &row->cells[i];
-        const double n = mr_decayed_in(&e->sums[FIELD_N], era);
+        const mr_edge *e = &row->cells[i];
+        const double n = mr_decayed_in(&e->sums[MR_EDGE_N], era);
         const bool moved = of->clusters[i] != e->cluster + 1 || of->n[i] != (float)n;
         of->clusters[i] = (uint16_t)(e->cluster + 1);
         of->n[i] = (float)n;
-        of->s[i] = (float)mr_decayed_in(&e->sums[FIELD_S], era);
-        derived->trials_of_item[slot].d[i] = (float)mr_decayed_in(&e->sums[FIELD_D], era);
+        of->s[i] = (float)mr_decayed_in(&e->sums[MR_EDGE_S], era);
+        derived->trials_of_item[slot].d[i] = (float)mr_decayed_in(&e->sums[MR_EDGE_D], era);
         of->birth[i] = in_era(e->birth, e->birth_era, era);
         if (moved)
             mr_top_raise(&derived->tops[e->cluster], view->items, slot, n);
@@ -529,15 +435,15 @@ static void rebuild(const mr_instance *self, const mr_view *view)
         note_mean(self, view, slot);
     }
     memset(derived->of_item, 0, items->slots.used * sizeof *derived->of_item);
-    derived->fresh_count = 0;
+    derived->newest.count = 0;
     int64_t era = 0;
     for (uint32_t slot = 0; slot < items->slots.used; slot++) {
         if (!mr_items_live(items, slot))
             continue;
-        note_fresh(derived, items, slot);
-        const edges *row = edges_of(self, view, slot);
+        mr_newest_note(&derived->newest, items, slot);
+        const mr_edges *row = edges_of(self, view, slot);
         for (uint32_t i = 0; i < row->count; i++)
-            era = row->cells[i].sums[FIELD_N].era > era ? row->cells[i].sums[FIELD_N].era : era;
+            era = row->cells[i].sums[MR_EDGE_N].era > era ? row->cells[i].sums[MR_EDGE_N].era : era;
     }
     for (uint32_t cluster = 0; cluster < clusters_max(self->config); cluster++)
         mr_top_clear(&derived->tops[cluster], era);
@@ -556,11 +462,11 @@ static void refill(const mr_instance *self, const mr_view *view, uint32_t cluste
         const indexed *of = &derived->of_item[slot];
         if (!mr_items_live(view->items, slot))
             continue;
-        for (uint32_t i = 0; i < EDGES; i++)
+        for (uint32_t i = 0; i < MR_EDGES_MAX; i++)
             if (of->clusters[i] == cluster + 1)
                 mr_top_raise(
                     top, view->items, slot,
-                    mr_decayed_in(&edges_of(self, view, slot)->cells[i].sums[FIELD_N], top->era));
+                    mr_decayed_in(&edges_of(self, view, slot)->cells[i].sums[MR_EDGE_N], top->era));
     }
 }
 
@@ -573,21 +479,21 @@ static void changed(const mr_instance *self, const mr_view *view, uint32_t famil
     if (family != FAMILY_EDGES)
         return;
     cache *derived = self->cache;
-    const edges *row = edges_of(self, view, slot);
+    const mr_edges *row = edges_of(self, view, slot);
     const indexed was = derived->of_item[slot];
     const int64_t era = derived->tops[0].era;
-    note_fresh(derived, view->items, slot);
+    mr_newest_note(&derived->newest, view->items, slot);
     for (uint32_t i = 0; i < row->count; i++)
-        if (row->cells[i].sums[FIELD_N].era > era) {
+        if (row->cells[i].sums[MR_EDGE_N].era > era) {
             rebuild(self, view);
             return;
         }
-    for (uint32_t i = 0; i < EDGES && was.clusters[i] != 0; i++)
+    for (uint32_t i = 0; i < MR_EDGES_MAX && was.clusters[i] != 0; i++)
         if (i >= row->count || row->cells[i].cluster + 1 != was.clusters[i] ||
-            (float)mr_decayed_in(&row->cells[i].sums[FIELD_N], era) < was.n[i])
+            (float)mr_decayed_in(&row->cells[i].sums[MR_EDGE_N], era) < was.n[i])
             mr_top_withdraw(&derived->tops[was.clusters[i] - 1u], slot);
     offer(self, view, slot);
-    for (uint32_t i = 0; i < EDGES && was.clusters[i] != 0; i++)
+    for (uint32_t i = 0; i < MR_EDGES_MAX && was.clusters[i] != 0; i++)
         if (mr_top_is_short(&derived->tops[was.clusters[i] - 1u], BEST))
             refill(self, view, was.clusters[i] - 1u);
 }
@@ -610,7 +516,8 @@ typedef struct ask {
     float unit; // turns units of the tops' era into acts now
     // Of the user's clusters, weight 0 where he stands in fewer. Activity in acts now.
     nearest4 weights, activity;
-    uint8_t place_of[CLUSTERS_MAX + 1]; // by cluster + 1: which of them it is; NEAREST: none
+    uint8_t
+        place_of[MR_EDGE_CLUSTERS_MAX + 1]; // by cluster + 1: which of them it is; NEAREST: none
     float prior, prior_weight, prior_sum;
     const mr_mixture *mixture; // the learned prior; NULL: there is none
 } ask;
@@ -647,12 +554,12 @@ static void open_ask(ask *a, const mr_instance *self, const mr_view *view, uint3
     a->prior_sum = (float)(c->prior * c->prior_weight);
 }
 
-// edges_to[i]: which edge of the item leads to the user's i-th cluster; EDGES: none. Without a
-// branch: which one it is cannot be guessed.
+// edges_to[i]: which edge of the item leads to the user's i-th cluster; MR_EDGES_MAX: none. Without
+// a branch: which one it is cannot be guessed.
 static inline void find_edges(const ask *a, const indexed *of, uint8_t edges_to[NEAREST + 1])
 {
-    memset(edges_to, EDGES, NEAREST + 1);
-    for (uint32_t e = 0; e < EDGES; e++)
+    memset(edges_to, MR_EDGES_MAX, NEAREST + 1);
+    for (uint32_t e = 0; e < MR_EDGES_MAX; e++)
         edges_to[a->place_of[of->clusters[e]]] = (uint8_t)e;
 }
 
@@ -662,14 +569,14 @@ static void mixed_rate(const ask *a, uint32_t slot, double *mean, double *varian
     const indexed *of = &a->of_item[slot];
     mr_prior_asked asked = {.count = 0};
     uint8_t edges_to[NEAREST + 1];
-    for (uint32_t e = 0; e < EDGES && of->clusters[e] != 0; e++) {
+    for (uint32_t e = 0; e < MR_EDGES_MAX && of->clusters[e] != 0; e++) {
         asked.n += (double)(of->n[e] * a->unit);
         asked.s += (double)(of->s[e] * a->unit);
     }
     find_edges(a, of, edges_to);
     for (uint32_t i = 0; i < a->m->count; i++) {
         const uint32_t e = edges_to[i];
-        if (e == EDGES)
+        if (e == MR_EDGES_MAX)
             continue;
         asked.edges[asked.count].weight = (double)a->weights[i];
         asked.edges[asked.count].n = (double)(of->n[e] * a->unit);
@@ -682,17 +589,17 @@ static void mixed_rate(const ask *a, uint32_t slot, double *mean, double *varian
 // no edge to takes part with weight 0, which changes no bit of the sums.
 static float plain_mean_of(const ask *a, uint32_t slot)
 {
-    static const float there[EDGES + 1] = {1, 1, 1, 1, 1, 1, 1, 1, 0};
+    static const float there[MR_EDGES_MAX + 1] = {1, 1, 1, 1, 1, 1, 1, 1, 0};
     const indexed *of = &a->of_item[slot];
     uint8_t e[NEAREST + 1];
     find_edges(a, of, e);
     const nearest4 weights = {a->weights[0] * there[e[0]], a->weights[1] * there[e[1]],
                               a->weights[2] * there[e[2]], a->weights[3] * there[e[3]]};
     const float *const tries = a->view->impressions ? of->n : of->birth;
-    const nearest4 s = {of->s[e[0] % EDGES], of->s[e[1] % EDGES], of->s[e[2] % EDGES],
-                        of->s[e[3] % EDGES]};
-    nearest4 tried = {tries[e[0] % EDGES], tries[e[1] % EDGES], tries[e[2] % EDGES],
-                      tries[e[3] % EDGES]};
+    const nearest4 s = {of->s[e[0] % MR_EDGES_MAX], of->s[e[1] % MR_EDGES_MAX],
+                        of->s[e[2] % MR_EDGES_MAX], of->s[e[3] % MR_EDGES_MAX]};
+    nearest4 tried = {tries[e[0] % MR_EDGES_MAX], tries[e[1] % MR_EDGES_MAX],
+                      tries[e[2] % MR_EDGES_MAX], tries[e[3] % MR_EDGES_MAX]};
     tried *= a->unit;
     if (!a->view->impressions) {
         const nearest4 since = a->activity - tried;
@@ -738,7 +645,7 @@ static float variance_of(const ask *a, uint32_t slot)
     find_edges(a, &a->of_item[slot], edges_to);
     for (uint32_t i = 0; i < a->m->count; i++) {
         const uint32_t e = edges_to[i];
-        if (e == EDGES)
+        if (e == MR_EDGES_MAX)
             continue;
         sum += a->weights[i] * a->weights[i] * edge_variance(a, slot, i, e);
         all += a->weights[i];
@@ -756,9 +663,9 @@ static uint32_t gather(const ask *a, uint32_t *slots)
         memcpy(slots + count, top->slots, best * sizeof *slots);
         count += best;
     }
-    for (uint32_t i = 0; i < derived->fresh_count; i++)
-        if (edges_of(a->self, a->view, derived->fresh[i])->count == 0)
-            slots[count++] = derived->fresh[i];
+    for (uint32_t i = 0; i < derived->newest.count; i++)
+        if (edges_of(a->self, a->view, derived->newest.slots[i])->count == 0)
+            slots[count++] = derived->newest.slots[i];
     return count;
 }
 
@@ -774,7 +681,8 @@ static bool first_time(uint32_t table[SEEN], uint32_t slot)
     return first;
 }
 
-_Static_assert(SEEN == 1 << (32 - 22) && NEAREST * BEST + FRESH < SEEN, "the table never fills");
+_Static_assert(SEEN == 1 << (32 - 22) && NEAREST * BEST + MR_NEWEST_MAX < SEEN,
+               "the table never fills");
 
 static void candidates(const mr_instance *self, const mr_view *view, const uint32_t *users,
                        uint32_t user_count, uint32_t column, const struct mr_filter *filters,
@@ -782,8 +690,8 @@ static void candidates(const mr_instance *self, const mr_view *view, const uint3
 {
     (void)column;
     const size_t mark = arena->used;
-    uint32_t *slots = mr_arena_push(arena, (NEAREST * BEST + FRESH) * sizeof *slots);
-    float *means = mr_arena_push(arena, (NEAREST * BEST + FRESH) * sizeof *means);
+    uint32_t *slots = mr_arena_push(arena, (NEAREST * BEST + MR_NEWEST_MAX) * sizeof *slots);
+    float *means = mr_arena_push(arena, (NEAREST * BEST + MR_NEWEST_MAX) * sizeof *means);
     for (uint32_t u = 0; u < user_count; u++) {
         ask a;
         open_ask(&a, self, view, users[u]);

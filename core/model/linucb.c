@@ -11,37 +11,49 @@
 // The sums add up over workers; inverse and theta are derived from them (Cholesky) where the row
 // is. Drawn with `thompson` it is LinTS: theta ~ N(theta, A^-1) gives x.theta the law N(mean,
 // variance), independent over items because each has its own. Drawn by upper bound it is LinUCB.
-// Learns from impressions alone: without them there is no reward of 0. Sums fade when something is
-// added, so that an item that nothing happens to stays as sure as it was.
-// With `drift` set, the rewards of lists that acts name are watched by ADWIN, BATCH showings or
-// a round a number.
-// Where they have become less than they were, what was learned until then counts `drift_keep` of
-// what it did, in every item: a restart, unless that is 1. One owner watches; the others follow its
-// row. More reward than before is no reason to forget.
-// Source: Li, Chu, Langford and Schapire, A Contextual-Bandit Approach to Personalized News Article
-// Recommendation (disjoint); Agrawal and Goyal, Thompson Sampling for Contextual Bandits with
-// Linear Payoffs. Departure: the context is a learned vector, which moves under the sums while it
-// is young.
+// With `coefficients` hybrid the reward is theta.x + beta.z: beta is that of all items, so that a
+// new one begins with what is known of others like it. z is 1, the cosine of the user's and the
+// item's vectors, how many acts it has had and how new it is (SHARED of them). An item's sums are
+// those of (x, z), and beta is solved from all items' rows (ridge.h), in integers, so that it is
+// the same whatever changed in which order. z is that of the event, not of its showing: it moves
+// slowly. Learns from impressions alone: without them there is no reward of 0. Sums fade when
+// something is added, so that an item that nothing happens to stays as sure as it was. With `drift`
+// set, the rewards of lists that acts name are watched by ADWIN, BATCH showings or a round a
+// number. Where they have become less than they were, what was learned until then counts
+// `drift_keep` of what it did, in every item: a restart, unless that is 1. One owner watches; the
+// others follow its row. More reward than before is no reason to forget. Source: Li, Chu, Langford
+// and Schapire, A Contextual-Bandit Approach to Personalized News Article Recommendation
+// (disjoint); Agrawal and Goyal, Thompson Sampling for Contextual Bandits with Linear Payoffs.
+// Departure: the context is a learned vector, which moves under the sums while it is young.
 #include "core/base/ridge.h"
 #include "core/deltas.h"
 #include "core/eval/drift.h"
+#include "core/list/found.h"
 #include "core/list/matrix.h"
 #include "core/model/decay.h"
 
 enum {
     DIM_MAX = MR_RIDGE_MAX,
     REFRESH = 4,
-    CELLS_MAX = DIM_MAX + DIM_MAX * (DIM_MAX + 1) / 2,
     BATCH = 16,
+    SHARED = 4,
+    SHARED_CELLS = SHARED * (SHARED + 1) / 2 + SHARED,
+    SUMS_MAX = DIM_MAX + SHARED + (DIM_MAX + SHARED) * (DIM_MAX + SHARED + 1) / 2,
 };
+#define SHARED_UNITS 65536.0 // to the unit of what items share
+#define NEW_MS 86400000.0    // an item is half as new after so long
+#define MANY_ACTS 8.0        // ln(1 + acts) of an item that counts 1
 
 typedef struct config {
-    double dim, lambda, half_life_s, noise, drift, drift_keep;
+    double dim, coefficients, lambda, half_life_s, noise, drift, drift_keep;
 } config;
 
 static const mr_param params[] = {
     {"dim", "", "length of the context, rounded up to 16 or 32; 0: off", offsetof(config, dim), 0,
      0, DIM_MAX},
+    {"coefficients", "disjoint | hybrid",
+     "an item's own alone, or beside some that all items share", offsetof(config, coefficients), 0,
+     0, 1},
     {"lambda", "", "how many showings the prior is worth in each direction",
      offsetof(config, lambda), 1, 1e-3, 1e6},
     {"half_life_s", "s", "time after which a showing counts half", offsetof(config, half_life_s),
@@ -57,7 +69,7 @@ static const mr_param params[] = {
     {0},
 };
 
-// A row, and a delta: sums as of time_ms. b, then the lower triangle of A, row by row.
+// A row, and a delta: sums as of time_ms, of x or of (x, z).
 typedef struct sums {
     int64_t time_ms;
     double showings, acts;
@@ -85,6 +97,11 @@ typedef struct cache {
     int64_t since_ms; // of the watch, as theta and inverse have it
     float *inverse;   // by slot: the whole of (lambda I + A)^-1, dim x dim
     mr_matrix theta;
+    // hybrid: what z does to x by slot, shared x dim; parts of what is shared, by slot and summed
+    // up
+    float *across;
+    int64_t (*parts)[SHARED_CELLS], sum[SHARED_CELLS];
+    double beta[SHARED], shared_inverse[SHARED * SHARED];
 } cache;
 
 enum { FAMILY_SUMS, FAMILY_CONTEXT, FAMILY_WATCH };
@@ -94,9 +111,19 @@ static uint32_t dim(const void *c)
     return mr_vec_padded((uint32_t)((const config *)c)->dim);
 }
 
+static uint32_t shared(const void *c)
+{
+    return ((const config *)c)->coefficients > 0 ? SHARED : 0;
+}
+
+static uint8_t variant(const void *c)
+{
+    return shared(c) > 0;
+}
+
 static uint32_t cells(const void *c)
 {
-    return mr_ridge_cells(dim(c));
+    return mr_ridge_cells(dim(c) + shared(c));
 }
 
 static bool on(const void *c)
@@ -168,6 +195,7 @@ static const mr_family families[] = {
                      .key = MR_KEY_ITEM,
                      .delta = MR_DELTA_SUM,
                      .version = 1,
+                     .variant = variant,
                      .row_bytes = sums_bytes,
                      .delta_bytes = sums_bytes,
                      .used = sums_used,
@@ -241,27 +269,47 @@ static void read_context(const mr_instance *self, const mr_view *view, uint32_t 
         memcpy(x, of->x, dim(self->config) * sizeof *x);
 }
 
+// z of an item for a user: behind x.
+static void read_shared(const mr_instance *self, const mr_view *view, uint32_t user, uint32_t item,
+                        float z[SHARED])
+{
+    uint32_t n, m;
+    const mr_item *about = mr_items_at(view->items, item);
+    const float *u = mr_view_vector(view, "embedding", MR_KEY_USER, user, &n);
+    const float *v = mr_view_vector(view, "embedding", MR_KEY_ITEM, item, &m);
+    const float squares = view->vec->dot(u, u, n) * view->vec->dot(v, v, n);
+    const double age_ms = (double)(view->clock_ms - about->born_ms);
+    (void)self;
+    z[0] = 1.0f;
+    z[1] = squares > 1e-12f ? view->vec->dot(u, v, n) / __builtin_sqrtf(squares) : 0.0f;
+    z[2] = (float)(mr_log(1.0 + (double)about->events) / MANY_ACTS);
+    z[3] = (float)mr_exp2(age_ms > 0 ? -age_ms / NEW_MS : 0.0);
+}
+
 // ---- learning
 
 static void learn(const mr_instance *self, const mr_view *view, const mr_signal *signal,
                   mr_deltas *deltas)
 {
     const config *c = self->config;
-    float x[DIM_MAX];
-    double scratch[sizeof(sums) / 8 + CELLS_MAX] = {0};
+    float x[DIM_MAX + SHARED];
+    double scratch[sizeof(sums) / 8 + SUMS_MAX] = {0};
     sums *one = (sums *)(void *)scratch;
-    const uint32_t d = dim(c);
+    const uint32_t d = dim(c), n = d + shared(c);
     const bool act = signal->kind == MR_SIGNAL_ACT;
     read_context(self, view, signal->user, x);
+    if (n > d)
+        read_shared(self, view, signal->user, signal->item, x + d);
     one->time_ms = signal->time_ms;
     one->acts = act;
     const float seen = signal->examined > 0 ? signal->examined : 1.0f;
     one->showings = act ? 0 : (double)seen;
     if (act) {
-        mr_ridge_reward(one->values, d, x, 1.0);
+        mr_ridge_reward(one->values, n, x, 1.0);
     } else { // a try that counts `seen` times
-        view->vec->scale(x, __builtin_sqrtf(seen), d);
-        mr_ridge_try(one->values, d, x);
+        for (uint32_t i = 0; i < n; i++)
+            x[i] *= __builtin_sqrtf(seen);
+        mr_ridge_try(one->values, n, x);
     }
     add(c, mr_deltas_at(deltas, self->family_first + FAMILY_SUMS, signal->item), one);
 }
@@ -326,18 +374,41 @@ static void apply(const mr_instance *self, const mr_view *view, uint32_t family,
 
 // ---- derived: inverse and theta of each item
 
+// An item's part of what is shared takes the place of the one that it had.
+static void share(const mr_instance *self, uint32_t slot, const sums *row, float *theta,
+                  float *inverse)
+{
+    const config *c = self->config;
+    cache *derived = self->cache;
+    double part[SHARED_CELLS], sum[SHARED_CELLS];
+    mr_ridge_solve_arm(row->values, dim(c), SHARED, c->lambda, theta, inverse,
+                       derived->across + (size_t)slot * SHARED * dim(c), part);
+    for (uint32_t i = 0; i < SHARED_CELLS; i++) {
+        int64_t *of = &derived->parts[slot][i];
+        derived->sum[i] -= *of;
+        *of = (int64_t)(part[i] * SHARED_UNITS + (part[i] < 0 ? -0.5 : 0.5));
+        derived->sum[i] += *of;
+        sum[i] = (double)derived->sum[i] / SHARED_UNITS;
+    }
+    mr_ridge_solve_shared(sum, SHARED, c->lambda, derived->beta, derived->shared_inverse);
+}
+
 static void derive(const mr_instance *self, const mr_view *view, uint32_t slot)
 {
     const config *c = self->config;
     cache *derived = self->cache;
     const uint32_t d = dim(c);
-    double scratch[sizeof(sums) / 8 + CELLS_MAX];
+    double scratch[sizeof(sums) / 8 + SUMS_MAX];
     const sums *stored = mr_items_row(view->items, self->family_first + FAMILY_SUMS, slot);
     sums *row = (sums *)(void *)scratch;
     memcpy(row, stored, sums_bytes(c));
     forget(c, derived->since_ms, row);
-    mr_ridge_solve(row->values, d, c->lambda, mr_matrix_row(&derived->theta, slot),
-                   derived->inverse + (size_t)slot * d * d);
+    float *theta = mr_matrix_row(&derived->theta, slot);
+    float *inverse = derived->inverse + (size_t)slot * d * d;
+    if (shared(c) == 0)
+        mr_ridge_solve(row->values, d, c->lambda, theta, inverse);
+    else
+        share(self, slot, row, theta, inverse);
     mr_matrix_put(&derived->theta, slot);
 }
 
@@ -354,6 +425,8 @@ static size_t cache_bytes(const void *c, uint32_t items_max)
 {
     return mr_arena_round(sizeof(cache)) +
            mr_arena_round((size_t)items_max * dim(c) * dim(c) * sizeof(float)) +
+           mr_arena_round((size_t)items_max * shared(c) * dim(c) * sizeof(float)) +
+           mr_arena_round(shared(c) > 0 ? items_max * sizeof(int64_t[SHARED_CELLS]) : 0) +
            mr_matrix_bytes(items_max, dim(c));
 }
 
@@ -363,8 +436,16 @@ static void rebuild(const mr_instance *self, const mr_view *view)
     const uint32_t max = view->items->slots.max, d = dim(self->config);
     uint8_t *memory = (uint8_t *)derived + mr_arena_round(sizeof(cache));
     derived->inverse = (float *)(void *)memory;
-    mr_matrix_open(&derived->theta, memory + mr_arena_round((size_t)max * d * d * sizeof(float)),
-                   max, d);
+    memory += mr_arena_round((size_t)max * d * d * sizeof(float));
+    derived->across = (float *)(void *)memory;
+    memory += mr_arena_round((size_t)max * shared(self->config) * d * sizeof(float));
+    if (shared(self->config) > 0) {
+        derived->parts = (int64_t(*)[SHARED_CELLS])(void *)memory;
+        memset(derived->parts, 0, max * sizeof *derived->parts);
+        memset(derived->sum, 0, sizeof derived->sum);
+        memory += mr_arena_round(max * sizeof *derived->parts);
+    }
+    mr_matrix_open(&derived->theta, memory, max, d);
     derive_all(self, view);
 }
 
@@ -389,6 +470,68 @@ static uint32_t measure(const mr_instance *self, const mr_view *view, mr_measure
 
 // ---- serving
 
+typedef struct asked { // one user
+    const mr_instance *self;
+    const mr_view *view;
+    uint32_t user;
+    float x[DIM_MAX];
+} asked;
+
+static void ask(const mr_instance *self, const mr_view *view, uint32_t user, asked *a)
+{
+    *a = (asked){.self = self, .view = view, .user = user};
+    read_context(self, view, user, a->x);
+}
+
+// What coefficients that all items share add to the mean of one, and to its variance.
+static void add_shared(const asked *a, uint32_t slot, float *mean, float *variance)
+{
+    const cache *derived = a->self->cache;
+    const uint32_t d = dim(a->self->config);
+    const float *across = derived->across + (size_t)slot * SHARED * d;
+    float z[SHARED];
+    double w[SHARED], more = 0, wider = 0;
+    read_shared(a->self, a->view, a->user, slot, z);
+    for (uint32_t j = 0; j < SHARED; j++)
+        w[j] = (double)(z[j] - a->view->vec->dot(across + (size_t)j * d, a->x, d));
+    for (uint32_t j = 0; j < SHARED; j++) {
+        more += w[j] * derived->beta[j];
+        for (uint32_t other = 0; other < SHARED; other++)
+            wider += w[j] * w[other] * derived->shared_inverse[j * SHARED + other];
+    }
+    *mean += (float)more;
+    *variance += wider > 0 ? (float)wider : 0.0f;
+}
+
+static void score(const mr_instance *self, const mr_view *view, uint32_t user,
+                  const uint32_t *slots, uint32_t slot_count, float *out, uint32_t out_stride,
+                  mr_arena *arena)
+{
+    (void)arena, (void)out_stride;
+    asked a;
+    ask(self, view, user, &a);
+    view->vec->dot_rows(a.x, ((const cache *)self->cache)->theta.rows, slots, slot_count,
+                        dim(self->config), out);
+    for (uint32_t i = 0; i < slot_count && shared(self->config) > 0; i++) {
+        float variance = 0;
+        add_shared(&a, slots[i], &out[i], &variance);
+    }
+}
+
+// The best by what is their own alone, in order of their scores.
+static void rescore(const mr_instance *self, const mr_view *view, uint32_t user, mr_arena *arena,
+                    mr_found *found)
+{
+    const size_t mark = arena->used;
+    const uint32_t count = found->count;
+    uint32_t *slots = mr_arena_push(arena, count * sizeof *slots);
+    float *scores = mr_arena_push(arena, count * sizeof *scores);
+    memcpy(slots, found->slots, count * sizeof *slots);
+    score(self, view, user, slots, count, scores, count, arena);
+    mr_found_choose(found, view->items, slots, scores, count, arena);
+    arena->used = mark;
+}
+
 static void candidates(const mr_instance *self, const mr_view *view, const uint32_t *users,
                        uint32_t user_count, uint32_t column, const struct mr_filter *filters,
                        mr_arena *arena, mr_found *found)
@@ -401,18 +544,9 @@ static void candidates(const mr_instance *self, const mr_view *view, const uint3
         read_context(self, view, users[u], contexts + (size_t)u * n);
     mr_matrix_find(&((const cache *)self->cache)->theta, view, contexts, user_count, filters, arena,
                    found);
+    for (uint32_t u = 0; u < user_count && shared(self->config) > 0; u++)
+        rescore(self, view, users[u], arena, &found[u]);
     arena->used = mark;
-}
-
-static void score(const mr_instance *self, const mr_view *view, uint32_t user,
-                  const uint32_t *slots, uint32_t slot_count, float *out, uint32_t out_stride,
-                  mr_arena *arena)
-{
-    (void)arena, (void)out_stride;
-    float x[DIM_MAX];
-    read_context(self, view, user, x);
-    view->vec->dot_rows(x, ((const cache *)self->cache)->theta.rows, slots, slot_count,
-                        dim(self->config), out);
 }
 
 static void spread(const mr_instance *self, const mr_view *view, uint32_t user,
@@ -421,12 +555,15 @@ static void spread(const mr_instance *self, const mr_view *view, uint32_t user,
     const cache *derived = self->cache;
     const uint32_t d = dim(self->config);
     const float noise = (float)((const config *)self->config)->noise;
-    float x[DIM_MAX];
-    read_context(self, view, user, x);
+    asked a;
+    ask(self, view, user, &a);
     for (uint32_t i = 0; i < slot_count; i++) {
         const float *inverse = derived->inverse + (size_t)slots[i] * d * d;
-        deviation[i] = noise * __builtin_sqrtf(mr_ridge_variance(view->vec, inverse, d, x));
-        mean[i] = view->vec->dot(mr_matrix_row(&derived->theta, slots[i]), x, d);
+        float variance = mr_ridge_variance(view->vec, inverse, d, a.x);
+        mean[i] = view->vec->dot(mr_matrix_row(&derived->theta, slots[i]), a.x, d);
+        if (shared(self->config) > 0)
+            add_shared(&a, slots[i], &mean[i], &variance);
+        deviation[i] = noise * __builtin_sqrtf(variance);
     }
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/model/top.h"
 
+#include "core/list/found.h"
+
 void mr_top_clear(mr_top *top, int64_t era)
 {
     top->era = era;
@@ -71,4 +73,22 @@ void mr_top_withdraw(mr_top *top, uint32_t slot)
 bool mr_top_is_short(const mr_top *top, uint32_t wanted)
 {
     return top->cut && top->count < wanted;
+}
+
+void mr_top_propose(const mr_top *top, uint32_t most, const mr_instance *self, const mr_view *view,
+                    const uint32_t *users, uint32_t user_count, const mr_filter *filters,
+                    mr_arena *arena, mr_found *found)
+{
+    const mr_model *model = (const mr_model *)(const void *)self->state;
+    uint32_t slots[MR_TOP_MAX];
+    float scores[MR_TOP_MAX];
+    for (uint32_t u = 0; u < user_count; u++) {
+        uint32_t count = 0;
+        for (uint32_t i = 0; i < top->count && i < most; i++) {
+            slots[count] = top->slots[i];
+            count += mr_filter_admits(&filters[u], top->slots[i]);
+        }
+        model->score(self, view, users[u], slots, count, scores, count, arena);
+        mr_found_choose(&found[u], view->items, slots, scores, count, arena);
+    }
 }

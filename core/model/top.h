@@ -33,4 +33,10 @@ void mr_top_withdraw(mr_top *top, uint32_t slot);
 // Whether the first `wanted` are not all known any more: the caller clears the list and raises all.
 bool mr_top_is_short(const mr_top *top, uint32_t wanted);
 
+// Fills found[u] with the best by the model's own `score` among the first `most` items that
+// filters[u] admits. self: an instance of a model that has `score`. Scratch is given back.
+void mr_top_propose(const mr_top *top, uint32_t most, const mr_instance *self, const mr_view *view,
+                    const uint32_t *users, uint32_t user_count, const mr_filter *filters,
+                    mr_arena *arena, mr_found *found);
+
 #endif

@@ -8,6 +8,7 @@
 static mr_engine_config all_models(void)
 {
     static const mr_setting settings[] = {{"linucb", "dim", 16},
+                                          {"linucb", "coefficients", 1},
                                           {"ease", "pairs", 12},
                                           {"multi_interest", "dim", 32},
                                           {"multi_interest", "interests", 2},

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // linucb through the engine: what lists say of mean and deviation against ridge regression solved
 // by elimination from the stored sums, the stored sums against the events, and the worked figures.
+#include "core/base/ridge.h"
 #include "tests/unit/core/asked.h"
 
 enum { DIM = 16, USERS = 6, ITEMS = 9, SLATE = 3, HEAD = 24 }; // HEAD: bytes before a row's values
@@ -209,6 +210,180 @@ static void the_worked_figures(void **state)
     mill_close(&m);
 }
 
+// ---- coefficients that all items share
+
+enum { SHARED = 2, SPREAD = DIM + SHARED };
+
+static void see(double *sums, const double *x, uint32_t d, const double z[SHARED], double reward)
+{
+    float y[SPREAD] = {0};
+    for (uint32_t i = 0; i < d; i++)
+        y[i] = (float)x[i];
+    for (uint32_t j = 0; j < SHARED; j++)
+        y[DIM + j] = (float)z[j];
+    mr_ridge_try(sums, SPREAD, y);
+    mr_ridge_reward(sums, SPREAD, y, reward);
+}
+
+typedef struct solved { // an arm
+    float theta[DIM], inverse[DIM * DIM], across[SHARED * DIM];
+    double shared[SHARED * (SHARED + 1) / 2 + SHARED];
+} solved;
+
+// Mean and variance at (x, z) as ridge.h gives them.
+static void judge(const solved *arm, const double *beta, const double *inverse, const double *x,
+                  uint32_t d, const double z[SHARED], double *mean, double *variance)
+{
+    double w[SHARED];
+    *mean = *variance = 0;
+    for (uint32_t j = 0; j < SHARED; j++) {
+        w[j] = z[j];
+        for (uint32_t i = 0; i < d; i++)
+            w[j] -= (double)arm->across[j * DIM + i] * x[i];
+        *mean += w[j] * beta[j];
+    }
+    for (uint32_t i = 0; i < d; i++) {
+        *mean += (double)arm->theta[i] * x[i];
+        for (uint32_t k = 0; k < d; k++)
+            *variance += x[i] * (double)arm->inverse[i * DIM + k] * x[k];
+    }
+    for (uint32_t j = 0; j < SHARED; j++)
+        for (uint32_t k = 0; k < SHARED; k++)
+            *variance += w[j] * inverse[j * SHARED + k] * w[k];
+}
+
+// One arm, (z, x, r): ((1, 0), (1, 1), 1), ((0, 1), (1, 0), 0).
+static void shared_coefficients_by_the_worked_figures(void **state)
+{
+    (void)state;
+    double sums[SPREAD + SPREAD * (SPREAD + 1) / 2] = {0}, beta[SHARED], inverse[SHARED * SHARED];
+    double mean, variance;
+    solved arm;
+    see(sums, (double[]){1, 1}, 2, (double[]){1, 0}, 1);
+    see(sums, (double[]){1, 0}, 2, (double[]){0, 1}, 0);
+    mr_ridge_solve_arm(sums, DIM, SHARED, 1, arm.theta, arm.inverse, arm.across, arm.shared);
+    mr_ridge_solve_shared(arm.shared, SHARED, 1, beta, inverse);
+    assert_true(fabs(beta[0] - .2727273) < 1e-6 && fabs(beta[1] + .0909091) < 1e-6);
+    for (uint32_t i = 0; i < 2; i++) { // theta = A^-1 b - A^-1 B beta
+        double theta = (double)arm.theta[i];
+        for (uint32_t j = 0; j < SHARED; j++)
+            theta -= (double)arm.across[j * DIM + i] * beta[j];
+        assert_true(fabs(theta - (i == 0 ? .1818182 : .2727273)) < 1e-6);
+    }
+    judge(&arm, beta, inverse, (double[]){1, .5}, 2, (double[]){1, 1}, &mean, &variance);
+    assert_true(fabs(variance - 1) < 1e-6);
+}
+
+// x = m^-1 x by Gauss and Jordan, n numbers.
+static void eliminate(double *m, uint32_t n, double *x)
+{
+    for (uint32_t p = 0; p < n; p++)
+        for (uint32_t r = 0; r < n; r++) {
+            const double by = m[r * n + p] / m[p * n + p];
+            if (r == p)
+                continue;
+            for (uint32_t c = p; c < n; c++)
+                m[r * n + c] -= by * m[p * n + c];
+            x[r] -= by * x[p];
+        }
+    for (uint32_t p = 0; p < n; p++)
+        x[p] /= m[p * n + p];
+}
+
+// Every arm's own x and the z of all side by side are one vector: one ridge regression.
+static void arms_with_shared_coefficients_are_one_ridge_regression(void **state)
+{
+    (void)state;
+    enum { ARMS = 3, D = 4, N = ARMS * D + SHARED, TRIES = 40 };
+    double sums[ARMS][SPREAD + SPREAD * (SPREAD + 1) / 2] = {{0}};
+    double a[N * N] = {0}, b[N] = {0}, total[SHARED * (SHARED + 1) / 2 + SHARED] = {0};
+    double beta[SHARED], inverse[SHARED * SHARED], copy[N * N], theta[N];
+    const double lambda = .7;
+    solved arms[ARMS];
+    mr_rng rng = mr_rng_make(3, 0, 0, 0, MR_PURPOSE_SIM);
+    for (uint32_t i = 0; i < N; i++)
+        a[i * N + i] = lambda;
+    for (uint32_t t = 0; t < TRIES; t++) {
+        double y[N] = {0}, x[D], z[SHARED];
+        const uint32_t arm = mr_rng_below(&rng, ARMS);
+        const double reward = mr_rng_double(&rng);
+        for (uint32_t i = 0; i < D; i++)
+            y[arm * D + i] = x[i] = (double)mr_rng_float(&rng);
+        for (uint32_t j = 0; j < SHARED; j++)
+            y[ARMS * D + j] = z[j] = (double)mr_rng_float(&rng);
+        see(sums[arm], x, D, z, reward);
+        for (uint32_t i = 0; i < N; i++) {
+            b[i] += reward * y[i];
+            for (uint32_t j = 0; j < N; j++)
+                a[i * N + j] += y[i] * y[j];
+        }
+    }
+    for (uint32_t arm = 0; arm < ARMS; arm++) {
+        solved *of = &arms[arm];
+        mr_ridge_solve_arm(sums[arm], DIM, SHARED, lambda, of->theta, of->inverse, of->across,
+                           of->shared);
+        for (uint32_t i = 0; i < mr_ridge_shared_cells(SHARED); i++)
+            total[i] += of->shared[i];
+    }
+    mr_ridge_solve_shared(total, SHARED, lambda, beta, inverse);
+    memcpy(copy, a, sizeof a);
+    memcpy(theta, b, sizeof b);
+    eliminate(copy, N, theta);
+    for (uint32_t arm = 0; arm < ARMS; arm++) {
+        double y[N] = {0}, solution[N], mean, variance, mean_of_all = 0, variance_of_all = 0;
+        const double x[D] = {.5, -.2, 1, .1}, z[SHARED] = {.3, -1};
+        memcpy(&y[(size_t)arm * D], x, sizeof x);
+        memcpy(&y[ARMS * D], z, sizeof z);
+        memcpy(copy, a, sizeof a);
+        memcpy(solution, y, sizeof y);
+        eliminate(copy, N, solution);
+        for (uint32_t i = 0; i < N; i++) {
+            mean_of_all += theta[i] * y[i];
+            variance_of_all += solution[i] * y[i];
+        }
+        judge(&arms[arm], beta, inverse, x, D, z, &mean, &variance);
+        assert_true(fabs(mean - mean_of_all) < 1e-5);
+        assert_true(fabs(variance - variance_of_all) < 1e-5);
+    }
+}
+
+// Half of what is shown is clicked. An item that nobody was shown is believed to be like the others
+// where coefficients are shared; with its own alone it is worth nothing.
+static void a_new_item_begins_with_what_all_items_share(void **state)
+{
+    (void)state;
+    for (int hybrid = 0; hybrid < 2; hybrid++) {
+        static mill m;
+        static const char *const on[] = {"embedding", "linucb"};
+        const mr_setting with[] = {
+            {"linucb", "dim", DIM}, {"linucb", "coefficients", hybrid}, {"embedding", "dim", DIM}};
+        const int64_t start_ms = 1700000000000;
+        float mean[2], deviation[2];
+        asked_open(&m, on, 2, with, 3);
+        for (uint32_t t = 0; t < 60; t++) {
+            made_event events[2];
+            mill_act(&events[0], MR_EVENT_IMPRESSION, t % USERS, t % 7, start_ms + t * 60000);
+            snprintf(events[0].line_items[0], sizeof events[0].line_items[0], "i%u", t % 7);
+            events[0].lines[0] = (mr_line){
+                .item = mr_bytes_text(events[0].line_items[0]), .quantity = 1, .propensity = 1};
+            events[0].arrival.event.lines = events[0].lines;
+            events[0].arrival.event.line_count = 1;
+            events[0].arrival.event.present |= 1u << MR_FIELD_lines;
+            mill_act(&events[1], MR_EVENT_CLICK, t % USERS, t % 7, start_ms + t * 60000 + 1000);
+            asked_round(&m, events, 1 + t % 2);
+        }
+        made_event fresh;
+        mill_act(&fresh, MR_EVENT_CATALOGUE, 0, 8, start_ms + 61 * 60000);
+        asked_round(&m, &fresh, 1);
+        asked_model a = asked(&m, "linucb");
+        const uint32_t slots[] = {asked_item(&m, 8), asked_item(&m, 3)};
+        a.model->spread(a.instance, &a.view, asked_user(&m, 1), slots, 2, mean, deviation);
+        assert_true(hybrid ? mean[0] > .2f && mean[0] < 1.2f : mean[0] == 0.0f);
+        assert_true(deviation[0] > deviation[1]);
+        mill_close(&m);
+    }
+}
+
 // ---- drift
 
 enum { GOOD_ROUNDS = 400, BAD_ROUNDS = 200 };
@@ -314,6 +489,9 @@ int main(void)
         cmocka_unit_test(lists_say_what_ridge_regression_says),
         cmocka_unit_test(sums_are_those_of_the_events),
         cmocka_unit_test(the_worked_figures),
+        cmocka_unit_test(shared_coefficients_by_the_worked_figures),
+        cmocka_unit_test(arms_with_shared_coefficients_are_one_ridge_regression),
+        cmocka_unit_test(a_new_item_begins_with_what_all_items_share),
         cmocka_unit_test(a_drift_is_noticed_once_and_what_was_learned_before_it_forgotten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
