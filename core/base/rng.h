@@ -23,6 +23,7 @@ typedef enum mr_purpose { // never renumbered: a draw's identity is part of a hi
     MR_PURPOSE_RANKER = 11,
     MR_PURPOSE_COMPLEMENT = 12,
     MR_PURPOSE_PAIRS = 13,
+    MR_PURPOSE_SELF_PLAY = 14,
     MR_PURPOSE_SIM = 16, // simulated users: 16 and above
 } mr_purpose;
 

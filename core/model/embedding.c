@@ -17,26 +17,27 @@
 // draws a pool and keeps the hardest negatives of each act, and a quarter at random.
 // With `exposure` an act counts as often as items like its own go unseen (core/model/exposure.h):
 // of `pointwise` that is the label, of the others the weight.
+// With `self_play` a second step, of half of the acts, holds their item against one that the user
+// was shown before (core/model/self_play.h); what he was shown stands behind his row.
 // Gradients are clipped to norm 1, rows to norm 10.
 // Sources: those of the losses and optimisers. Departures: (1) mixture with uniform negatives, (2)
 // but for the levels, acts of higher level weigh more instead of having levels of their own.
 #include "core/deltas.h"
 #include "core/list/matrix.h"
-#include "core/model/decay.h"
 #include "core/model/exposure.h"
-#include "core/model/loss.h"
+#include "core/model/level_counts.h"
 #include "core/model/negatives.h"
 #include "core/model/optimiser.h"
+#include "core/model/self_play.h"
 #include "core/model/told.h"
 
-enum { LEVELS_DAYS = 7 };
 #define STANDS_FOR_MAX 20.0f
 static const float hardest_cap = 0.5f; // a negative's probability: it may be a positive to come
 static const float no_cap = 2.0f;
 
 typedef struct config {
     double dim, negatives, rate_user, rate_item, temperature, init, loss, optimiser, decay, uniform,
-        pool, margin, slope, exposure, examination;
+        pool, margin, slope, exposure, examination, self_play;
 } config;
 
 static const mr_param params[] = {
@@ -73,6 +74,10 @@ static const mr_param params[] = {
     {"examination", "",
      "with exposure: place r of a list, from 0, is looked at (1 + r) to the minus this",
      offsetof(config, examination), 1, 0, 10},
+    {"self_play", "",
+     "how hard what a user was shown last and did not act on is held against what he acts on; 0: "
+     "not at all",
+     offsetof(config, self_play), 0, 0, 10},
     {0},
 };
 
@@ -80,10 +85,6 @@ typedef struct gradient_tail { // behind the vector of a delta
     float squares, events;
     float curvature, reserved; // where the optimiser asks for it alone
 } gradient_tail;
-
-typedef struct levels { // how many acts were of a level and above, faded
-    mr_decayed acts[MR_LEVELS];
-} levels;
 
 typedef struct most { // acts on the item that has most
     uint64_t acts;
@@ -131,6 +132,27 @@ static uint32_t row_bytes(const void *c)
     return (dim(c) + mr_optimiser_floats(optimiser_of(c), dim(c))) * (uint32_t)sizeof(float);
 }
 
+static bool plays(const config *c)
+{
+    return c->self_play > 0;
+}
+
+static uint32_t user_bytes(const void *c)
+{
+    return row_bytes(c) + (plays(c) ? (uint32_t)sizeof(mr_shown) : 0);
+}
+
+static mr_shown *shown_of(const config *c, float *user)
+{
+    return (mr_shown *)(void *)((uint8_t *)user + row_bytes(c));
+}
+
+static uint32_t user_used(const void *c, const void *row)
+{
+    const void *shown = (const uint8_t *)row + row_bytes(c);
+    return row_bytes(c) + (plays(c) ? mr_shown_used(shown) : 0);
+}
+
 static bool is_curved(const config *c)
 {
     return optimiser_of(c) == MR_OPTIMISER_CURVATURE;
@@ -150,6 +172,11 @@ static uint32_t delta_bytes(const void *c)
 static uint8_t variant(const void *c)
 {
     return (uint8_t)(space_of(c) + SPACES * optimiser_of(c));
+}
+
+static uint8_t user_variant(const void *c)
+{
+    return (uint8_t)(variant(c) + (plays(c) ? SPACES * MR_OPTIMISERS : 0));
 }
 
 static void init_row(const config *c, uint64_t key, uint64_t seed, mr_purpose purpose, float *row)
@@ -188,8 +215,7 @@ static void combine(const void *c, void *into, const void *from)
 static void combine_levels(const void *c, void *into, const void *from)
 {
     (void)c;
-    for (uint32_t l = 0; l < MR_LEVELS; l++)
-        mr_decayed_add(&((levels *)into)->acts[l], ((const levels *)from)->acts[l]);
+    mr_level_counts_add(into, from);
 }
 
 static void combine_most(const void *c, void *into, const void *from)
@@ -212,15 +238,16 @@ static const mr_family families[] = {
     [FAMILY_USER] = {.name = "user",
                      .key = MR_KEY_USER,
                      .version = 1,
-                     .variant = variant,
-                     .row_bytes = row_bytes,
-                     .init = init_user},
+                     .variant = user_variant,
+                     .row_bytes = user_bytes,
+                     .init = init_user,
+                     .used = user_used},
     [FAMILY_LEVELS] = {.name = "levels", // written by the losses with levels alone
                        .key = MR_KEY_NAMED,
                        .delta = MR_DELTA_SUM,
                        .version = 1,
-                       .row_size = sizeof(levels),
-                       .delta_size = sizeof(levels),
+                       .row_size = sizeof(mr_level_counts),
+                       .delta_size = sizeof(mr_level_counts),
                        .combine = combine_levels},
     [FAMILY_MOST] = {.name = "most", // written with `exposure` alone
                      .key = MR_KEY_NAMED,
@@ -249,7 +276,10 @@ static mr_optimiser optimiser_at(const config *c, double rate)
 
 static mr_sampler sampler_of(const config *c)
 {
-    return (mr_sampler){.draws = (uint32_t)(loss_of(c) == MR_LOSS_HARDEST ? c->pool : c->negatives),
+    const uint32_t draws = (uint32_t)(loss_of(c) == MR_LOSS_HARDEST ? c->pool : c->negatives);
+    // With self_play each act has one more of its own.
+    const uint32_t room = MR_NEGATIVES_MAX - (plays(c) ? MR_BLOCK_ACTS : 0);
+    return (mr_sampler){.draws = draws < room ? draws : room,
                         .uniform = (float)c->uniform,
                         .expected = loss_of(c) == MR_LOSS_SOFTMAX};
 }
@@ -268,7 +298,8 @@ typedef struct learner { // one wave
     bool curved;
     mr_optimiser optimiser; // of users
     mr_sampler sampler;
-    mr_block block;
+    mr_block *block;        // one of those below
+    mr_block shared, pair;  // with drawn negatives; of two items, for self_play
     float *gradient;        // of the user's row
     float *aside, *aside_2; // vectors
     // Of the losses that need them.
@@ -284,7 +315,7 @@ typedef struct learner { // one wave
 // The softmax over the act's item and what is hard among the pool.
 static void hardest_gradients(learner *l)
 {
-    mr_block *b = &l->block;
+    mr_block *b = l->block;
     const uint32_t kept =
         mr_loss_hardest(b->scores + 1, b->count - 1, (uint32_t)l->c->negatives, l->keys, l->chosen);
     l->kept[0][0] = b->scores[0];
@@ -305,13 +336,13 @@ static void hardest_gradients(learner *l)
 // So many pairs nobody has acted on stand behind one that is drawn.
 static float stands_for(const learner *l)
 {
-    const float items = (float)l->view->items->order_count / (float)(l->block.count - 1);
+    const float items = (float)l->view->items->order_count / (float)(l->block->count - 1);
     return items < STANDS_FOR_MAX ? items : STANDS_FOR_MAX;
 }
 
 static void score_gradients(learner *l)
 {
-    const mr_block *b = &l->block;
+    const mr_block *b = l->block;
     const mr_candidates of = {b->count, b->scores, l->weight, b->gradients,
                               l->curved ? b->curvatures : NULL};
     switch (loss_of(l->c)) {
@@ -341,7 +372,7 @@ static void score_gradients(learner *l)
 static void add_item_gradient(learner *l, uint32_t i, float weight, const float *direction,
                               float squares, float curvature)
 {
-    mr_block *b = &l->block;
+    mr_block *b = l->block;
     if (b->payloads[i] == NULL)
         b->payloads[i] = mr_deltas_at(l->deltas, l->self->family_first + FAMILY_ITEM, b->slots[i]);
     const float norm = __builtin_sqrtf(squares) * __builtin_fabsf(weight);
@@ -373,7 +404,7 @@ static void step_user(learner *l, float *u, float curvature)
 
 static const float *candidate(const learner *l, uint32_t i)
 {
-    return l->rows + (size_t)l->block.slots[i] * l->n;
+    return l->rows + (size_t)l->block->slots[i] * l->n;
 }
 
 // The direction in which a score moves its item: u, or 2 (u - v) in the metric space, where a
@@ -393,32 +424,36 @@ static const float *direction_of(learner *l, uint32_t i, const float *u, float *
 // hang on the other row.
 static float item_curvature(const learner *l, uint32_t i, float user_squares)
 {
-    return l->space == SPACE_METRIC ? 2.0f * __builtin_fabsf(l->block.gradients[i])
-                                    : l->block.curvatures[i] * user_squares / (float)l->n;
+    return l->space == SPACE_METRIC ? 2.0f * __builtin_fabsf(l->block->gradients[i])
+                                    : l->block->curvatures[i] * user_squares / (float)l->n;
+}
+
+static bool is_pairwise(const learner *l)
+{
+    return l->block == &l->pair || loss_of(l->c) == MR_LOSS_BPR;
 }
 
 // The part of candidate i in the mean second derivative by the elements of the user's row: of bpr
 // and softmax a variance of the candidates' rows around that of the act's item.
 static float user_curvature(learner *l, uint32_t i)
 {
-    const float w = l->block.gradients[i];
+    const float w = l->block->gradients[i];
     if (l->space == SPACE_METRIC)
         return 2.0f * w;
     l->vec->set(l->aside_2, 1.0f, candidate(l, i), l->n);
     l->vec->axpy(l->aside_2, -1.0f, candidate(l, 0), l->n);
-    if (loss_of(l->c) == MR_LOSS_POINTWISE)
-        return l->block.curvatures[i] * l->vec->dot(candidate(l, i), candidate(l, i), l->n) /
+    if (!is_pairwise(l) && loss_of(l->c) == MR_LOSS_POINTWISE)
+        return l->block->curvatures[i] * l->vec->dot(candidate(l, i), candidate(l, i), l->n) /
                (float)l->n;
-    return (loss_of(l->c) == MR_LOSS_BPR ? l->block.curvatures[i] : w / (float)l->c->temperature) *
+    return (is_pairwise(l) ? l->block->curvatures[i] : w / (float)l->c->temperature) *
            l->vec->dot(l->aside_2, l->aside_2, l->n) / (float)l->n;
 }
 
-static void learn_scores(learner *l, const mr_signal *signal, float *u)
+// Carries the gradients by the block's scores to the rows.
+static void step_scores(learner *l, float *u)
 {
-    const mr_block *b = &l->block;
+    const mr_block *b = l->block;
     const uint32_t n = l->n;
-    mr_block_score(&l->block, l->view, signal, u, l->rows, n);
-    score_gradients(l);
     const float user_squares = l->vec->dot(u, u, n);
     float squares = user_squares, curvature = 0.0f;
     l->vec->set(l->gradient, b->gradients[0], candidate(l, 0), n);
@@ -437,58 +472,69 @@ static void learn_scores(learner *l, const mr_signal *signal, float *u)
     }
     if (l->space == SPACE_METRIC)
         l->gradient[n - 1] = 0.0f;
-    else if (l->curved && loss_of(l->c) != MR_LOSS_BPR && loss_of(l->c) != MR_LOSS_POINTWISE)
+    else if (l->curved && !is_pairwise(l) && loss_of(l->c) != MR_LOSS_POINTWISE)
         curvature -= l->vec->dot(l->gradient, l->gradient, n) / (l->weight * (float)n);
     step_user(l, u, curvature);
 }
 
-// ---- levels of feedback
-
-static uint32_t level_of(mr_event_kind act)
+static void learn_scores(learner *l, const mr_signal *signal, float *u)
 {
-    return act == MR_EVENT_PURCHASE ? 3 : act == MR_EVENT_CART ? 2 : 1;
+    mr_block_score(l->block, l->view, signal, u, l->rows, l->n);
+    score_gradients(l);
+    step_scores(l, u);
 }
+
+// ---- self-play
+
+static float score_at(const learner *l, const float *u, uint32_t slot)
+{
+    return l->vec->dot(u, l->rows + (size_t)slot * l->n, l->n);
+}
+
+static void play(learner *l, const mr_signal *signal, float *u)
+{
+    mr_shown *shown = shown_of(l->c, u);
+    mr_block *pair = &l->pair;
+    mr_rng rng = mr_rng_make(l->view->seed, l->view->task, l->view->epoch, signal->index,
+                             MR_PURPOSE_SELF_PLAY);
+    const float mine = score_at(l, u, signal->item);
+    const float then = mr_shown_take(shown, signal->item_key, mine);
+    const mr_shown_item *other = mr_shown_draw(shown, mr_view_user(l->view, signal->user), &rng);
+    const uint32_t slot = other == NULL ? MR_MAP_NONE : mr_items_find(l->view->items, other->item);
+    if (slot == MR_MAP_NONE || mr_rng_below(&rng, 2) == 0) // one such step to two others
+        return;
+    double curvature;
+    const double gap = (double)((mine - score_at(l, u, slot)) - (then - other->score));
+    const double by = mr_self_play_gradient(l->c->self_play, gap, &curvature);
+    pair->slots[0] = signal->item, pair->slots[1] = slot;
+    pair->payloads[0] = pair->payloads[1] = NULL;
+    pair->gradients[1] = l->weight * (float)by;
+    pair->gradients[0] = -pair->gradients[1];
+    pair->curvatures[0] = pair->curvatures[1] = l->weight * (float)curvature;
+    pair->count = 2;
+    l->block = pair;
+    step_scores(l, u);
+    l->block = &l->shared;
+}
+
+// ---- levels of feedback
 
 static const mr_named *levels_of(const mr_instance *self, const mr_view *view)
 {
     return &view->named[self->family_first + FAMILY_LEVELS];
 }
 
-static int64_t levels_half_life_ms(void)
-{
-    return (int64_t)LEVELS_DAYS * 86400000;
-}
-
-static double log_odds(double p)
-{
-    return mr_log(p / (1.0 - p));
-}
-
-// Level 1 is as likely as not, since an act weighs as much as all its negatives together; how
-// likely the next levels are is what was seen of them.
 static mr_levels prior_levels(const learner *l)
 {
-    const levels *row = mr_named_find(levels_of(l->self, l->view), 0);
-    const mr_decay_time now = mr_decay_time_of(l->view->clock_ms, levels_half_life_ms());
-    mr_levels prior = {.slope = l->c->slope};
-    double above = mr_decayed_at(&row->acts[0], now), p = 0.5;
-    for (uint32_t c = 1; c < MR_LEVELS; c++) {
-        const double here = mr_decayed_at(&row->acts[c], now), share = (here + 0.5) / (above + 1.0);
-        p *= share;
-        prior.log_odds[c] = log_odds(loss_of(l->c) == MR_LOSS_NESTED ? p : share);
-        above = here;
-    }
-    return prior;
+    return mr_level_counts_prior(mr_named_find(levels_of(l->self, l->view), 0), l->view->clock_ms,
+                                 l->c->slope, loss_of(l->c) == MR_LOSS_NESTED);
 }
 
-static void count_level(const learner *l, const mr_signal *signal, uint32_t level)
+static void count_level(const learner *l, const mr_signal *signal)
 {
     const uint32_t slot = mr_slots_find(&levels_of(l->self, l->view)->slots, 0);
-    levels *delta = mr_deltas_at(l->deltas, l->self->family_first + FAMILY_LEVELS, slot);
-    const mr_decayed one = {.newest = mr_decay_units(signal->time_ms, levels_half_life_ms(), 1.0),
-                            .era = mr_decay_era(signal->time_ms, levels_half_life_ms())};
-    for (uint32_t c = 0; c < level; c++)
-        mr_decayed_add(&delta->acts[c], one);
+    mr_level_counts_act(mr_deltas_at(l->deltas, l->self->family_first + FAMILY_LEVELS, slot),
+                        signal->time_ms, mr_level_of(signal->act));
 }
 
 static mr_level_gradient level_gradient(const learner *l, const float x[MR_LEVELS], uint32_t level)
@@ -506,7 +552,7 @@ static float learn_pair(learner *l, const mr_signal *signal, const float *u)
     float x[MR_LEVELS], item_curvature_sum = 0.0f, user_curvature_sum = 0.0f;
     for (uint32_t c = 0, at = 0; c < MR_LEVELS; at += lengths[c++])
         x[c] = l->vec->dot(u + at, v + at, lengths[c]);
-    const mr_level_gradient g = level_gradient(l, x, level_of(signal->act));
+    const mr_level_gradient g = level_gradient(l, x, mr_level_of(signal->act));
     for (uint32_t c = 0, at = 0; c < MR_LEVELS; at += lengths[c++]) {
         const float w = l->weight * g.by[c], curvature = l->weight * g.curvature[c];
         l->vec->set(l->aside + at, w, u + at, lengths[c]);
@@ -524,13 +570,13 @@ static float learn_pair(learner *l, const mr_signal *signal, const float *u)
 // Negatives did not come to level 1: only the first part of theirs moves.
 static void learn_levels(learner *l, const mr_signal *signal, float *u)
 {
-    const mr_block *b = &l->block;
+    const mr_block *b = l->block;
     uint32_t lengths[MR_LEVELS];
     parts(l->c, lengths);
     float *first = l->aside_2; // u without its other parts
     memset(first, 0, l->n * sizeof *first);
     memcpy(first, u, lengths[0] * sizeof *first);
-    mr_block_score(&l->block, l->view, signal, first, l->rows, l->n);
+    mr_block_score(l->block, l->view, signal, first, l->rows, l->n);
     float curvature = learn_pair(l, signal, u);
     const float squares = l->vec->dot(first, first, l->n);
     const float share = b->count > 1 ? l->weight / (float)(b->count - 1) : 0.0f;
@@ -545,7 +591,7 @@ static void learn_levels(learner *l, const mr_signal *signal, float *u)
         if (l->curved)
             curvature += share * g.curvature[0] * l->vec->dot(v, v, lengths[0]) / (float)l->n;
     }
-    count_level(l, signal, level_of(signal->act));
+    count_level(l, signal);
     step_user(l, u, curvature);
 }
 
@@ -577,7 +623,8 @@ static learner open_learner(const mr_instance *self, const mr_view *view, mr_del
                  .aside = push(arena, n, sizeof(float)),
                  .aside_2 = push(arena, n, sizeof(float))};
     const uint32_t room = l.sampler.draws + 1;
-    mr_block_open(&l.block, l.sampler.draws, arena);
+    mr_block_open(&l.shared, l.sampler.draws, arena);
+    mr_block_open(&l.pair, 1, arena);
     if (l.space == SPACE_LEVELS)
         l.levels = prior_levels(&l);
     if (loss_of(c) != MR_LOSS_HARDEST)
@@ -615,17 +662,22 @@ static void observe(const mr_instance *self, const mr_view *view, const mr_signa
 {
     const size_t mark = arena->used;
     learner l = open_learner(self, view, deltas, arena);
+    l.block = &l.shared;
     for (uint32_t s = 0; s < signal_count; s++) {
         const mr_signal *signal = &signals[s];
+        float *u = mr_user_part(self, mr_view_user(view, signal->user));
+        if (signal->kind == MR_SIGNAL_SHOWN && plays(l.c))
+            mr_shown_put(shown_of(l.c, u), signal, score_at(&l, u, signal->item));
         if (signal->kind != MR_SIGNAL_ACT)
             continue;
         weigh(&l, signal);
-        mr_block_fill(&l.block, &l.sampler, view, signal->index);
-        float *u = mr_user_part(self, mr_view_user(view, signal->user));
+        mr_block_fill(l.block, &l.sampler, view, signal->index);
         if (l.space == SPACE_LEVELS)
             learn_levels(&l, signal, u);
-        else if (l.block.count > 1)
+        else if (l.block->count > 1)
             learn_scores(&l, signal, u);
+        if (plays(l.c))
+            play(&l, signal, u);
     }
     arena->used = mark;
 }

@@ -29,6 +29,7 @@ enum { TOGETHER_MAX = 8, SET_BYTES = 32 }; // engines in one pass; "seed=..."
 #define SMOOTHING "models.smoothing.dim=64"
 #define ALONE_PI2I "models.off=popularity,diag_linucb,multi_interest" // with what it stands on
 #define PI2I "models.pi2i.triggers=10"
+#define DISCOUNT "models.popularity_discount.beta=0.1"
 #define COLD "models.cold_users.dim=64"
 #define CODES "models.semantic_ids.dim=64"
 #define RANKER "models.ranker.hidden=experts"
@@ -99,6 +100,9 @@ static const mr_model_row rows[] = {
      "sequence",
      {ALONE_EMBEDDING, SEQUENCE, "models.sequence.cell=gru"}},
     {"smoothing, with its embedding", "smoothing", {ALONE_EMBEDDING, SMOOTHING}},
+    {"popularity discount, with its embedding",
+     "popularity_discount",
+     {ALONE_EMBEDDING, DISCOUNT}},
     {"pi2i, with co-visitation and embedding", "pi2i", {ALONE_PI2I, PI2I}},
     {"pi2i, the largest", "pi2i", {ALONE_PI2I, PI2I, "models.pi2i.over=max"}},
     {"cold users, with their embedding", "cold_users", {ALONE_EMBEDDING, COLD}},
@@ -111,6 +115,7 @@ static const mr_model_row rows[] = {
     {"blend, with long interests", "blend", {INTERESTS}},
     {"blend, with sequence", "blend", {SEQUENCE}},
     {"blend, with smoothing", "blend", {SMOOTHING}},
+    {"blend, with popularity discount", "blend", {DISCOUNT}},
     {"blend, with cold users", "blend", {COLD}},
     {"blend, with content", "blend", {CONTENT}},
     {"blend, with pi2i", "blend", {PI2I}},

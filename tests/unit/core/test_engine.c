@@ -30,7 +30,9 @@ static mr_engine_config all_models(void)
                                           {"cold_users", "dim", 16},
                                           {"semantic_ids", "dim", 16},
                                           {"semantic_ids", "codes", 4},
-                                          {"semantic_ids", "sample", 10}};
+                                          {"semantic_ids", "sample", 10},
+                                          {"embedding", "self_play", 1},
+                                          {"popularity_discount", "beta", 0.1}};
     mr_engine_config config = mill_defaults();
     config.settings = settings;
     config.setting_count = sizeof settings / sizeof settings[0];
