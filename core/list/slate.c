@@ -19,6 +19,7 @@ void mr_slate_open(mr_slate *slate)
         slate->free_bits[i / 64] |= 1ull << (i % 64);
     slate->picked_count = 0;
     slate->adjusted = false;
+    slate->level = __builtin_nanf("");
     memset(slate->kept, 0, sizeof slate->kept);
     for (uint32_t r = 0; r < slate->rule_count; r++)
         if (rule_of(&slate->rules[r])->open != NULL)

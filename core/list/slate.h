@@ -25,6 +25,7 @@ typedef struct mr_slate {
     uint32_t explore_bp; // share of users in the exploration slice, of 10,000; a rule may change it
     mr_arena *arena;     // of what the rules keep
 
+    float level; // how much the user wants to be surprised, 0 to 1, where a rule knows; else NAN
     bool explore;                              // the user is in the exploration slice
     uint64_t free_bits[MR_UNION_MAX / 64 + 1]; // candidates that are not in the list yet
     uint64_t bits[MR_UNION_MAX / 64 + 1];      // those that may stand at this place

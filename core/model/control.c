@@ -5,7 +5,7 @@
 // is given) to a strength between -3 and 3, which halves every half_life_days; `mute` keeps what it
 // names out of the list for mute_days, `unmute` and `more` end that. `explore` sets how much the
 // user wants to be surprised, from 0 (never in the exploration slice) over .5 (as everybody) to 1
-// (twice as often). At the list each unit of strength moves a candidate by eta standard deviations
+// (twice as often); the policy sees it too (slate->level). At the list each unit of strength moves a candidate by eta standard deviations
 // of the candidates' relevance:
 //
 //     s' = s + eta sd(s) sum of E_c over the candidate's categories and the item itself
@@ -195,6 +195,7 @@ static void open(const mr_instance *self, mr_slate *slate)
     if (w->levelled) {
         const double bp = slate->explore_bp * 2.0 * (double)w->level;
         slate->explore_bp = bp < 10000 ? (uint32_t)bp : 10000;
+        slate->level = w->level;
     }
     if (w->count == 0)
         return;
