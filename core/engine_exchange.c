@@ -112,7 +112,8 @@ bool mr_engine_outbox_room(const mr_engine *engine, uint32_t task, uint32_t even
     for (uint32_t f = 0; f < engine->family_count; f++) {
         const mr_family *family = engine->families[f].family;
         if (family->delta != MR_DELTA_NONE &&
-            !set_has_room(&deltas->sets[f], mr_engine_delta_rows(&engine->families[f], lines, events),
+            !set_has_room(&deltas->sets[f],
+                          mr_engine_delta_rows(&engine->families[f], lines, events),
                           mr_engine_family_rows(engine, f)))
             return false;
     }

@@ -261,8 +261,8 @@ static void make_batch(void *arg, uint32_t task)
     mr_arena_reset(&work->arena);
 }
 
-// Hands out a list that is not the one its user has. An empty one takes away what he has muted since
-// the last; who has none yet is told nothing.
+// Hands out a list that is not the one its user has. An empty one takes away what he has muted
+// since the last; who has none yet is told nothing.
 static void publish(mr_engine *engine, mr_work *work, uint32_t slot, uint64_t seq, mr_list *list,
                     const mr_close_sink *sink)
 {

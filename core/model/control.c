@@ -5,8 +5,8 @@
 // is given) to a strength between -3 and 3, which halves every half_life_days; `mute` keeps what it
 // names out of the list for mute_days, `unmute` and `more` end that. `explore` sets how much the
 // user wants to be surprised, from 0 (never in the exploration slice) over .5 (as everybody) to 1
-// (twice as often); the policy sees it too (slate->level). At the list each unit of strength moves a candidate by eta standard deviations
-// of the candidates' relevance:
+// (twice as often); the policy sees it too (slate->level). At the list each unit of strength moves
+// a candidate by eta standard deviations of the candidates' relevance:
 //
 //     s' = s + eta sd(s) sum of E_c over the candidate's categories and the item itself
 //

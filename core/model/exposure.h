@@ -2,7 +2,8 @@
 // exposure: how likely an act's item was seen at all. What nobody saw was not refused: acts on
 // items that are rarely seen stand for more of those that were never asked.
 //
-//     t = max(theta, floor), theta = what `click_model` has learned of the place in the list that it
+//     t = max(theta, floor), theta = what `click_model` has learned of the place in the list that
+//     it
 //                                    answers; where that is off (1 + r)^-examination at place r,
 //                            theta = (n / n_max)^1/2 of any other act, on an item of n acts
 // An act counts 1/t times (core/model/loss.h has what that means for each loss). The floor gives up
