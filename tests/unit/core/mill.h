@@ -40,7 +40,7 @@ typedef struct mill {
     mr_hash128 lists; // chain over everything that a list says
     uint64_t list_count;
     uint64_t unchanged_count; // lists that were due and are what their users have
-    int64_t version_of[256]; // newest version by user number
+    int64_t version_of[256];  // newest version by user number
     mr_list last;
     mr_list_entry last_entries[MR_LIST_MAX];
     void (*heard)(void *context, const mr_list *list); // NULL: nobody listens
@@ -148,6 +148,44 @@ static inline mr_engine_config mill_defaults(void)
     config.list_k = 10;
     config.explore_bp = 2000;
     config.probe_every = 2;
+    return config;
+}
+
+// Also the models that are off unless they are set.
+static inline mr_engine_config mill_all_models(void)
+{
+    static const mr_setting settings[] = {{"linucb", "dim", 16},
+                                          {"linucb", "coefficients", 1},
+                                          {"ease", "pairs", 12},
+                                          {"multi_interest", "dim", 32},
+                                          {"multi_interest", "interests", 2},
+                                          {"pagerank", "pushes", 8},
+                                          {"sequence", "dim", 16},
+                                          {"sequence", "every", 2},
+                                          {"attribution", "touches", 32},
+                                          {"content", "dim", 16},
+                                          {"smoothing", "dim", 16},
+                                          {"content", "every", 1},
+                                          {"linucb", "drift", 0.3},
+                                          {"linucb", "drift_keep", 0.1},
+                                          {"complement", "dim", 16},
+                                          {"pi2i", "triggers", 10},
+                                          {"pi2i", "every", 1},
+                                          {"ranker", "hidden", 2},
+                                          {"click_model", "places", 8},
+                                          {"diag_linucb", "components", 3},
+                                          {"cold_users", "dim", 16},
+                                          {"semantic_ids", "dim", 16},
+                                          {"semantic_ids", "codes", 4},
+                                          {"semantic_ids", "sample", 10},
+                                          {"embedding", "self_play", 1},
+                                          {"popularity_discount", "beta", 0.1},
+                                          {"slate_choice", "dim", 16},
+                                          {"slate_choice", "user", 1},
+                                          {"slate_choice", "refresh_s", 2}};
+    mr_engine_config config = mill_defaults();
+    config.settings = settings;
+    config.setting_count = sizeof settings / sizeof settings[0];
     return config;
 }
 

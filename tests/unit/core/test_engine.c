@@ -4,44 +4,6 @@
 #include "core/model/optimiser.h"
 #include "tests/unit/core/mill.h"
 
-// Also the models that are off unless they are set.
-static mr_engine_config all_models(void)
-{
-    static const mr_setting settings[] = {{"linucb", "dim", 16},
-                                          {"linucb", "coefficients", 1},
-                                          {"ease", "pairs", 12},
-                                          {"multi_interest", "dim", 32},
-                                          {"multi_interest", "interests", 2},
-                                          {"pagerank", "pushes", 8},
-                                          {"sequence", "dim", 16},
-                                          {"sequence", "every", 2},
-                                          {"attribution", "touches", 32},
-                                          {"content", "dim", 16},
-                                          {"smoothing", "dim", 16},
-                                          {"content", "every", 1},
-                                          {"linucb", "drift", 0.3},
-                                          {"linucb", "drift_keep", 0.1},
-                                          {"complement", "dim", 16},
-                                          {"pi2i", "triggers", 10},
-                                          {"pi2i", "every", 1},
-                                          {"ranker", "hidden", 2},
-                                          {"click_model", "places", 8},
-                                          {"diag_linucb", "components", 3},
-                                          {"cold_users", "dim", 16},
-                                          {"semantic_ids", "dim", 16},
-                                          {"semantic_ids", "codes", 4},
-                                          {"semantic_ids", "sample", 10},
-                                          {"embedding", "self_play", 1},
-                                          {"popularity_discount", "beta", 0.1},
-                                          {"slate_choice", "dim", 16},
-                                          {"slate_choice", "user", 1},
-                                          {"slate_choice", "refresh_s", 2}};
-    mr_engine_config config = mill_defaults();
-    config.settings = settings;
-    config.setting_count = sizeof settings / sizeof settings[0];
-    return config;
-}
-
 static void assert_hash_equal(mr_hash128 a, mr_hash128 b)
 {
     assert_int_equal(a.low, b.low);
@@ -62,7 +24,7 @@ static void the_same_epochs_give_the_same_bytes(void **state)
 {
     (void)state;
     static mill a, b;
-    const mr_engine_config config = all_models();
+    const mr_engine_config config = mill_all_models();
     mill_open(&a, &config);
     mill_open(&b, &config);
     run_commits(&a, 0, 8);
@@ -86,7 +48,7 @@ static void the_order_of_lanes_decides_nothing(void **state)
 {
     (void)state;
     static mill a, b;
-    mr_engine_config config = all_models();
+    mr_engine_config config = mill_all_models();
     mill_open(&a, &config);
     config.lanes.run = run_backwards;
     mill_open(&b, &config);
@@ -104,7 +66,7 @@ static void every_kernel_gives_the_same_bytes(void **state)
     static mill a, b;
     const mr_vec *kernels[4];
     const uint32_t count = mr_vec_all(kernels);
-    mr_engine_config config = all_models();
+    mr_engine_config config = mill_all_models();
     mill_open(&a, &config);
     run_commits(&a, 0, 4);
     for (uint32_t k = 0; k < count; k++) {
@@ -122,7 +84,7 @@ static void what_is_derived_can_be_dropped_after_any_commit(void **state)
 {
     (void)state;
     static mill a, b;
-    const mr_engine_config config = all_models();
+    const mr_engine_config config = mill_all_models();
     mill_open(&a, &config);
     mill_open(&b, &config);
     for (uint32_t c = 0; c < 12; c++) {
@@ -141,7 +103,7 @@ static void the_size_of_the_cache_decides_nothing(void **state)
 {
     (void)state;
     static mill a, b;
-    mr_engine_config config = all_models();
+    mr_engine_config config = mill_all_models();
     config.tasks = 1;
     config.lists_per_close_max = 30; // so that some wait who are not in memory
     mill_open(&a, &config);
