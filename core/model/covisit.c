@@ -240,9 +240,7 @@ static void score(const mr_instance *self, const mr_view *view, uint32_t user,
                   mr_arena *arena)
 {
     (void)stride;
-    const mr_sums *sums = neighbours_of(self, view, user, arena);
-    for (uint32_t i = 0; i < slot_count; i++)
-        out[i] = mr_sums_of(sums, slots[i]);
+    mr_sums_read(neighbours_of(self, view, user, arena), slots, slot_count, out);
 }
 
 // Port: shares in proportion to similarity.

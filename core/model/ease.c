@@ -280,9 +280,7 @@ static void score(const mr_instance *self, const mr_view *view, uint32_t user,
                   mr_arena *arena)
 {
     (void)stride;
-    const mr_sums *sums = scores_of(self, view, user, arena);
-    for (uint32_t i = 0; i < slot_count; i++)
-        out[i] = mr_sums_of(sums, slots[i]);
+    mr_sums_read(scores_of(self, view, user, arena), slots, slot_count, out);
 }
 
 static const mr_column columns[] = {{"ease", MR_SCALE_COUNT}};

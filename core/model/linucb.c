@@ -270,8 +270,7 @@ static void read_context(const mr_instance *self, const mr_view *view, uint32_t 
 }
 
 // z of an item for a user: behind x.
-static void read_shared(const mr_instance *self, const mr_view *view, uint32_t user, uint32_t item,
-                        float z[SHARED])
+static void read_shared(const mr_view *view, uint32_t user, uint32_t item, float z[SHARED])
 {
     uint32_t n, m;
     const mr_item *about = mr_items_at(view->items, item);
@@ -279,7 +278,6 @@ static void read_shared(const mr_instance *self, const mr_view *view, uint32_t u
     const float *v = mr_view_vector(view, "embedding", MR_KEY_ITEM, item, &m);
     const float squares = view->vec->dot(u, u, n) * view->vec->dot(v, v, n);
     const double age_ms = (double)(view->clock_ms - about->born_ms);
-    (void)self;
     z[0] = 1.0f;
     z[1] = squares > 1e-12f ? view->vec->dot(u, v, n) / __builtin_sqrtf(squares) : 0.0f;
     z[2] = (float)(mr_log(1.0 + (double)about->events) / MANY_ACTS);
@@ -299,7 +297,7 @@ static void learn(const mr_instance *self, const mr_view *view, const mr_signal 
     const bool act = signal->kind == MR_SIGNAL_ACT;
     read_context(self, view, signal->user, x);
     if (n > d)
-        read_shared(self, view, signal->user, signal->item, x + d);
+        read_shared(view, signal->user, signal->item, x + d);
     one->time_ms = signal->time_ms;
     one->acts = act;
     const float seen = signal->examined > 0 ? signal->examined : 1.0f;
@@ -491,7 +489,7 @@ static void add_shared(const asked *a, uint32_t slot, float *mean, float *varian
     const float *across = derived->across + (size_t)slot * SHARED * d;
     float z[SHARED];
     double w[SHARED], more = 0, wider = 0;
-    read_shared(a->self, a->view, a->user, slot, z);
+    read_shared(a->view, a->user, slot, z);
     for (uint32_t j = 0; j < SHARED; j++)
         w[j] = (double)(z[j] - a->view->vec->dot(across + (size_t)j * d, a->x, d));
     for (uint32_t j = 0; j < SHARED; j++) {

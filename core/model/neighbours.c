@@ -179,6 +179,12 @@ float mr_sums_of(const mr_sums *sums, uint32_t slot)
     return sums->table[at] == 0 ? 0.0f : sums->scores[sums->table[at] - 1];
 }
 
+void mr_sums_read(const mr_sums *sums, const uint32_t *slots, uint32_t count, float *out)
+{
+    for (uint32_t i = 0; i < count; i++)
+        out[i] = mr_sums_of(sums, slots[i]);
+}
+
 void mr_sums_choose(const mr_sums *sums, const mr_filter *filter, mr_arena *arena, mr_found *found)
 {
     const size_t mark = arena->used;

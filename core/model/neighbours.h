@@ -67,6 +67,8 @@ void mr_sums_clear(mr_sums *sums);
 void mr_sums_add(mr_sums *sums, uint32_t slot, float value);
 // The sum of an item; 0 where nothing was added.
 float mr_sums_of(const mr_sums *sums, uint32_t slot);
+// The same of count items, for a model's `score`.
+void mr_sums_read(const mr_sums *sums, const uint32_t *slots, uint32_t count, float *out);
 // The best of the items that a filter admits, for a model's `candidates`.
 void mr_sums_choose(const mr_sums *sums, const mr_filter *filter, mr_arena *arena, mr_found *found);
 

@@ -419,9 +419,7 @@ static void score(const mr_instance *self, const mr_view *view, uint32_t user,
                   mr_arena *arena)
 {
     (void)stride;
-    const mr_sums *sums = targets_of(self, view, user, arena);
-    for (uint32_t i = 0; i < slot_count; i++)
-        out[i] = mr_sums_of(sums, slots[i]);
+    mr_sums_read(targets_of(self, view, user, arena), slots, slot_count, out);
 }
 
 static uint32_t measure(const mr_instance *self, const mr_view *view, mr_measure *out, uint32_t max)

@@ -146,4 +146,23 @@ static inline void asked_scores(mill *m, const char *name, uint32_t column, uint
     memcpy(scores, columns + column * ITEMS, count * sizeof *scores);
 }
 
+// ---- deltas
+
+// Empty deltas of an engine, with room for 256 rows of each family; the memory is the caller's to
+// free.
+static inline void *asked_deltas(const mr_engine *engine, mr_deltas *deltas)
+{
+    uint32_t rows_max[MR_FAMILIES_MAX];
+    for (uint32_t f = 0; f < MR_FAMILIES_MAX; f++)
+        rows_max[f] = 256;
+    const size_t bytes = mr_deltas_bytes(engine->families, engine->family_count, rows_max, 16);
+    void *memory = aligned_alloc(64, (bytes + 63) / 64 * 64);
+    mr_arena arena;
+    assert_non_null(memory);
+    memset(memory, 0, bytes);
+    mr_arena_init(&arena, memory, bytes);
+    mr_deltas_init(deltas, engine->families, engine->family_count, rows_max, 16, &arena);
+    return memory;
+}
+
 #endif

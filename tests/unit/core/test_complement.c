@@ -303,21 +303,6 @@ static void clicks_refunds_and_other_weeks_make_no_pairs(void **state)
 
 enum { BUYERS = 30, WORKERS = 3 };
 
-static void *open_deltas(const mr_engine *engine, mr_deltas *deltas)
-{
-    uint32_t rows_max[MR_FAMILIES_MAX];
-    for (uint32_t f = 0; f < MR_FAMILIES_MAX; f++)
-        rows_max[f] = 256;
-    const size_t bytes = mr_deltas_bytes(engine->families, engine->family_count, rows_max, 16);
-    void *memory = aligned_alloc(64, (bytes + 63) / 64 * 64);
-    mr_arena arena;
-    assert_non_null(memory);
-    memset(memory, 0, bytes);
-    mr_arena_init(&arena, memory, bytes);
-    mr_deltas_init(deltas, engine->families, engine->family_count, rows_max, 16, &arena);
-    return memory;
-}
-
 // What one worker's gradients of a wave come to is the sum of three workers' who share its users.
 static void gradients_of_several_workers_add_up_to_those_of_one(void **state)
 {
@@ -332,7 +317,7 @@ static void gradients_of_several_workers_add_up_to_those_of_one(void **state)
         bought(&m, u, u % 24, NULL, begin_ms + (int64_t)(900 * day_ms) + u);
     asked_model a = asked(&m, "complement");
     for (uint32_t w = 0; w <= WORKERS; w++)
-        memory[w] = open_deltas(m.engine, &of[w]);
+        memory[w] = asked_deltas(m.engine, &of[w]);
     for (uint32_t u = 0; u < BUYERS; u++) {
         const uint32_t item = asked_item(&m, (u * 5 + 3) % 24);
         signals[u] = (mr_signal){.kind = MR_SIGNAL_ACT,

@@ -549,21 +549,6 @@ static void a_new_item_begins_as_its_group_does(void **state)
 
 enum { SIGNALS = 30, WORKERS = 3 };
 
-static void *open_deltas(const mr_engine *engine, mr_deltas *deltas)
-{
-    uint32_t rows_max[MR_FAMILIES_MAX];
-    for (uint32_t f = 0; f < MR_FAMILIES_MAX; f++)
-        rows_max[f] = 256;
-    const size_t bytes = mr_deltas_bytes(engine->families, engine->family_count, rows_max, 16);
-    void *memory = aligned_alloc(64, (bytes + 63) / 64 * 64);
-    mr_arena arena;
-    assert_non_null(memory);
-    memset(memory, 0, bytes);
-    mr_arena_init(&arena, memory, bytes);
-    mr_deltas_init(deltas, engine->families, engine->family_count, rows_max, 16, &arena);
-    return memory;
-}
-
 // Each user has a slate before him and clicks: what one worker adds up is what three do who share
 // them.
 static void deltas_of_several_workers_add_up_to_those_of_one(void **state)
@@ -583,7 +568,7 @@ static void deltas_of_several_workers_add_up_to_those_of_one(void **state)
     const size_t part = a.model->state.families[4].row_bytes(a.instance->config);
     assert_true(part <= sizeof parts[0]);
     for (uint32_t w = 0; w <= WORKERS; w++)
-        memory[w] = open_deltas(m.engine, &of[w]);
+        memory[w] = asked_deltas(m.engine, &of[w]);
     for (uint32_t u = 0; u < SIGNALS; u++) {
         const uint32_t item = asked_item(&m, 8 * (u % 3) + u % 8);
         signals[u] = (mr_signal){.kind = MR_SIGNAL_ACT,
