@@ -98,15 +98,17 @@ static void touch(mr_admission *filter, uint32_t page)
     filter->dirty[page] = 1;
 }
 
-// How often the key had come when it was last seen; 0: it is not known.
+// What older splits have counted of the key, at most: the newest one that has a cell for it may
+// have that of another id, and then less.
 static uint32_t count_before(const mr_admission *filter, uint64_t key)
 {
+    uint32_t most = 0;
     for (uint32_t ago = 1; ago < MR_ADMISSION_SPLITS; ago++) {
         const uint32_t split = split_of(filter, ago), at = find(filter, split, key);
-        if (at != UINT32_MAX && cells_of(filter, split)[at] != 0)
-            return cells_of(filter, split)[at] & COUNT;
+        const uint32_t count = at == UINT32_MAX ? 0 : cells_of(filter, split)[at] & COUNT;
+        most = count > most ? count : most;
     }
-    return 0;
+    return most;
 }
 
 static void begin_split(mr_admission *filter)
@@ -128,9 +130,10 @@ bool mr_admission_count(mr_admission *filter, uint64_t key, uint32_t least)
         return true;
     uint16_t *cell = &cells_of(filter, head)[at];
     const bool fresh = *cell == 0;
-    uint32_t count = fresh ? count_before(filter, key) : *cell & COUNT;
-    if (!fresh && count >= least)
-        return true; // as it stands
+    if ((*cell & COUNT) >= least)
+        return true;
+    const uint32_t before = count_before(filter, key), here = *cell & COUNT;
+    uint32_t count = before > here ? before : here;
     count += count < least;
     *cell = (uint16_t)(signature_of(key) << COUNT_BITS | count);
     touch(filter, head * filter->pages_each + at / MR_ADMISSION_PAGE);

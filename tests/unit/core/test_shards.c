@@ -95,15 +95,36 @@ static uint32_t assert_same_items(const mill *a, mill *b)
     return compared;
 }
 
+// The filters of what is admitted, too: theirs are the records of their own partition alone.
+static uint32_t assert_same_filters(const mill *a, mill *b)
+{
+    uint32_t compared = 0, left = 0;
+    for (uint32_t i = 0; i < a->row_count; i++) {
+        const stored_row *row = &a->rows[i];
+        if (row->key[0] != MR_ROW_PENDING)
+            continue;
+        const stored_row *other = mill_find(b, row->task, mr_bytes_of(row->key, row->key_size));
+        assert_non_null(other);
+        assert_int_equal(row->value_size, other->value_size);
+        assert_memory_equal(row->value, other->value, row->value_size);
+        compared++;
+    }
+    for (uint32_t i = 0; i < b->row_count; i++)
+        left += b->rows[i].key[0] == MR_ROW_PENDING;
+    assert_int_equal(compared, left);
+    return compared;
+}
+
 static void the_sum_of_several_workers_is_that_of_one(void **state)
 {
     (void)state;
-    static const char *const owners[] = {"aabb", "abab", "abca"};
-    for (uint32_t w = 0; w < 3; w++) {
+    static const char *const owners[] = {"aabb", "abab", "abca", "abca"};
+    for (uint32_t w = 0; w < 4; w++) {
         static mill alone;
         static fleet shared;
         mr_engine_config config = integer_defaults();
         config.items_max = 400;
+        config.item_admission = w == 3 ? 3 : 1;
         fleet_open(&shared, &config, w < 2 ? 2 : 3, owners[w]);
         config.exchange_bytes = 0;
         mill_open(&alone, &config);
@@ -115,6 +136,7 @@ static void the_sum_of_several_workers_is_that_of_one(void **state)
         fleet_settle(&shared);
         assert_true(shared.record_count > 20);
         assert_true(assert_same_items(&alone, &shared.store) > 300);
+        assert_int_equal(assert_same_filters(&alone, &shared.store) > 0, w == 3);
         mill_close(&alone);
         fleet_close(&shared);
     }
@@ -330,6 +352,7 @@ static void a_task_that_moves_goes_on_with_the_same_bytes(void **state)
     (void)state;
     static fleet stays, moves;
     mr_engine_config config = shared_defaults();
+    config.item_admission = 2;
     config.list_interval_ms = 5000; // so that users wait when the task moves
     fleet_open(&stays, &config, 3, "abbb");
     fleet_open(&moves, &config, 3, "abbb");
@@ -349,6 +372,7 @@ static void a_task_that_moves_goes_on_with_the_same_bytes(void **state)
         assert_hash_equal(fleet_records(&stays), fleet_records(&moves));
     }
     assert_true(stays.store.list_count > 100);
+    assert_true(assert_same_filters(&stays.store, &moves.store) > 0);
     fleet_close(&stays);
     fleet_close(&moves);
 }
@@ -525,6 +549,7 @@ static void lanes_decide_nothing_of_rows_and_records(void **state)
     static fleet a, b;
     mr_engine_config config = shared_defaults();
     static uint32_t threads[] = {0, 2, 4};
+    config.item_admission = 2;
     fleet_open(&a, &config, 2, "abab");
     run_commits(&a, 0, 5);
     fleet_settle(&a);
