@@ -98,8 +98,8 @@ typedef struct mr_engine_config {
     int64_t item_told_ms;       // readers outside are told of an item at most so often by event
                                 // time, where it has changed; 0: never
     int64_t item_expiry_ms;     // an item without an event for so long is expired; 0: never
-    // An item outside the catalogue has rows from the event on that is this one of a task's events
-    // on it; 0, 1: from the first, at most MR_ADMISSION_MAX. Ids that a task remembers until then.
+    // An item that the catalogue does not have is given rows from its event of this number in a
+    // task on: 0, 1: from the first; at most MR_ADMISSION_MAX. Ids that a task remembers for it.
     uint32_t item_admission, item_admission_ids;
     uint32_t users_max;         // users in memory (mr_engine_users_for gives it from bytes)
     uint32_t user_id_bytes_max; // 8..200

@@ -2,6 +2,7 @@
 // Items that are given rows once they have come often enough: the filter against an exact count,
 // and the engine around it.
 #include "core/ingest/admission.h"
+#include "core/model/model.h"
 #include "tests/unit/core/mill.h"
 
 enum { IDS = 1000, PAGES_MAX = 128, LEAST = 3 };
@@ -353,6 +354,65 @@ static void of_several_items_those_that_are_admitted_are_learned(void **state)
     mill_close(&m);
 }
 
+// A model that looks at the waves: which signals came, and which of them open an impression.
+static uint32_t waves, opened, shown;
+
+static void watch(const mr_instance *self, const mr_view *view, const mr_signal *signals,
+                  uint32_t signal_count, struct mr_deltas *deltas, mr_arena *arena)
+{
+    (void)self, (void)view, (void)deltas, (void)arena;
+    waves += signal_count > 0;
+    for (uint32_t s = 0; s < signal_count; s++) {
+        opened += signals[s].opens;
+        shown += signals[s].kind == MR_SIGNAL_SHOWN;
+        for (uint32_t other = 0; other < s; other++) // of a user one event in a wave
+            assert_true(signals[s].user != signals[other].user ||
+                        signals[s].index == signals[other].index);
+    }
+}
+
+static uint32_t no_columns(const void *config)
+{
+    (void)config;
+    return 0;
+}
+
+static const mr_model watching = {
+    .state = {.name = "watching", .source = "watching", .observe = watch},
+    .column_count = no_columns,
+};
+
+static void an_impression_opens_with_the_first_item_that_is_admitted(void **state)
+{
+    (void)state;
+    static mill m;
+    static const mr_model *const extra[] = {&watching};
+    static made_event events[2];
+    mr_error err;
+    mr_engine_config config = asking(2);
+    config.extra = extra;
+    config.extra_count = 1;
+    mill_open(&m, &config);
+    for (uint32_t i = 0; i < 2; i++) {
+        (void)click(&m, 1, 7, start_ms);
+        (void)click(&m, 1, 8, start_ms);
+    }
+    waves = opened = shown = 0;
+    mill_act(&events[0], MR_EVENT_CLICK, 1, 7, start_ms);
+    mill_act(&events[1], MR_EVENT_IMPRESSION, 1, 0, start_ms);
+    for (uint32_t l = 0; l < 4; l++) {
+        snprintf(events[1].line_items[l], sizeof events[1].line_items[l], "i%u", 5 + l);
+        events[1].lines[l] = (mr_line){mr_bytes_text(events[1].line_items[l]), 1, 0, 0.5};
+    }
+    events[1].arrival.event.lines = events[1].lines;
+    events[1].arrival.event.line_count = 4;
+    assert_int_equal(mill_round(&m, events, 2, &err), MR_OK);
+    assert_int_equal(shown, 2);
+    assert_int_equal(opened, 1);
+    assert_int_equal(waves, 2);
+    mill_close(&m);
+}
+
 // A tail of ids that come once or twice beside those that many want.
 static void tail_traffic(mill *m, uint32_t first_round, uint32_t rounds)
 {
@@ -507,6 +567,7 @@ int main(void)
         cmocka_unit_test(what_the_catalogue_has_is_learned_at_once),
         cmocka_unit_test(a_duplicate_of_a_pending_event_counts_once),
         cmocka_unit_test(of_several_items_those_that_are_admitted_are_learned),
+        cmocka_unit_test(an_impression_opens_with_the_first_item_that_is_admitted),
         cmocka_unit_test(restarts_and_lanes_change_no_byte),
         cmocka_unit_test(the_tail_takes_no_rows),
         cmocka_unit_test(who_is_pending_stays_so_while_it_is_off),
