@@ -95,26 +95,6 @@ static uint32_t assert_same_items(const mill *a, mill *b)
     return compared;
 }
 
-// The filters of what is admitted, too: theirs are the records of their own partition alone.
-static uint32_t assert_same_filters(const mill *a, mill *b)
-{
-    uint32_t compared = 0, left = 0;
-    for (uint32_t i = 0; i < a->row_count; i++) {
-        const stored_row *row = &a->rows[i];
-        if (row->key[0] != MR_ROW_PENDING)
-            continue;
-        const stored_row *other = mill_find(b, row->task, mr_bytes_of(row->key, row->key_size));
-        assert_non_null(other);
-        assert_int_equal(row->value_size, other->value_size);
-        assert_memory_equal(row->value, other->value, row->value_size);
-        compared++;
-    }
-    for (uint32_t i = 0; i < b->row_count; i++)
-        left += b->rows[i].key[0] == MR_ROW_PENDING;
-    assert_int_equal(compared, left);
-    return compared;
-}
-
 static void the_sum_of_several_workers_is_that_of_one(void **state)
 {
     (void)state;
