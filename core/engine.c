@@ -12,6 +12,7 @@ mr_engine_config mr_engine_defaults(void)
         .tasks = 1,
         .items_max = 100000,
         .item_id_bytes_max = 64,
+        .item_admission_ids = 65536,
         .users_max = 100000,
         .user_id_bytes_max = 64,
         .epoch_events_max = 256,
@@ -399,8 +400,10 @@ static size_t total_bytes(const mr_engine *engine)
            mr_users_bytes(stride, c->user_id_bytes_max, c->users_max, c->tasks) +
            exchange_bytes(engine) + mr_arena_round(c->users_max * sizeof(mr_sorted)) +
            mr_arena_round((size_t)c->users_max * MR_SERVED * 8) +
-           c->tasks * (work_bytes(engine) + mr_task_bytes(c->dedup_events_max, open_events_max(c)) +
-                       mr_arena_round(sizeof(mr_task)) + mr_arena_round(sizeof(mr_work))) +
+           c->tasks *
+               (work_bytes(engine) +
+                mr_task_bytes(c->dedup_events_max, open_events_max(c), mr_engine_admission_ids(c)) +
+                mr_arena_round(sizeof(mr_task)) + mr_arena_round(sizeof(mr_work))) +
            MR_SHARDS * mr_arena_round(MR_CELLS_AT_ONCE * sizeof(mr_cell)) +
            mr_arena_round(MR_SHARDS * heads_each(engine) * sizeof(mr_delta_place)) +
            mr_arena_round(sorted_max(engine) * sizeof(mr_sorted)) + (1u << 17) +
@@ -414,14 +417,16 @@ static mr_status check_config(const mr_engine_config *c, mr_error *err)
     if (c->tasks == 0 || c->items_max == 0 || c->users_max == 0 || c->epoch_events_max < 1 ||
         c->list_k == 0 || c->list_k > MR_LIST_MAX || c->probe_every == 0 ||
         c->user_id_bytes_max < 8 || c->user_id_bytes_max > 200 || c->item_id_bytes_max < 8 ||
-        c->item_id_bytes_max > 255 || c->dedup_events_max == 0)
-        return mr_fail(err, MR_FATAL,
-                       "engine configuration: tasks %u, items.max %u, users %u, "
-                       "epoch.events_max %u, lists.k %u, probe every %u, ids %u and %u bytes, "
-                       "dedup.events_max %u: one is outside its range",
-                       c->tasks, c->items_max, c->users_max, c->epoch_events_max, c->list_k,
-                       c->probe_every, c->user_id_bytes_max, c->item_id_bytes_max,
-                       c->dedup_events_max);
+        c->item_id_bytes_max > 255 || c->dedup_events_max == 0 ||
+        !mr_admission_fits(c->item_admission, mr_engine_admission_ids(c)))
+        return mr_fail(
+            err, MR_FATAL,
+            "engine configuration: tasks %u, items.max %u, users %u, "
+            "epoch.events_max %u, lists.k %u, probe every %u, ids %u and %u bytes, "
+            "dedup.events_max %u, items.admission %u, its ids %u: one is outside its range",
+            c->tasks, c->items_max, c->users_max, c->epoch_events_max, c->list_k, c->probe_every,
+            c->user_id_bytes_max, c->item_id_bytes_max, c->dedup_events_max, c->item_admission,
+            c->item_admission_ids);
     if (c->exchange_bytes > 0 &&
         (c->exchange_bytes < MR_EXCHANGE_BYTES_MIN || c->exchange_bytes > MR_EXCHANGE_BYTES_MAX))
         return mr_fail(err, MR_FATAL,
@@ -579,7 +584,7 @@ mr_status mr_engine_init(mr_engine **out, const mr_engine_config *config, void *
     engine->work = mr_arena_push(&engine->memory, config->tasks * sizeof(mr_work));
     for (uint32_t t = 0; t < config->tasks; t++) {
         mr_task_init(&engine->tasks[t], config->dedup_events_max, config->dedup_window_ms,
-                     open_events_max(config), &engine->memory);
+                     open_events_max(config), mr_engine_admission_ids(config), &engine->memory);
         init_work(engine, &engine->work[t]);
     }
     if (config->exchange_bytes > 0) {

@@ -98,6 +98,9 @@ typedef struct mr_engine_config {
     int64_t item_told_ms;       // readers outside are told of an item at most so often by event
                                 // time, where it has changed; 0: never
     int64_t item_expiry_ms;     // an item without an event for so long is expired; 0: never
+    // An item that the catalogue does not have is given rows from its event of this number in a
+    // task on: 0, 1: from the first; at most MR_ADMISSION_MAX. Ids that a task remembers for it.
+    uint32_t item_admission, item_admission_ids;
     uint32_t users_max;         // users in memory (mr_engine_users_for gives it from bytes)
     uint32_t user_id_bytes_max; // 8..200
     uint32_t epoch_events_max;
@@ -182,9 +185,10 @@ MR_CHECKED mr_status mr_engine_view_row(mr_engine *engine, uint32_t shard, mr_by
                                         mr_bytes value, mr_error *err);
 
 typedef struct mr_task_counters {
-    uint64_t read; // = learned + duplicate + late_dropped + limited + refused
+    uint64_t read; // = learned + duplicate + late_dropped + limited + pending + refused
     uint64_t learned, duplicate, late, late_dropped, refused;
     uint64_t limited; // counted only: of somebody in quarantine
+    uint64_t pending; // counted only: of items that are not admitted yet, and of no other
 } mr_task_counters;
 
 typedef struct mr_task_view {
@@ -310,6 +314,7 @@ typedef struct mr_engine_metrics {
     uint64_t probes, lists_made, lists_published;
     uint64_t items, items_expired, users_cached, users_forgotten, exposed_items;
     uint64_t limited;        // events of somebody in quarantine, of all tasks that are taken
+    uint64_t pending;        // events of items that were not admitted, of the same
     uint64_t guests;         // items of other workers that their owners have not spoken of
     uint64_t deltas_dropped; // rows of received deltas whose item was expired
     double exposure_gini;

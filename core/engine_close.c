@@ -123,12 +123,22 @@ static void expire_items(const closing *c)
 
 // ---- rows
 
-static void put_chunk(void *context, uint64_t number, mr_bytes payload, mr_hash128 *hash)
+static void put_numbered(const closing *c, uint8_t kind, uint64_t number, mr_bytes payload,
+                         mr_hash128 *hash)
 {
-    const closing *c = context;
-    uint8_t key[9] = {MR_ROW_RECENT};
+    uint8_t key[9] = {kind};
     mr_put_u64_be(key + 1, number);
     put(c, c->task, MR_ROW_OF_USER, mr_bytes_of(key, sizeof key), payload, hash);
+}
+
+static void put_chunk(void *context, uint64_t number, mr_bytes payload, mr_hash128 *hash)
+{
+    put_numbered(context, MR_ROW_RECENT, number, payload, hash);
+}
+
+static void put_page(void *context, uint64_t number, mr_bytes payload, mr_hash128 *hash)
+{
+    put_numbered(context, MR_ROW_PENDING, number, payload, hash);
 }
 
 static void put_task(const closing *c)
@@ -139,11 +149,11 @@ static void put_task(const closing *c)
     task->moved = false;
     closing copy = *c;
     mr_task_cut(task, c->engine->row, put_chunk, &copy);
+    mr_admission_put(&task->admission, put_page, &copy);
     uint8_t row[MR_TASK_ROW_BYTES];
     const uint8_t key = MR_ROW_TASK;
-    mr_task_encode(task, row);
-    put(c, c->task, MR_ROW_OF_USER, mr_bytes_of(&key, 1), mr_bytes_of(row, sizeof row),
-        &task->row_hash);
+    const uint32_t bytes = mr_task_encode(task, row);
+    put(c, c->task, MR_ROW_OF_USER, mr_bytes_of(&key, 1), mr_bytes_of(row, bytes), &task->row_hash);
 }
 
 static uint64_t id_prefix(mr_bytes id)

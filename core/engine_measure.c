@@ -102,6 +102,7 @@ void mr_engine_measure(mr_engine *engine, mr_engine_metrics *metrics)
     for (uint32_t t = 0; t < engine->config.tasks; t++) {
         metrics->deltas_dropped += engine->work[t].received_dropped;
         metrics->limited += engine->tasks[t].taken ? engine->tasks[t].counters.limited : 0;
+        metrics->pending += engine->tasks[t].taken ? engine->tasks[t].counters.pending : 0;
     }
     metrics->items_expired = engine->items_expired;
     metrics->users_forgotten = engine->users_forgotten;
@@ -127,6 +128,9 @@ size_t mr_engine_open_bytes(const mr_engine *engine, uint32_t lists)
         bytes += (size_t)part->dirty_count * (part->row_bytes + ROW_BYTES);
         bytes += (size_t)named->dirty_count * (named->row_bytes + ROW_BYTES);
     }
+    for (uint32_t t = 0; t < engine->config.tasks; t++)
+        bytes +=
+            engine->tasks[t].admission.dirty_count * (size_t)(MR_ADMISSION_PAGE_BYTES + ROW_BYTES);
     return bytes;
 }
 
@@ -138,7 +142,11 @@ size_t mr_engine_most_bytes(const mr_engine *engine, uint64_t events, uint64_t l
         bytes += events * (engine->parts[f].row_bytes + ROW_BYTES);
         bytes += (size_t)named->slots.max * (named->part.row_bytes + ROW_BYTES);
     }
-    return bytes;
+    // An event changes a page of its task's filter, and each task may clear a split.
+    const uint64_t pages =
+        (uint64_t)engine->config.tasks * mr_admission_pages(&engine->tasks[0].admission);
+    const uint64_t changed = events + pages / MR_ADMISSION_SPLITS;
+    return bytes + (changed < pages ? changed : pages) * (MR_ADMISSION_PAGE_BYTES + ROW_BYTES);
 }
 
 void mr_engine_metrics_reset(mr_engine *engine)

@@ -139,8 +139,10 @@ static mr_status fetch(mr_engine *engine, const mr_epoch *epochs, uint32_t epoch
 static void add_signal(mr_engine *engine, mr_work *work, uint32_t user, mr_signal signal)
 {
     mr_user_meta *meta = &engine->users.meta[user];
-    const bool same = signal.kind == MR_SIGNAL_SHOWN && signal.position > 0 && meta->wave > 0;
+    const bool same = signal.kind == MR_SIGNAL_SHOWN && work->signal_count > 0 &&
+                      work->signals[work->signal_count - 1].index == signal.index;
     signal.user = user;
+    signal.opens = signal.kind == MR_SIGNAL_SHOWN && !same;
     work->wave_of[work->signal_count] = same ? meta->wave - 1 : meta->wave++;
     if (work->wave_of[work->signal_count] >= work->wave_count)
         work->wave_count = work->wave_of[work->signal_count] + 1;
@@ -170,6 +172,23 @@ static mr_status item_of(mr_engine *engine, mr_bytes id, int64_t time_ms, uint32
                          (int)id.size, (const char *)id.data, (int)item->id_size,
                          (const char *)item->id);
     return MR_OK;
+}
+
+// Whether an item that an event names has rows, or is to be given them. The task's own filter says
+// so, and the catalogue; not whether the item has rows already: its shard may be another worker's,
+// whose commits are heard of sooner or later, and then what is learned of a partition's records
+// would depend on which tasks share a worker. So a partition that meets an item for the first time
+// counts anew, whatever others have learned of it. What the catalogue says of an item holds from
+// the round after it was read, or after its owner's commit was heard of.
+static bool is_admitted(mr_engine *engine, mr_task *task, mr_bytes id)
+{
+    const uint32_t least = engine->config.item_admission;
+    if (least <= 1)
+        return true;
+    const uint64_t key = mr_item_key(id);
+    const uint32_t slot = mr_items_find(&engine->items, key);
+    return (slot != MR_MAP_NONE && mr_items_at(&engine->items, slot)->in_catalogue) ||
+           mr_admission_count(&task->admission, key, least);
 }
 
 // Where the event came from, by its context; 0: nobody says.
@@ -239,7 +258,15 @@ static mr_status ingest_item(mr_engine *engine, mr_work *work, const mr_arrival 
                              uint32_t user, uint32_t index, uint64_t event_hash, mr_error *err)
 {
     const mr_event *event = &arrival->event;
+    mr_task *task = &engine->tasks[work->epoch->task];
     const bool refund = mr_event_is_refund(event, position > 0 ? (uint32_t)position : 0);
+    const bool later = has_lines(event) && position > 0; // an event is known by its first line
+    if (!is_admitted(engine, task, item)) {
+        work->pending++;
+        if (event->kind != MR_EVENT_IMPRESSION && !later && event_hash != 0)
+            mr_task_remember(task, event_hash, 0);
+        return MR_OK;
+    }
     mr_signal signal = {
         .origin = origin_of(engine, event),
         .list = list_of(event),
@@ -259,8 +286,6 @@ static mr_status ingest_item(mr_engine *engine, mr_work *work, const mr_arrival 
     };
     MR_TRY(item_of(engine, item, event->time_ms, &signal.item, &signal.item_key, err));
     add_signal(engine, work, user, signal);
-    mr_task *task = &engine->tasks[work->epoch->task];
-    const bool later = has_lines(event) && position > 0; // an event is known by its first line
     if (signal.kind == MR_SIGNAL_SHOWN)
         task->shown++;
     else
@@ -411,13 +436,16 @@ static void ingest(mr_engine *engine, mr_work *work)
             continue;
         }
         const uint32_t signals = work->signal_count;
+        work->pending = 0;
         if (ingest_event(engine, work, arrival, a, hash, &err) != MR_OK) {
             work->signal_count = signals; // a refused event leaves no signal of any of its lines
             refuse(arrival, task, &err);
             continue;
         }
-        arrival->learned = true;
-        task->counters.learned++;
+        // An event is learned where one of its items is admitted, and of those that are.
+        arrival->learned = work->pending == 0 || work->signal_count > signals;
+        task->counters.learned += arrival->learned;
+        task->counters.pending += !arrival->learned;
         if (event->time_ms > task->clock_ms)
             task->clock_ms = event->time_ms;
     }

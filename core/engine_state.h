@@ -55,6 +55,7 @@ typedef struct mr_work { // what one task needs to learn an epoch and to make li
     mr_signal *signals, *wave;
     uint32_t *wave_of;
     uint32_t signal_count, wave_count;
+    uint32_t pending; // items of the event that is read, which are not admitted yet
     mr_catalogue_set *catalogue;
     uint32_t catalogue_count;
     mr_probe_result *probes;
@@ -159,6 +160,12 @@ typedef struct mr_blend_config {
     double columns; // how many share the start
 } mr_blend_config;
 extern const mr_state mr_engine_items, mr_engine_blend;
+
+// Of a task's filter; 0: it has none.
+static inline uint32_t mr_engine_admission_ids(const mr_engine_config *config)
+{
+    return config->item_admission > 1 ? config->item_admission_ids : 0;
+}
 
 // engine.c
 mr_view mr_engine_view(const mr_engine *engine, uint32_t task);

@@ -190,6 +190,10 @@ mr_status mr_engine_load(mr_engine *engine, uint32_t task, mr_bytes key, mr_byte
         if (key.size == 9)
             return mr_task_load_chunk(t, mr_get_u64_be(key.data + 1), value, hash, err);
         break;
+    case MR_ROW_PENDING:
+        if (key.size == 9)
+            return mr_admission_load(&t->admission, mr_get_u64_be(key.data + 1), value, hash, err);
+        break;
     default:
         break;
     }

@@ -7,6 +7,7 @@
 //   'n' family code (2) key (8)      a named row
 //   't'                              the task: epoch number, clock, counters
 //   'r' chunk number (8)             a chunk of recent events
+//   'p' page number (8)              a page of the filter of pending item ids
 // A family's code is 16 bits of the hash of "method.family"; two equal codes stop the start.
 #ifndef MR_CORE_ROWS_H
 #define MR_CORE_ROWS_H
@@ -22,6 +23,7 @@ enum {
     MR_ROW_NAMED = 'n',
     MR_ROW_TASK = 't',
     MR_ROW_RECENT = 'r',
+    MR_ROW_PENDING = 'p',
     MR_ROW_KEY_MAX = 1 + 255,
 };
 

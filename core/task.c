@@ -10,15 +10,16 @@ static uint32_t chunks_for(uint32_t dedup_events_max)
     return chunks;
 }
 
-size_t mr_task_bytes(uint32_t dedup_events_max, uint32_t open_events_max)
+size_t mr_task_bytes(uint32_t dedup_events_max, uint32_t open_events_max, uint32_t admission_ids)
 {
     const uint32_t past_max = dedup_events_max + open_events_max;
     return mr_arena_round(past_max * sizeof(mr_past)) + mr_map_bytes(past_max) +
-           mr_arena_round(chunks_for(dedup_events_max) * sizeof(mr_chunk));
+           mr_arena_round(chunks_for(dedup_events_max) * sizeof(mr_chunk)) +
+           mr_admission_bytes(admission_ids);
 }
 
 void mr_task_init(mr_task *task, uint32_t dedup_events_max, int64_t window_ms,
-                  uint32_t open_events_max, mr_arena *arena)
+                  uint32_t open_events_max, uint32_t admission_ids, mr_arena *arena)
 {
     *task = (mr_task){
         .past_max = dedup_events_max + open_events_max,
@@ -29,6 +30,7 @@ void mr_task_init(mr_task *task, uint32_t dedup_events_max, int64_t window_ms,
     task->past = mr_arena_push(arena, task->past_max * sizeof(mr_past));
     mr_map_init(&task->by_hash, task->past_max, arena);
     task->chunks = mr_arena_push(arena, task->chunk_max * sizeof(mr_chunk));
+    mr_admission_init(&task->admission, admission_ids, arena);
 }
 
 void mr_task_reset(mr_task *task)
@@ -43,6 +45,7 @@ void mr_task_reset(mr_task *task)
     task->chunk_first = task->chunk_end = 0;
     task->saved_chunk_end = task->saved_past_end = 0;
     mr_map_clear(&task->by_hash);
+    mr_admission_clear(&task->admission);
 }
 
 bool mr_task_knows(const mr_task *task, uint64_t event_hash)
@@ -187,13 +190,14 @@ mr_status mr_task_loaded(mr_task *task, mr_error *err)
                        (unsigned long long)task->chunk_end,
                        (unsigned long long)task->saved_chunk_end);
     task->past_open = task->past_end;
+    mr_admission_loaded(&task->admission);
     mr_map_clear(&task->by_hash);
     for (uint64_t n = task->past_first; n < task->past_end; n++)
         index_event(task, n);
     return MR_OK;
 }
 
-void mr_task_encode(const mr_task *task, uint8_t out[MR_TASK_ROW_BYTES])
+uint32_t mr_task_encode(const mr_task *task, uint8_t out[MR_TASK_ROW_BYTES])
 {
     const mr_task_counters *c = &task->counters;
     const uint64_t fields[MR_TASK_ROW_BYTES / 8] = {
@@ -203,17 +207,20 @@ void mr_task_encode(const mr_task *task, uint8_t out[MR_TASK_ROW_BYTES])
         c->late_dropped, c->limited,
         c->refused,      task->chunk_end,
         task->past_end,  task->shown,
+        c->pending,      task->admission.turn,
     };
     memcpy(out, fields, sizeof fields);
+    return c->pending > 0 || task->admission.turn > 0 ? MR_TASK_ROW_BYTES : MR_TASK_ROW_PLAIN;
 }
 
 mr_status mr_task_decode(mr_task *task, mr_bytes payload, mr_error *err)
 {
-    uint64_t f[MR_TASK_ROW_BYTES / 8];
-    if (payload.size != sizeof f)
-        return mr_fail(err, MR_FATAL, "task row: %u bytes, want %zu: run millrace inspect verify",
-                       payload.size, sizeof f);
-    memcpy(f, payload.data, sizeof f);
+    uint64_t f[MR_TASK_ROW_BYTES / 8] = {0};
+    if (payload.size != MR_TASK_ROW_PLAIN && payload.size != sizeof f)
+        return mr_fail(err, MR_FATAL,
+                       "task row: %u bytes, want %u or %zu: run millrace inspect verify",
+                       payload.size, MR_TASK_ROW_PLAIN, sizeof f);
+    memcpy(f, payload.data, payload.size);
     task->epoch = f[0];
     task->clock_ms = (int64_t)f[1];
     task->counters = (mr_task_counters){.read = f[2],
@@ -222,9 +229,11 @@ mr_status mr_task_decode(mr_task *task, mr_bytes payload, mr_error *err)
                                         .late = f[5],
                                         .late_dropped = f[6],
                                         .limited = f[7],
-                                        .refused = f[8]};
+                                        .refused = f[8],
+                                        .pending = f[12]};
     task->saved_chunk_end = f[9];
     task->saved_past_end = f[10];
     task->shown = f[11];
+    task->admission.turn = f[13];
     return MR_OK;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// task: what the engine keeps of one task: numbers, clock, counters, and its recent events.
+// task: what the engine keeps of one task: numbers, clock, counters, its recent events, and which
+// item ids wait for their rows.
 //
 // Recent events are one ring of (event-id hash, item key): the window of de-duplication and the
 // source of popular negatives at once. It is stored in chunks, each written once; the window
@@ -8,6 +9,7 @@
 #define MR_CORE_TASK_H
 
 #include "core/engine.h"
+#include "core/ingest/admission.h"
 #include "core/rows.h"
 
 enum { MR_CHUNK_EVENTS_MAX = 4000 };
@@ -43,11 +45,14 @@ typedef struct mr_task {
     uint32_t chunk_max;
     uint32_t window_events_max;
     int64_t window_ms;
+
+    mr_admission admission; // without cells where every item is admitted
 } mr_task;
 
-size_t mr_task_bytes(uint32_t dedup_events_max, uint32_t open_events_max);
+// admission_ids: that wait for their rows; 0: none do.
+size_t mr_task_bytes(uint32_t dedup_events_max, uint32_t open_events_max, uint32_t admission_ids);
 void mr_task_init(mr_task *task, uint32_t dedup_events_max, int64_t window_ms,
-                  uint32_t open_events_max, mr_arena *arena);
+                  uint32_t open_events_max, uint32_t admission_ids, mr_arena *arena);
 void mr_task_reset(mr_task *task);
 
 // Whether the event id was learned inside the window. hash 0 is never.
@@ -70,9 +75,9 @@ MR_CHECKED mr_status mr_task_load_chunk(mr_task *task, uint64_t number, mr_bytes
 // Orders the loaded chunks and fills the index; call once after loading.
 MR_CHECKED mr_status mr_task_loaded(mr_task *task, mr_error *err);
 
-// The task's own row.
-enum { MR_TASK_ROW_BYTES = 8 * 12 };
-void mr_task_encode(const mr_task *task, uint8_t out[MR_TASK_ROW_BYTES]);
+// The task's own row. Where no item ever waited for its rows it ends before what is said of them.
+enum { MR_TASK_ROW_BYTES = 8 * 14, MR_TASK_ROW_PLAIN = 8 * 12 };
+uint32_t mr_task_encode(const mr_task *task, uint8_t out[MR_TASK_ROW_BYTES]);
 MR_CHECKED mr_status mr_task_decode(mr_task *task, mr_bytes payload, mr_error *err);
 
 #endif

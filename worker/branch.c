@@ -404,6 +404,7 @@ static void conclude(mr_branch *b)
         result->counters.late += c->late;
         result->counters.late_dropped += c->late_dropped;
         result->counters.limited += c->limited;
+        result->counters.pending += c->pending;
         result->counters.refused += c->refused;
     }
     result->counters.read += result->unreadable;

@@ -161,8 +161,8 @@ int mr_command_inspect(int argc, char **argv)
             "Shows what a state folder holds: DIR, or that of --config. Safe while a worker writes "
             "it.\nverify walks everything, and fails where a row is damaged.\n\nKEY of a row: t "
             "(the "
-            "task's), u:USER, r:CHUNK (recent events), i:METHOD.FAMILY:ITEM,\nn:METHOD.FAMILY:KEY "
-            "or x:HEX.",
+            "task's), u:USER, r:CHUNK (recent events), p:PAGE (pending item ids),\n"
+            "i:METHOD.FAMILY:ITEM, n:METHOD.FAMILY:KEY or x:HEX.",
         .rows = rows,
         .configured = true,
         .operands_max = 3,

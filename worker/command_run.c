@@ -203,6 +203,7 @@ static void log_totals(const mr_worker *worker)
            mr_log_long("learned", (int64_t)sum.learned),
            mr_log_long("duplicate", (int64_t)sum.duplicate), mr_log_long("late", (int64_t)sum.late),
            mr_log_long("dropped", (int64_t)(sum.late_dropped + sum.limited)),
+           mr_log_long("pending", (int64_t)sum.pending),
            mr_log_long("refused", (int64_t)sum.refused));
 }
 

@@ -100,6 +100,8 @@ static void put_counters(json_t *object, const mr_task_counters *c)
     mr_inspect_set(object, "duplicate", mr_inspect_count(c->duplicate));
     mr_inspect_set(object, "late", mr_inspect_count(c->late));
     mr_inspect_set(object, "dropped", mr_inspect_count(c->late_dropped + c->limited));
+    if (c->pending > 0)
+        mr_inspect_set(object, "pending", mr_inspect_count(c->pending));
     mr_inspect_set(object, "refused", mr_inspect_count(c->refused));
 }
 
@@ -111,6 +113,7 @@ static void add_counters(mr_task_counters *sum, const mr_task_counters *c)
     sum->late += c->late;
     sum->late_dropped += c->late_dropped;
     sum->limited += c->limited;
+    sum->pending += c->pending;
     sum->refused += c->refused;
 }
 

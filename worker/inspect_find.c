@@ -367,7 +367,7 @@ static mr_status read_key(const char *text, uint8_t key[ROW_KEY_MAX], uint32_t *
         return MR_OK;
     if (kind == '\0' || text[1] != ':')
         return mr_fail(err, MR_REJECT,
-                       "'%.80s': want t, u:USER, r:CHUNK, i:METHOD.FAMILY:ITEM, "
+                       "'%.80s': want t, u:USER, r:CHUNK, p:PAGE, i:METHOD.FAMILY:ITEM, "
                        "n:METHOD.FAMILY:KEY or x:HEX",
                        text);
     const char *rest = text + 2;
@@ -380,6 +380,7 @@ static mr_status read_key(const char *text, uint8_t key[ROW_KEY_MAX], uint32_t *
         *size = 1 + (uint32_t)length;
         return MR_OK;
     case MR_ROW_RECENT:
+    case MR_ROW_PENDING:
         mr_put_u64_be(key + 1, strtoull(rest, NULL, 10));
         *size = 9;
         return MR_OK;
@@ -390,7 +391,7 @@ static mr_status read_key(const char *text, uint8_t key[ROW_KEY_MAX], uint32_t *
     case 'x':
         return read_hex(rest, key, size, err);
     default:
-        return mr_fail(err, MR_REJECT, "'%c' is no kind of row: want t, u, r, i, n or x", kind);
+        return mr_fail(err, MR_REJECT, "'%c' is no kind of row: want t, u, r, p, i, n or x", kind);
     }
 }
 

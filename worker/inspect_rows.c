@@ -142,6 +142,9 @@ json_t *mr_inspect_key(mr_bytes key)
     else if (key.data[0] == MR_ROW_RECENT && key.size == 9)
         snprintf(text, sizeof text, "recent events, chunk %llu",
                  (unsigned long long)mr_get_u64_be(key.data + 1));
+    else if (key.data[0] == MR_ROW_PENDING && key.size == 9)
+        snprintf(text, sizeof text, "pending item ids, page %llu",
+                 (unsigned long long)mr_get_u64_be(key.data + 1));
     else
         snprintf(text, sizeof text, "unknown: %s", mr_row_print_key(key, id, sizeof id));
     return json_string(text);

@@ -111,6 +111,8 @@ mr_status mr_methods_engine(const mr_methods *methods, const mr_config *config, 
     engine->items_max = (uint32_t)config->items_max;
     engine->item_id_bytes_max = (uint32_t)config->items_id_bytes_max;
     engine->item_expiry_ms = config->items_expiry;
+    engine->item_admission = (uint32_t)config->items_admission;
+    engine->item_admission_ids = (uint32_t)config->items_admission_ids;
     engine->item_told_ms = config->items_publish_interval;
     engine->vector_length = (uint32_t)config->items_vector_length;
     engine->vector_model = mr_bytes_text(config->items_vector_model);

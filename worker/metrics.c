@@ -68,6 +68,8 @@ static void put_engine(const putting *p, mr_engine *engine)
     put_labelled(p, "users_forgotten", NULL, 0, (double)m.users_forgotten, -1, true);
     if (m.limited > 0)
         put_labelled(p, "events_in_quarantine", NULL, 0, (double)m.limited, -1, true);
+    if (m.pending > 0)
+        put_labelled(p, "events_of_pending_items", NULL, 0, (double)m.pending, -1, true);
     put_labelled(p, "users_cached", NULL, 0, (double)m.users_cached, -1, true);
     put_labelled(p, "lists_published", NULL, 0, (double)m.lists_published, -1, true);
     put_labelled(p, "coverage", NULL, 0,

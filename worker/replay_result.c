@@ -176,10 +176,14 @@ static json_t *counters_json(const mr_replay_result *result)
         if (result->refused[i] > 0)
             json_object_set_new(refused, mr_cause_name((mr_cause)i),
                                 json_integer((json_int_t)result->refused[i]));
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "read", (json_int_t)c->read, "learned",
-                     (json_int_t)c->learned, "duplicate", (json_int_t)c->duplicate, "late",
-                     (json_int_t)c->late, "late_dropped", (json_int_t)c->late_dropped, "refused",
-                     (json_int_t)c->refused, "refused_by_cause", refused);
+    json_t *counters =
+        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "read", (json_int_t)c->read, "learned",
+                  (json_int_t)c->learned, "duplicate", (json_int_t)c->duplicate, "late",
+                  (json_int_t)c->late, "late_dropped", (json_int_t)c->late_dropped, "refused",
+                  (json_int_t)c->refused, "refused_by_cause", refused);
+    if (c->pending > 0)
+        json_object_set_new(counters, "pending", json_integer((json_int_t)c->pending));
+    return counters;
 }
 
 json_t *mr_replay_files_json(const mr_arrivals_files *files)
@@ -187,10 +191,10 @@ json_t *mr_replay_files_json(const mr_arrivals_files *files)
     json_t *array = json_array();
     for (uint32_t i = 0; i < files->count; i++) {
         const mr_arrivals_file *file = &files->of[i];
-        json_array_append_new(array, json_pack("{s:s, s:I, s:I, s:I}", "file", file->path,
-                                               "events", (json_int_t)file->events,
-                                               "older_than_one_before", (json_int_t)file->older,
-                                               "first_older", (json_int_t)file->first_older));
+        json_array_append_new(array, json_pack("{s:s, s:I, s:I, s:I}", "file", file->path, "events",
+                                               (json_int_t)file->events, "older_than_one_before",
+                                               (json_int_t)file->older, "first_older",
+                                               (json_int_t)file->first_older));
     }
     return array;
 }
@@ -314,6 +318,9 @@ void mr_replay_print(const mr_replay_result *result, FILE *out)
             (unsigned long long)result->counters.duplicate,
             (unsigned long long)result->counters.late,
             (unsigned long long)result->counters.refused);
+    if (result->counters.pending > 0)
+        fprintf(out, "  pending %llu: of items that came less than items.admission times\n",
+                (unsigned long long)result->counters.pending);
     print_told(result, out);
     fprintf(out, "  state %016llx%016llx  lists %016llx%016llx\n",
             (unsigned long long)result->state_hash.high, (unsigned long long)result->state_hash.low,

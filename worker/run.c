@@ -697,6 +697,7 @@ mr_task_counters mr_worker_totals(const mr_worker *worker)
         sum.late += c.late;
         sum.late_dropped += c.late_dropped;
         sum.limited += c.limited;
+        sum.pending += c.pending;
         sum.refused += c.refused;
     }
     return sum;

@@ -18,7 +18,8 @@ typedef struct mr_arrival { // an event and where it came from
     mr_cause cause;
     char reason[120];
     bool clamped; // the event's time was too far ahead, and is that of its record
-    bool learned; // filled by the engine: neither refused nor a duplicate, nor dropped as late
+    bool learned; // filled by the engine: neither refused nor a duplicate, nor dropped as late, nor
+                  // of items alone that wait for their rows
 } mr_arrival;
 
 typedef struct mr_epoch {

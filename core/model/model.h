@@ -152,6 +152,7 @@ typedef struct mr_signal {
     float examined;   // how likely its place was looked at, above 0; 0 where nobody says
     int32_t position; // -1 where unknown
     uint32_t index;   // place in the epoch
+    bool opens;       // of a SHOWN: the first item of its impression that is learned of
     bool repeat;      // the item stands among the user's recent events already
     bool answers;     // it answers a list: the event names one, or `join` found it
     bool organic;     // it is known to answer no list: no reward of one

@@ -515,7 +515,7 @@ static void show(const mr_instance *self, const mr_view *view, const mr_signal *
 {
     const mr_slates_room room = room_of(self->config);
     mr_slates *of = mr_user_part(self, mr_view_user(view, signal->user));
-    if (signal->position <= 0 || mr_slates_count(room, of) == 0) {
+    if (signal->opens) {
         const mr_pending *leaving = mr_slates_leaving(room, of);
         if (leaving != NULL && leaving->clicks == 0)
             choose(self, view, signal, leaving, NOTHING, deltas);

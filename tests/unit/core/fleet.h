@@ -370,6 +370,26 @@ static inline void assert_hash_equal(mr_hash128 a, mr_hash128 b)
     assert_int_equal(a.high, b.high);
 }
 
+// Filters of item ids are the same whoever has the task; returns how many pages there are.
+static inline uint32_t assert_same_filters(const mill *a, mill *b)
+{
+    uint32_t compared = 0, left = 0;
+    for (uint32_t i = 0; i < a->row_count; i++) {
+        const stored_row *row = &a->rows[i];
+        if (row->key[0] != 'p')
+            continue;
+        const stored_row *other = mill_find(b, row->task, mr_bytes_of(row->key, row->key_size));
+        assert_non_null(other);
+        assert_int_equal(row->value_size, other->value_size);
+        assert_memory_equal(row->value, other->value, row->value_size);
+        compared++;
+    }
+    for (uint32_t i = 0; i < b->row_count; i++)
+        left += b->rows[i].key[0] == 'p';
+    assert_int_equal(compared, left);
+    return compared;
+}
+
 static inline uint16_t code_of(const char *family)
 {
     return (uint16_t)(mr_hash64(family, strlen(family), 0) | 1u);

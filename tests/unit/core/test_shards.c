@@ -98,12 +98,13 @@ static uint32_t assert_same_items(const mill *a, mill *b)
 static void the_sum_of_several_workers_is_that_of_one(void **state)
 {
     (void)state;
-    static const char *const owners[] = {"aabb", "abab", "abca"};
-    for (uint32_t w = 0; w < 3; w++) {
+    static const char *const owners[] = {"aabb", "abab", "abca", "abca"};
+    for (uint32_t w = 0; w < 4; w++) {
         static mill alone;
         static fleet shared;
         mr_engine_config config = integer_defaults();
         config.items_max = 400;
+        config.item_admission = w == 3 ? 3 : 1;
         fleet_open(&shared, &config, w < 2 ? 2 : 3, owners[w]);
         config.exchange_bytes = 0;
         mill_open(&alone, &config);
@@ -115,6 +116,7 @@ static void the_sum_of_several_workers_is_that_of_one(void **state)
         fleet_settle(&shared);
         assert_true(shared.record_count > 20);
         assert_true(assert_same_items(&alone, &shared.store) > 300);
+        assert_int_equal(assert_same_filters(&alone, &shared.store) > 0, w == 3);
         mill_close(&alone);
         fleet_close(&shared);
     }
@@ -330,6 +332,7 @@ static void a_task_that_moves_goes_on_with_the_same_bytes(void **state)
     (void)state;
     static fleet stays, moves;
     mr_engine_config config = shared_defaults();
+    config.item_admission = 2;
     config.list_interval_ms = 5000; // so that users wait when the task moves
     fleet_open(&stays, &config, 3, "abbb");
     fleet_open(&moves, &config, 3, "abbb");
@@ -349,6 +352,7 @@ static void a_task_that_moves_goes_on_with_the_same_bytes(void **state)
         assert_hash_equal(fleet_records(&stays), fleet_records(&moves));
     }
     assert_true(stays.store.list_count > 100);
+    assert_true(assert_same_filters(&stays.store, &moves.store) > 0);
     fleet_close(&stays);
     fleet_close(&moves);
 }
@@ -525,6 +529,7 @@ static void lanes_decide_nothing_of_rows_and_records(void **state)
     static fleet a, b;
     mr_engine_config config = shared_defaults();
     static uint32_t threads[] = {0, 2, 4};
+    config.item_admission = 2;
     fleet_open(&a, &config, 2, "abab");
     run_commits(&a, 0, 5);
     fleet_settle(&a);
