@@ -9,8 +9,8 @@
 // growing at what is asked for.
 //
 // It errs to one side: an id that comes as often as is asked for, before the filter forgets it, is
-// admitted. Too early is it where it meets the signature of another (a few in a thousand, more
-// the fuller the splits are), or where no cell is free within the probes: then it is let through.
+// admitted. It is too early where it meets the signature of another, or where no cell is free
+// within the probes: then it is let through. Of ids that come once these are 1 or 2 in a hundred.
 //
 // Every task (partition) has a filter of its own, which is changed by the task's events alone: what
 // is admitted is a function of the partition's records, on whatever worker, beside whatever other
