@@ -32,6 +32,7 @@ enum { TOGETHER_MAX = 8, SET_BYTES = 32 }; // engines in one pass; "seed=..."
 #define DISCOUNT "models.popularity_discount.beta=0.1"
 #define COLD "models.cold_users.dim=64"
 #define CODES "models.semantic_ids.dim=64"
+#define FUSION "models.fusion.rate=0.05"
 #define RANKER "models.ranker.hidden=experts"
 #define TRAINED(loss, optimiser)                                                                   \
     "models.embedding.loss=" loss, "models.embedding.optimiser=" optimiser
@@ -122,6 +123,8 @@ static const mr_model_row rows[] = {
     {"blend, with complement", "blend", {COMPLEMENT}},
     {"blend, with complement, all acts", "blend", {COMPLEMENT_ALL}},
     {"blend, with semantic ids", "blend", {CODES}},
+    {"blend, with content and fusion", "blend", {CONTENT, FUSION}},
+    {"fusion, of the default columns and content", "fusion", {CONTENT, FUSION}},
     {"blend, with ranker", "blend", {RANKER}},
     {"ranker, of the default columns", "ranker", {RANKER}},
 };

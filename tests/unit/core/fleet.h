@@ -346,7 +346,8 @@ static inline mr_engine_config shared_defaults(void)
         {"ease", "pairs", 12},      {"multi_interest", "dim", 16}, {"sequence", "dim", 16},
         {"sequence", "every", 2},   {"smoothing", "dim", 16},      {"complement", "dim", 16},
         {"pi2i", "triggers", 10},   {"ranker", "hidden", 1},       {"cold_users", "dim", 16},
-        {"cold_users", "every", 1}, {"semantic_ids", "dim", 16}};
+        {"cold_users", "every", 1}, {"semantic_ids", "dim", 16},
+        {"fusion", "rate", 0.05}};
     mr_engine_config config = mill_defaults();
     config.exchange_bytes = 1 << 20;
     config.extra = extra;
