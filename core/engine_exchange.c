@@ -187,7 +187,7 @@ static void send_sum(const mr_family_entry *entry, mr_delta_set *to, uint32_t sl
     if (added)
         memcpy(sum, payload, to->stride);
     else
-        entry->family->combine(entry->instance->config, sum, payload);
+        mr_family_combine(entry->family, entry->instance->config, sum, payload);
 }
 
 static void send_family(const mr_engine *engine, mr_work *work, uint32_t family)

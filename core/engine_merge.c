@@ -97,8 +97,8 @@ static void join_sources(const merge *m, uint32_t family, uint32_t shard)
             void *before = payload_at(m->engine, family, *head);
             rows.set->joined[*i] = 1;
             if (sums) {
-                entry->family->combine(entry->instance->config, before,
-                                       mr_delta_set_payload(rows.set, *i));
+                mr_family_combine(entry->family, entry->instance->config, before,
+                                  mr_delta_set_payload(rows.set, *i));
             } else {
                 ((mr_cell_row *)before)->next = here;
                 *head = here;

@@ -121,26 +121,3 @@ double mr_log(double x)
         sum = sum * s2 + 1.0 / i;
     return (exponent + shift) * 0x1.62e42fefa39efp-1 + 2.0 * s * sum;
 }
-
-float mr_expf(float x)
-{
-    if (!(x > -87.0f))
-        return 0.0f;
-    if (x > 88.0f)
-        return FLT_MAX;
-    const float big = 0x1.8p23f;
-    const float n = (x * 1.44269504f + big) - big;
-    const float r = (x - n * 0.693359375f) - n * -2.12194440e-4f;
-    float sum = 1.0f / 5040;
-    sum = sum * r + 1.0f / 720;
-    sum = sum * r + 1.0f / 120;
-    sum = sum * r + 1.0f / 24;
-    sum = sum * r + 1.0f / 6;
-    sum = sum * r + 0.5f;
-    sum = sum * r + 1.0f;
-    sum = sum * r + 1.0f;
-    const uint32_t bits = (uint32_t)((int32_t)n + 127) << 23;
-    float power;
-    memcpy(&power, &bits, sizeof power);
-    return sum * power;
-}

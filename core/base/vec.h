@@ -11,8 +11,10 @@
 #ifndef MR_CORE_BASE_VEC_H
 #define MR_CORE_BASE_VEC_H
 
+#include <float.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 enum { MR_VEC_PANEL = 16 }; // rows
 
@@ -66,7 +68,28 @@ static inline double mr_sigmoid(double x)
 {
     return 1.0 / (1.0 + mr_exp(-x));
 }
-// e^x in float, relative error below 4e-7, saturating; for the inner loops of training.
-float mr_expf(float x);
+
+// e^x in float, relative error below 4e-7, saturating to 0 and to FLT_MAX; 0 of a NaN. Without
+// branches, so that a loop over an array is made of vectors.
+static inline float mr_expf(float x)
+{
+    const float low = x > -87.0f ? x : -87.0f, within = low < 88.0f ? low : 88.0f;
+    const float big = 0x1.8p23f;
+    const float n = (within * 1.44269504f + big) - big;
+    const float r = (within - n * 0.693359375f) - n * -2.12194440e-4f;
+    float sum = 1.0f / 5040;
+    sum = sum * r + 1.0f / 720;
+    sum = sum * r + 1.0f / 120;
+    sum = sum * r + 1.0f / 24;
+    sum = sum * r + 1.0f / 6;
+    sum = sum * r + 0.5f;
+    sum = sum * r + 1.0f;
+    sum = sum * r + 1.0f;
+    const uint32_t bits = (uint32_t)((int32_t)n + 127) << 23;
+    float power;
+    memcpy(&power, &bits, sizeof power);
+    const float most = x > 88.0f ? FLT_MAX : sum * power;
+    return x > -87.0f ? most : 0.0f;
+}
 
 #endif

@@ -118,22 +118,6 @@ static uint8_t variant(const void *c)
     return (uint8_t)(dim(c) / 16);
 }
 
-static void add_floats(float *sum, const float *more, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++)
-        sum[i] += more[i];
-}
-
-static void combine_tables(const void *c, void *into, const void *from)
-{
-    add_floats(into, from, table_floats(c));
-}
-
-static void combine_measured(const void *c, void *into, const void *from)
-{
-    add_floats(into, from, 2 + priors_of(c));
-}
-
 static const mr_family families[] = {
     [FAMILY_PRIORS] = {.name = "priors",
                        .key = MR_KEY_NAMED,
@@ -141,16 +125,14 @@ static const mr_family families[] = {
                        .version = 1,
                        .variant = variant,
                        .row_bytes = table_bytes,
-                       .delta_bytes = table_bytes,
-                       .combine = combine_tables},
+                       .delta_bytes = table_bytes},
     [FAMILY_MEASURED] = {.name = "measured",
                          .key = MR_KEY_NAMED,
                          .delta = MR_DELTA_SUM,
                          .version = 1,
                          .variant = variant,
                          .row_bytes = measured_bytes,
-                         .delta_bytes = measured_bytes,
-                         .combine = combine_measured},
+                         .delta_bytes = measured_bytes},
 };
 
 static prior *prior_at(const void *c, table *all, uint32_t k)

@@ -131,14 +131,6 @@ static void init_out(const void *c, uint64_t key, uint64_t seed, void *row)
     init_row(c, key, seed, SIDE_OUT, row);
 }
 
-static void combine(const void *c, void *into, const void *from)
-{
-    float *sum = into;
-    const float *more = from;
-    for (uint32_t i = 0; i < delta_bytes(c) / sizeof(float); i++)
-        sum[i] += more[i];
-}
-
 static const mr_family families[] = {
     [SIDE_IN] = {.name = "in",
                  .key = MR_KEY_ITEM,
@@ -147,8 +139,7 @@ static const mr_family families[] = {
                  .row_bytes = row_bytes,
                  .delta_bytes = delta_bytes,
                  .others = others,
-                 .init = init_in,
-                 .combine = combine},
+                 .init = init_in},
     [SIDE_OUT] = {.name = "out",
                   .key = MR_KEY_ITEM,
                   .delta = MR_DELTA_SUM,
@@ -156,8 +147,7 @@ static const mr_family families[] = {
                   .row_bytes = row_bytes,
                   .delta_bytes = delta_bytes,
                   .others = others,
-                  .init = init_out,
-                  .combine = combine},
+                  .init = init_out},
     [FAMILY_USER] = {.name = "user",
                      .key = MR_KEY_USER,
                      .version = 1,

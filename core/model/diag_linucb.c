@@ -123,16 +123,6 @@ static void init_centroid(const void *c, uint64_t key, uint64_t seed, void *row)
         center->mean[i] *= (float)(1.0 / __builtin_sqrt(squares + 1e-12));
 }
 
-static void combine_centroid(const void *c, void *into, const void *from)
-{
-    (void)c;
-    centroid *sum = into;
-    const centroid *more = from;
-    for (int i = 0; i < DIM; i++)
-        sum->mean[i] += more->mean[i];
-    sum->count += more->count;
-}
-
 static void combine_activity(const void *c, void *into, const void *from)
 {
     (void)c;
@@ -153,8 +143,7 @@ static const mr_family families[] = {
                          .row_size = sizeof(centroid),
                          .delta_size = sizeof(centroid),
                          .rows_max = clusters_max,
-                         .init = init_centroid,
-                         .combine = combine_centroid},
+                         .init = init_centroid},
     [FAMILY_ACTIVITY] = {.name = "activity",
                          .key = MR_KEY_NAMED,
                          .delta = MR_DELTA_SUM,

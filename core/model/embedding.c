@@ -203,15 +203,6 @@ static void init_user(const void *c, uint64_t key, uint64_t seed, void *row)
         ((float *)row)[dim(c) - 1] = 1.0f;
 }
 
-static void combine(const void *c, void *into, const void *from)
-{
-    const uint32_t count = delta_floats(c); // the vector and the numbers of gradient_tail
-    float *sum = into;
-    const float *more = from;
-    for (uint32_t i = 0; i < count; i++)
-        sum[i] += more[i];
-}
-
 static void combine_levels(const void *c, void *into, const void *from)
 {
     (void)c;
@@ -233,8 +224,7 @@ static const mr_family families[] = {
                      .variant = variant,
                      .row_bytes = row_bytes,
                      .delta_bytes = delta_bytes,
-                     .init = init_item,
-                     .combine = combine},
+                     .init = init_item},
     [FAMILY_USER] = {.name = "user",
                      .key = MR_KEY_USER,
                      .version = 1,

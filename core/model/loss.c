@@ -14,11 +14,10 @@ void mr_loss_bpr(const mr_candidates *of)
 {
     float sum = 0.0f, curvature = 0.0f;
     const float share = of->count > 1 ? of->weight / (float)(of->count - 1) : 0.0f;
-    for (uint32_t i = 1; i < of->count; i++) {
-        const float x = of->scores[0] - of->scores[i];
-        of->gradients[i] = share / (1.0f + mr_expf(x));
+    for (uint32_t i = 1; i < of->count; i++)
+        of->gradients[i] = share / (1.0f + mr_expf(of->scores[0] - of->scores[i]));
+    for (uint32_t i = 1; i < of->count; i++)
         sum += of->gradients[i];
-    }
     of->gradients[0] = -sum;
     if (of->curvatures == NULL)
         return;
@@ -32,8 +31,8 @@ void mr_loss_bpr(const mr_candidates *of)
 void mr_loss_sgns(const mr_candidates *of, const float *shares)
 {
     for (uint32_t i = 0; i < of->count; i++) {
-        const float p = of->scores[i] > MR_LOSS_LEFT_OUT ? 1.0f / (1.0f + mr_expf(-of->scores[i]))
-                                                         : 0.0f;
+        const float p =
+            of->scores[i] > MR_LOSS_LEFT_OUT ? 1.0f / (1.0f + mr_expf(-of->scores[i])) : 0.0f;
         const float share = i == 0 ? of->weight : of->weight * shares[i];
         of->gradients[i] = share * (i == 0 ? p - 1.0f : p);
         if (of->curvatures != NULL)
@@ -60,10 +59,10 @@ void mr_loss_softmax(const mr_candidates *of, const float *log_q, double tempera
     }
     const float first = mr_expf(of->scores[0] * inverse - top);
     float sum = first;
-    for (uint32_t i = 1; i < of->count; i++) {
+    for (uint32_t i = 1; i < of->count; i++)
         z[i] = mr_expf(z[i] - top);
+    for (uint32_t i = 1; i < of->count; i++)
         sum += z[i];
-    }
     const float unit = of->weight * inverse / sum, most = of->weight * inverse * cap;
     float taken = 0.0f;
     for (uint32_t i = 1; i < of->count; i++) {

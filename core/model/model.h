@@ -49,7 +49,7 @@ typedef enum mr_key_kind {
 
 typedef enum mr_delta_kind {
     MR_DELTA_NONE,
-    MR_DELTA_SUM,   // payload of fixed size, combined by `combine` in order of (task, signal)
+    MR_DELTA_SUM,   // payload of fixed size, combined in order of (task, signal)
     MR_DELTA_CELLS, // (cell key, int64) pairs; combined by key, applied in key order
 } mr_delta_kind;
 
@@ -83,7 +83,7 @@ typedef struct mr_family {
     // Bytes behind the row that it has in memory alone, a multiple of 8; 0s when a row comes. Where
     // there are any, `apply` reads them, the row's first line and little else.
     uint32_t index_bytes;
-    // Adds a delta to another (COUNT: integers; SUM: floats, in order).
+    // Adds a SUM's payload to another; NULL: it is floats, each added to its own.
     void (*combine)(const void *config, void *into, const void *from);
 } mr_family;
 
@@ -107,6 +107,21 @@ static inline uint32_t mr_family_delta_bytes(const mr_family *family, const void
 static inline uint32_t mr_family_rows_max(const mr_family *family, const void *config)
 {
     return family->rows_max != NULL ? family->rows_max(config) : 1;
+}
+
+// Adds a SUM's payload to another of this configuration.
+static inline void mr_family_combine(const mr_family *family, const void *config, void *into,
+                                     const void *from)
+{
+    if (family->combine != NULL) {
+        family->combine(config, into, from);
+        return;
+    }
+    float *sum = into;
+    const float *more = from;
+    const uint32_t count = mr_family_delta_bytes(family, config) / (uint32_t)sizeof(float);
+    for (uint32_t i = 0; i < count; i++)
+        sum[i] += more[i];
 }
 
 // ---- what happened, as a method sees it

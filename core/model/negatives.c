@@ -16,6 +16,7 @@ void mr_block_open(mr_block *b, uint32_t draws, mr_arena *arena)
     MR_ASSERT(draws <= MR_NEGATIVES_MAX);
     *b = (mr_block){.number = UINT32_MAX,
                     .slots = push(arena, room, sizeof *b->slots),
+                    .keys = push(arena, room, sizeof *b->keys),
                     .log_q = push(arena, room, sizeof *b->log_q),
                     .scores = push(arena, room, sizeof *b->scores),
                     .gradients = push(arena, room, sizeof *b->gradients),
@@ -65,6 +66,7 @@ void mr_block_fill(mr_block *b, const mr_sampler *sampler, const mr_view *view, 
         if (slot == MR_MAP_NONE)
             continue;
         b->slots[b->count] = slot;
+        b->keys[b->count] = view->items->slots.keys[slot];
         b->payloads[b->count] = NULL;
         b->log_q[b->count++] = sampler->expected ? log_expected(sampler, view, slot) : 0.0f;
     }
@@ -72,18 +74,25 @@ void mr_block_fill(mr_block *b, const mr_sampler *sampler, const mr_view *view, 
 
 // ---- scores
 
-// Keys are hashes: their lowest bits tell nearly all that are not among the recent ones.
-static uint64_t hints_of_recent(const mr_user *user)
+enum { HINTS = 8 };
+
+typedef struct hints { // a set of keys: hashes, so that their lowest bits tell nearly all apart
+    uint64_t bits[HINTS];
+} hints;
+
+static hints hints_of_recent(const mr_user *user)
 {
-    uint64_t hints = 0;
-    for (uint32_t p = 0; p < user->recent_count; p++)
-        hints |= 1ull << (user->recent[p].item_key % 64);
-    return hints;
+    hints of = {{0}};
+    for (uint32_t p = 0; p < user->recent_count; p++) {
+        const uint64_t key = user->recent[p].item_key;
+        of.bits[key / 64 % HINTS] |= 1ull << key % 64;
+    }
+    return of;
 }
 
-static bool among_recent(const mr_user *user, uint64_t hints, uint64_t key)
+static bool among_recent(const mr_user *user, const hints *of, uint64_t key)
 {
-    if ((hints >> (key % 64) & 1) == 0)
+    if ((of->bits[key / 64 % HINTS] >> key % 64 & 1) == 0)
         return false;
     for (uint32_t p = 0; p < user->recent_count; p++)
         if (user->recent[p].item_key == key)
@@ -93,15 +102,13 @@ static bool among_recent(const mr_user *user, uint64_t hints, uint64_t key)
 
 void mr_block_meet(mr_block *b, const mr_view *view, const mr_signal *signal)
 {
-    const mr_user *of = mr_view_user(view, signal->user);
-    const uint64_t hints = hints_of_recent(of);
+    const mr_user *user = mr_view_user(view, signal->user);
+    const hints of = hints_of_recent(user);
     b->slots[0] = signal->item;
     b->payloads[0] = NULL;
-    for (uint32_t i = 1; i < b->count; i++) {
-        const uint64_t key = view->items->slots.keys[b->slots[i]];
-        if (key == signal->item_key || among_recent(of, hints, key))
+    for (uint32_t i = 1; i < b->count; i++)
+        if (b->keys[i] == signal->item_key || among_recent(user, &of, b->keys[i]))
             b->scores[i] = MR_LOSS_LEFT_OUT;
-    }
 }
 
 void mr_block_score(mr_block *b, const mr_view *view, const mr_signal *signal, const float *user,

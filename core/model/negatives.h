@@ -21,6 +21,7 @@ typedef struct mr_sampler {
 typedef struct mr_block { // of candidates: at 0 an act's item, then the negatives that acts share
     uint32_t count, number;
     uint32_t *slots;
+    uint64_t *keys; // of the negatives' items
     float *log_q; // ln of how often the sampler draws the item in all draws together
     float *scores, *gradients, *curvatures; // the trainer's
     float **payloads;                       // of the items' deltas, NULL until needed
@@ -31,7 +32,7 @@ void mr_block_open(mr_block *block, uint32_t draws, mr_arena *arena);
 // Draws the block of the act at `index` of its epoch, if it is not there already.
 void mr_block_fill(mr_block *block, const mr_sampler *sampler, const mr_view *view, uint32_t index);
 
-// Puts the act's item at 0, and MR_LOSS_LEFT_OUT in the place of the scores of negatives that are
+// Of a block that is filled: puts the act's item at 0, and MR_LOSS_LEFT_OUT in the place of the scores of negatives that are
 // that item or among the user's recent ones.
 void mr_block_meet(mr_block *block, const mr_view *view, const mr_signal *signal);
 // Scores the act's item and all negatives of a user: dot products of `user` with rows, which lie by

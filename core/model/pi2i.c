@@ -100,15 +100,6 @@ static void init_net(const void *c, uint64_t key, uint64_t seed, void *row)
     net->w3[X_SIMILARITY] = begin_weight;
 }
 
-static void combine_lessons(const void *c, void *into, const void *from)
-{
-    (void)c;
-    float *sum = into;
-    const float *more = from;
-    for (uint32_t i = 0; i < sizeof(lesson) / sizeof(float); i++)
-        sum[i] += more[i];
-}
-
 static void combine_reach(const void *c, void *into, const void *from)
 {
     (void)c;
@@ -123,8 +114,7 @@ static const mr_family families[] = {
                     .version = 1,
                     .row_bytes = net_bytes,
                     .delta_size = sizeof(lesson),
-                    .init = init_net,
-                    .combine = combine_lessons},
+                    .init = init_net},
     [FAMILY_REACH] = {.name = "reach",
                       .key = MR_KEY_NAMED,
                       .delta = MR_DELTA_SUM,

@@ -129,14 +129,6 @@ static void init(const void *c, uint64_t key, uint64_t seed, void *row)
         set_biases(map, n, -0.5f);
 }
 
-static void combine(const void *c, void *into, const void *from)
-{
-    float *sum = into;
-    const float *more = from;
-    for (uint32_t i = 0; i < mr_map_floats(dim(c)) + TAIL; i++)
-        sum[i] += more[i];
-}
-
 static const mr_family families[] = {
     {.name = "maps",
      .key = MR_KEY_NAMED,
@@ -146,8 +138,7 @@ static const mr_family families[] = {
      .row_bytes = row_bytes,
      .delta_bytes = delta_bytes,
      .rows_max = maps_of,
-     .init = init,
-     .combine = combine},
+     .init = init},
 };
 
 // ---- reading a user

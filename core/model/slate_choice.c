@@ -194,13 +194,6 @@ static uint32_t lengths_max(const void *c)
     return (uint32_t)((const config *)c)->length + 1;
 }
 
-static void combine_lengths(const void *c, void *into, const void *from)
-{
-    (void)c;
-    ((length *)into)->precision += ((const length *)from)->precision;
-    ((length *)into)->shift += ((const length *)from)->shift;
-}
-
 static bool is_gru(const void *c)
 {
     return ((const config *)c)->user > MR_ENCODER_LINEAR;
@@ -232,12 +225,6 @@ static void init_map(const void *c, uint64_t key, uint64_t seed, void *row)
     (void)seed;
     if (is_gru(c))
         mr_encoder_start(row, (uint32_t)key, dim(c), ((const config *)c)->keep);
-}
-
-static void combine_maps(const void *c, void *into, const void *from)
-{
-    for (uint32_t i = 0; i < map_floats(c) + 2; i++)
-        ((float *)into)[i] += ((const float *)from)[i];
 }
 
 static mr_slates_room room_of(const config *c)
@@ -283,8 +270,7 @@ static const mr_family families[] = {
                        .version = 1,
                        .row_size = sizeof(length),
                        .delta_size = sizeof(length),
-                       .rows_max = lengths_max,
-                       .combine = combine_lengths},
+                       .rows_max = lengths_max},
     [FAMILY_MAPS] = {.name = "maps",
                      .key = MR_KEY_NAMED,
                      .delta = MR_DELTA_SUM,
@@ -293,8 +279,7 @@ static const mr_family families[] = {
                      .row_bytes = map_bytes,
                      .delta_bytes = map_delta_bytes,
                      .rows_max = maps_max,
-                     .init = init_map,
-                     .combine = combine_maps},
+                     .init = init_map},
     [FAMILY_WAITING] = {.name = "waiting",
                         .key = MR_KEY_USER,
                         .version = 1,
@@ -503,7 +488,7 @@ static void learn(const mr_instance *self, const mr_view *view, const mr_signal 
     const length one = {of->none * (1.0f - of->none),
                         (of->chosen == NOTHING ? 1.0f : 0.0f) - of->none};
     const uint32_t at = mr_slots_find(&view->named[f].slots, of->count);
-    combine_lengths(self->config, mr_deltas_at(deltas, f, at), &one);
+    mr_family_combine(&families[FAMILY_LENGTH], self->config, mr_deltas_at(deltas, f, at), &one);
     learn_user(self, view, &read, dz, deltas);
 }
 

@@ -338,31 +338,24 @@ static inline void fleet_traffic(fleet *f, uint32_t first_round, uint32_t rounds
 
 // ---- configurations, and what tests ask of rows
 
-// Also models that are off unless they are set.
+// All models, and one that counts.
 static inline mr_engine_config shared_defaults(void)
 {
     static const mr_model *const extra[] = {&mr_counting};
-    static const mr_setting settings[] = {
-        {"ease", "pairs", 12},      {"multi_interest", "dim", 16}, {"sequence", "dim", 16},
-        {"sequence", "every", 2},   {"smoothing", "dim", 16},      {"complement", "dim", 16},
-        {"pi2i", "triggers", 10},   {"ranker", "hidden", 1},       {"cold_users", "dim", 16},
-        {"cold_users", "every", 1}, {"semantic_ids", "dim", 16},
-        {"fusion", "rate", 0.05}};
-    mr_engine_config config = mill_defaults();
+    mr_engine_config config = mill_all_models();
     config.exchange_bytes = 1 << 20;
     config.extra = extra;
     config.extra_count = 1;
-    config.settings = settings;
-    config.setting_count = sizeof settings / sizeof settings[0];
     return config;
 }
 
-// Models whose rows are integers that add up in any order, one that is off by its parameters too.
+// Models whose rows are integers that add up in any order, those that are off otherwise too.
 static inline mr_engine_config integer_defaults(void)
 {
     static const char *const off[] = {"embedding", "diag_linucb", "multi_interest"};
     static const mr_setting settings[] = {{"ease", "pairs", MR_RECENT_MAX},
-                                          {"attribution", "touches", 48}};
+                                          {"attribution", "touches", 48},
+                                          {"click_model", "places", 8}};
     mr_engine_config config = shared_defaults();
     config.off = off;
     config.off_count = sizeof off / sizeof off[0];

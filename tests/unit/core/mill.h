@@ -187,6 +187,7 @@ static inline mr_engine_config mill_all_models(void)
     mr_engine_config config = mill_defaults();
     config.settings = settings;
     config.setting_count = sizeof settings / sizeof settings[0];
+    config.probe_every = 8; // the ranker learns from each
     return config;
 }
 

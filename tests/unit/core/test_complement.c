@@ -345,8 +345,8 @@ static void gradients_of_several_workers_add_up_to_those_of_one(void **state)
             const uint32_t f = a.instance->family_first + side, slot = asked_item(&m, item);
             const float *one = mr_deltas_at(&of[WORKERS], f, slot);
             for (uint32_t w = 0; w < WORKERS; w++)
-                a.model->state.families[side].combine(a.instance->config, sum,
-                                                      mr_deltas_at(&of[w], f, slot));
+                mr_family_combine(&a.model->state.families[side], a.instance->config, sum,
+                                  mr_deltas_at(&of[w], f, slot));
             assert_true(one[DIM + 1] == sum[DIM + 1]);
             touched += one[DIM + 1] > 0;
             for (int d = 0; d <= DIM; d++)

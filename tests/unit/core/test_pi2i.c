@@ -271,11 +271,11 @@ static void lessons_add_up_in_any_grouping(void **state)
     for (uint32_t l = 0; l < 60; l++) {
         for (uint32_t i = 0; i < FLOATS; i++)
             lesson[i] = mr_rng_normal(&rng);
-        net->combine(NULL, one, lesson);
-        net->combine(NULL, part[l % 3], lesson);
+        mr_family_combine(net, NULL, one, lesson);
+        mr_family_combine(net, NULL, part[l % 3], lesson);
     }
     for (uint32_t w = 0; w < 3; w++)
-        net->combine(NULL, all, part[w]);
+        mr_family_combine(net, NULL, all, part[w]);
     for (uint32_t i = 0; i < FLOATS; i++)
         assert_true(fabs((double)(one[i] - all[i])) < 1e-5);
 }

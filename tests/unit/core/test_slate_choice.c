@@ -599,7 +599,8 @@ static void deltas_of_several_workers_add_up_to_those_of_one(void **state)
             memset(sum, 0, sizeof sum);
             assert_true(bytes <= sizeof sum);
             for (uint32_t w = 0; w < WORKERS; w++)
-                is->combine(a.instance->config, sum, mr_deltas_at(&of[w], f, all->slots[i]));
+                mr_family_combine(is, a.instance->config, sum,
+                                  mr_deltas_at(&of[w], f, all->slots[i]));
             for (uint32_t k = family == 0 ? 3 : 0; k < bytes / 4; k++, compared++)
                 assert_near((double)parted[k], (double)one[k], 1e-6 * (1 + fabs((double)one[k])));
         }

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include <float.h>
 #include <math.h>
 
 #include "core/base/rng.h"
@@ -139,6 +140,8 @@ static void exp_and_log_saturate(void **state)
     (void)state;
     assert_true(mr_exp(-1e9) == 0 && mr_exp(0) == 1 && isfinite(mr_exp(1e9)));
     assert_true(mr_exp(nan("")) == 0);
+    assert_true(mr_expf(-1e9f) == 0 && mr_expf(0) == 1 && isfinite(mr_expf(1e9f)));
+    assert_true(mr_expf(-88) == 0 && mr_expf(nanf("")) == 0 && mr_expf(88.5f) == FLT_MAX);
     assert_true(mr_log(1) == 0 && isfinite(mr_log(0)) && isfinite(mr_log(-3)));
     assert_true(fabs(mr_log(4.9e-324) - log(4.9e-324)) < 1e-10);
 }
