@@ -125,9 +125,14 @@ static const mr_model_row rows[] = {
     {"blend, with semantic ids", "blend", {CODES}},
     {"blend, with content and fusion", "blend", {CONTENT, FUSION}},
     {"fusion, of the default columns and content", "fusion", {CONTENT, FUSION}},
+    {"embedding, which fusion reads", "embedding", {CONTENT, FUSION}},
+    {"content, which fusion reads", "content", {CONTENT, FUSION}},
+    {"short interest, which fusion reads", "interest_short", {CONTENT, FUSION}},
     {"blend, with ranker", "blend", {RANKER}},
     {"ranker, of the default columns", "ranker", {RANKER}},
 };
+
+_Static_assert(sizeof rows / sizeof rows[0] <= MR_MODEL_ROWS_MAX, "a table has all rows");
 
 const mr_model_row *mr_model_rows(uint32_t *count)
 {
