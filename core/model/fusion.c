@@ -274,18 +274,16 @@ static void apply(const mr_instance *self, const mr_view *view, uint32_t family,
     }
 }
 
-// The gate of the id, of an item that just came with content, and of one with 100 acts in 100 days.
+// The gates of id and content, of an item that just came with content and the norm of a new vector.
 static uint32_t measure(const mr_instance *self, const mr_view *view, mr_measure *out, uint32_t max)
 {
-    static const double young[MR_GATES_PHI] = {1, 0, 0, 1, 0.1}, old[] = {1, 4.6, 7.8, 1, 1};
-    const mr_gates *gates = &row_of(self, view)->gates;
+    static const double fresh[MR_GATES_PHI] = {1, 0, 0, 1, 0.1};
     double g[MR_GATES_MEMBERS];
     if (max < 2)
         return 0;
-    mr_gates_open(gates, (1u << MR_GATES_MEMBERS) - 1, young, g);
+    mr_gates_open(&row_of(self, view)->gates, (1u << MR_GATES_MEMBERS) - 1, fresh, g);
     out[0] = (mr_measure){"id_of_new", g[MR_GATES_ID]};
-    mr_gates_open(gates, (1u << MR_GATES_MEMBERS) - 1, old, g);
-    out[1] = (mr_measure){"id_of_old", g[MR_GATES_ID]};
+    out[1] = (mr_measure){"content_of_new", g[MR_GATES_CONTENT]};
     return 2;
 }
 
