@@ -32,6 +32,7 @@ enum { TOGETHER_MAX = 8, SET_BYTES = 32 }; // engines in one pass; "seed=..."
 #define DISCOUNT "models.popularity_discount.beta=0.1"
 #define COLD "models.cold_users.dim=64"
 #define CODES "models.semantic_ids.dim=64"
+#define FUSION "models.fusion.rate=0.05"
 #define RANKER "models.ranker.hidden=experts"
 #define TRAINED(loss, optimiser)                                                                   \
     "models.embedding.loss=" loss, "models.embedding.optimiser=" optimiser
@@ -122,9 +123,16 @@ static const mr_model_row rows[] = {
     {"blend, with complement", "blend", {COMPLEMENT}},
     {"blend, with complement, all acts", "blend", {COMPLEMENT_ALL}},
     {"blend, with semantic ids", "blend", {CODES}},
+    {"blend, with content and fusion", "blend", {CONTENT, FUSION}},
+    {"fusion, of the default columns and content", "fusion", {CONTENT, FUSION}},
+    {"embedding, which fusion reads", "embedding", {CONTENT, FUSION}},
+    {"content, which fusion reads", "content", {CONTENT, FUSION}},
+    {"short interest, which fusion reads", "interest_short", {CONTENT, FUSION}},
     {"blend, with ranker", "blend", {RANKER}},
     {"ranker, of the default columns", "ranker", {RANKER}},
 };
+
+_Static_assert(sizeof rows / sizeof rows[0] <= MR_MODEL_ROWS_MAX, "a table has all rows");
 
 const mr_model_row *mr_model_rows(uint32_t *count)
 {

@@ -14,7 +14,7 @@
 #include "worker/replay.h"
 
 enum {
-    MR_MODEL_ROWS_MAX = 64,
+    MR_MODEL_ROWS_MAX = 96,
     MR_MODEL_SETS_MAX = 4,
     MR_MODEL_SEEDS_MAX = 16,
     MR_YOUNG_USER = 5,  // fewer acts than that were learned of a new user,

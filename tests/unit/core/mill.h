@@ -171,6 +171,7 @@ static inline mr_engine_config mill_all_models(void)
                                           {"complement", "dim", 16},
                                           {"pi2i", "triggers", 10},
                                           {"pi2i", "every", 1},
+                                          {"fusion", "rate", 0.05},
                                           {"ranker", "hidden", 2},
                                           {"click_model", "places", 8},
                                           {"diag_linucb", "components", 3},
