@@ -33,6 +33,7 @@ enum { TOGETHER_MAX = 8, SET_BYTES = 32 }; // engines in one pass; "seed=..."
 #define COLD "models.cold_users.dim=64"
 #define CODES "models.semantic_ids.dim=64"
 #define FUSION "models.fusion.rate=0.05"
+#define LIKING "models.liking.dim=32"
 #define RANKER "models.ranker.hidden=experts"
 #define TRAINED(loss, optimiser)                                                                   \
     "models.embedding.loss=" loss, "models.embedding.optimiser=" optimiser
@@ -73,6 +74,7 @@ static const mr_model_row rows[] = {
     {"complement_like, of purchases", "complement_like", {ALONE_COMPLEMENT, COMPLEMENT}},
     {"complement, of all acts", "complement", {ALONE_COMPLEMENT, COMPLEMENT_ALL}},
     {"complement_like, of all acts", "complement_like", {ALONE_COMPLEMENT, COMPLEMENT_ALL}},
+    {"liking", "liking", {ALONE_CONTENT, LIKING}},
     {"semantic ids", "semantic_ids", {ALONE_CONTENT, CODES}},
     {"Diag-LinUCB, with its embedding",
      "diag_linucb",
@@ -128,6 +130,7 @@ static const mr_model_row rows[] = {
     {"embedding, which fusion reads", "embedding", {CONTENT, FUSION}},
     {"content, which fusion reads", "content", {CONTENT, FUSION}},
     {"short interest, which fusion reads", "interest_short", {CONTENT, FUSION}},
+    {"blend, with liking", "blend", {LIKING}},
     {"blend, with ranker", "blend", {RANKER}},
     {"ranker, of the default columns", "ranker", {RANKER}},
 };

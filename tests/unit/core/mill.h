@@ -183,7 +183,9 @@ static inline mr_engine_config mill_all_models(void)
                                           {"popularity_discount", "beta", 0.1},
                                           {"slate_choice", "dim", 16},
                                           {"slate_choice", "user", 1},
-                                          {"slate_choice", "refresh_s", 2}};
+                                          {"slate_choice", "refresh_s", 2},
+                                          {"liking", "dim", 16},
+                                          {"liking", "rho", 0.5}};
     mr_engine_config config = mill_defaults();
     config.settings = settings;
     config.setting_count = sizeof settings / sizeof settings[0];
