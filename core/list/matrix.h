@@ -29,10 +29,21 @@ static inline float *mr_matrix_row(const mr_matrix *matrix, uint32_t slot)
 
 // To be called when the row at slot was written: finite numbers, zeros behind the vector's end.
 void mr_matrix_put(mr_matrix *matrix, uint32_t slot);
+// Writes the row at slot, stride numbers, and puts it.
+void mr_matrix_set(mr_matrix *matrix, uint32_t slot, const float *row);
 
 // Fills found[i] with the items of the largest products with queries + i * stride that filters[i]
 // admits, each found->max of the same size; by score, then key (topk.h). Scratch is given back.
 void mr_matrix_find(const mr_matrix *matrix, const mr_view *view, const float *queries,
                     uint32_t count, const mr_filter *filters, mr_arena *arena, mr_found *found);
+
+// The `candidates` and the `score` of a model (core/model/model.h) whose cache begins with a
+// matrix, and its part of a user's row with his query: stride numbers.
+void mr_matrix_candidates(const mr_instance *self, const mr_view *view, const uint32_t *users,
+                          uint32_t user_count, uint32_t column, const mr_filter *filters,
+                          mr_arena *arena, mr_found *found);
+void mr_matrix_score(const mr_instance *self, const mr_view *view, uint32_t user,
+                     const uint32_t *slots, uint32_t slot_count, float *out, uint32_t out_stride,
+                     mr_arena *arena);
 
 #endif

@@ -371,10 +371,8 @@ static size_t cache_bytes(const void *c, uint32_t items_max)
 
 static void changed(const mr_instance *self, const mr_view *view, uint32_t family, uint32_t slot)
 {
-    mr_matrix *items = matrix_of(self, family);
-    memcpy(mr_matrix_row(items, slot), mr_items_row(view->items, self->family_first + family, slot),
-           items->stride * sizeof(float));
-    mr_matrix_put(items, slot);
+    mr_matrix_set(matrix_of(self, family), slot,
+                  mr_items_row(view->items, self->family_first + family, slot));
 }
 
 static void rebuild(const mr_instance *self, const mr_view *view)

@@ -739,31 +739,6 @@ static void changed(const mr_instance *self, const mr_view *view, uint32_t famil
         serve(self, view, slot);
 }
 
-static void candidates(const mr_instance *self, const mr_view *view, const uint32_t *users,
-                       uint32_t user_count, uint32_t column, const struct mr_filter *filters,
-                       mr_arena *arena, mr_found *found)
-{
-    (void)column;
-    const uint32_t n = dim(self->config);
-    const size_t mark = arena->used;
-    float *vectors = mr_arena_push(arena, (size_t)user_count * n * sizeof *vectors);
-    for (uint32_t u = 0; u < user_count; u++)
-        memcpy(vectors + (size_t)u * n, mr_user_part(self, mr_view_user(view, users[u])),
-               n * sizeof *vectors);
-    mr_matrix_find(self->cache, view, vectors, user_count, filters, arena, found);
-    arena->used = mark;
-}
-
-static void score(const mr_instance *self, const mr_view *view, uint32_t user,
-                  const uint32_t *slots, uint32_t slot_count, float *out, uint32_t stride,
-                  mr_arena *arena)
-{
-    (void)arena, (void)stride;
-    view->vec->dot_rows(mr_user_part(self, mr_view_user(view, user)),
-                        ((const mr_matrix *)self->cache)->rows, slots, slot_count,
-                        dim(self->config), out);
-}
-
 static const mr_column columns[] = {{"embedding", MR_SCALE_REAL}};
 
 const mr_model mr_model_embedding = {
@@ -782,6 +757,6 @@ const mr_model mr_model_embedding = {
     .vector = vector,
     .columns = columns,
     .batched = true,
-    .candidates = candidates,
-    .score = score,
+    .candidates = mr_matrix_candidates,
+    .score = mr_matrix_score,
 };

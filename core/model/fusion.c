@@ -170,12 +170,14 @@ static float liking(const taste *of, const mr_item *item)
     return k > 0 ? sum / __builtin_sqrtf((float)k) : -1.0f;
 }
 
-static void describe_item(const mr_view *view, uint32_t slot, bool has_content, double *phi)
+static void describe_item(const mr_view *view, const mr_instance *embedding, uint32_t slot,
+                          bool has_content, double *phi)
 {
+    const mr_model *id = (const mr_model *)(const void *)embedding->state;
     const mr_item *item = mr_items_at(view->items, slot);
     const double hours = (double)(view->clock_ms - item->born_ms) / 3600000.0;
     uint32_t n;
-    const float *v = mr_view_vector(view, "embedding", MR_KEY_ITEM, slot, &n);
+    const float *v = id->vector(embedding, view, MR_KEY_ITEM, slot, &n);
     phi[MR_GATES_ONE] = 1;
     phi[MR_GATES_ACTS] = mr_log(1.0 + item->events);
     phi[MR_GATES_AGE] = hours > 0 ? mr_log(1.0 + hours) : 0;
@@ -192,6 +194,7 @@ static look look_at(const mr_view *view, uint32_t user_slot, const mr_columns *c
                .phi = mr_arena_push(arena, count * sizeof *of.phi)};
     const float *content = values_of(columns, candidates, "content");
     const float *context = values_of(columns, candidates, "sequence");
+    const mr_instance *embedding = mr_view_instance(view, "embedding");
     float *kind = mr_arena_push(arena, count * sizeof *kind);
     taste *t = mr_arena_push(arena, sizeof *t);
     memset(of.z, 0, count * sizeof *of.z);
@@ -199,7 +202,7 @@ static look look_at(const mr_view *view, uint32_t user_slot, const mr_columns *c
     for (uint32_t i = 0; i < count; i++) {
         const uint32_t slot = candidates->slots[i];
         kind[i] = liking(t, mr_items_at(view->items, slot));
-        describe_item(view, slot, content != NULL && content[i] != 0.0f, of.phi[i]);
+        describe_item(view, embedding, slot, content != NULL && content[i] != 0.0f, of.phi[i]);
     }
     if (context == NULL)
         context = values_of(columns, candidates, "interest_short");

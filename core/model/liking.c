@@ -49,8 +49,8 @@ static const mr_param params[] = {
 enum { FAMILY_ITEM, FAMILY_USER, FAMILY_COMMON, FAMILIES };
 enum { LIKED, CHOSEN, DEMAND, COMMON }; // the common numbers: b, a, c
 
-typedef struct scalar { // with its sum of squares; behind a row's vector and its optimiser: a_u or
-                        // c_i
+// With its sum of squares; behind a row's vector and its optimiser: a_u or c_i.
+typedef struct scalar {
     float value, squares;
 } scalar;
 
@@ -313,46 +313,17 @@ static size_t cache_bytes(const void *c, uint32_t items_max)
 
 static void changed(const mr_instance *self, const mr_view *view, uint32_t family, uint32_t slot)
 {
-    mr_matrix *items = self->cache;
-    if (family != FAMILY_ITEM)
-        return;
-    memcpy(mr_matrix_row(items, slot), mr_items_row(view->items, self->family_first + family, slot),
-           items->stride * sizeof(float));
-    mr_matrix_put(items, slot);
+    if (family == FAMILY_ITEM)
+        mr_matrix_set(self->cache, slot,
+                      mr_items_row(view->items, self->family_first + family, slot));
 }
 
 static void rebuild(const mr_instance *self, const mr_view *view)
 {
-    mr_matrix *items = self->cache;
-    mr_matrix_open(items, (uint8_t *)self->cache + mr_arena_round(sizeof(mr_matrix)),
+    mr_matrix_open(self->cache, (uint8_t *)self->cache + mr_arena_round(sizeof(mr_matrix)),
                    view->items->slots.max, dim(self->config));
     for (uint32_t slot = 0; slot < view->items->slots.used; slot++)
         changed(self, view, FAMILY_ITEM, slot);
-}
-
-static void candidates(const mr_instance *self, const mr_view *view, const uint32_t *users,
-                       uint32_t user_count, uint32_t column, const struct mr_filter *filters,
-                       mr_arena *arena, mr_found *found)
-{
-    (void)column;
-    const uint32_t n = dim(self->config);
-    const size_t mark = arena->used;
-    float *queries = mr_arena_push(arena, (size_t)user_count * n * sizeof *queries);
-    for (uint32_t u = 0; u < user_count; u++)
-        memcpy(queries + (size_t)u * n, mr_user_part(self, mr_view_user(view, users[u])),
-               n * sizeof *queries);
-    mr_matrix_find(self->cache, view, queries, user_count, filters, arena, found);
-    arena->used = mark;
-}
-
-static void score(const mr_instance *self, const mr_view *view, uint32_t user,
-                  const uint32_t *slots, uint32_t slot_count, float *out, uint32_t stride,
-                  mr_arena *arena)
-{
-    (void)arena, (void)stride;
-    const mr_matrix *items = self->cache;
-    view->vec->dot_rows(mr_user_part(self, mr_view_user(view, user)), items->rows, slots,
-                        slot_count, items->stride, out);
 }
 
 static const mr_column columns[] = {{"liking", MR_SCALE_REAL}};
@@ -373,6 +344,6 @@ const mr_model mr_model_liking = {
     .on = on,
     .columns = columns,
     .batched = true,
-    .candidates = candidates,
-    .score = score,
+    .candidates = mr_matrix_candidates,
+    .score = mr_matrix_score,
 };
